@@ -1,0 +1,90 @@
+"""The engine of Keurmeester, and all that a check, inventory or report may use of it.
+
+Everything listed in ``__all__`` is public and stable; all else may change. Names load when first used, so that
+importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scanner._version import __version__
+
+if TYPE_CHECKING:
+    from scanner.declare import (
+        Absent,
+        Blind,
+        Check,
+        Each,
+        Fleet,
+        NotUnderstood,
+        Results,
+        Row,
+        ScanTime,
+        at_least,
+        check,
+        examples,
+        fact,
+        holds,
+        probe,
+        read,
+        table,
+    )
+    from scanner.model import (
+        DATA_FIRST,
+        DEFAULT_DENY,
+        FAIL_SECURE,
+        IN_DEPTH,
+        NO_GAP,
+        SECURE_DEFAULT,
+        SECURE_DEPLOYMENT,
+        SECURE_DESIGN,
+        Cause,
+        Credential,
+        Finding,
+        Gap,
+        InputError,
+        Inventory,
+        Layer,
+        Raw,
+        Service,
+        Severity,
+        State,
+        Target,
+        Verdict,
+    )
+    from scanner.report import ReportData, Row as ReportRow
+    from scanner.sources import Command, File, Handshake, Tree, TrustAnchors, tree_files
+    from scanner.yamlfile import Located, load_yaml
+
+_HOME = {
+    "declare": (
+        "Absent Blind Check Each Fleet NotUnderstood Results Row ScanTime at_least check examples fact holds "
+        "probe read table"
+    ),
+    "model": (
+        "DATA_FIRST DEFAULT_DENY FAIL_SECURE IN_DEPTH NO_GAP SECURE_DEFAULT SECURE_DEPLOYMENT SECURE_DESIGN "
+        "Cause Credential Finding Gap InputError Inventory Layer Raw Service Severity State Target Verdict"
+    ),
+    "sources": "Command File Handshake Tree TrustAnchors tree_files",
+    "yamlfile": "Located load_yaml",
+}
+_WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
+
+__all__ = [  # noqa: PLE0604
+    "DATA_FIRST", "DEFAULT_DENY", "FAIL_SECURE", "IN_DEPTH", "NO_GAP", "SECURE_DEFAULT", "SECURE_DEPLOYMENT",
+    "SECURE_DESIGN", "Absent", "Blind", "Cause", "Check", "Command", "Credential", "Each", "File", "Finding",
+    "Fleet", "Gap", "Handshake", "InputError", "Inventory", "Layer", "Located", "NotUnderstood", "Raw", "Results",
+    "Row", "ScanTime", "Service", "Severity", "State", "Target", "Tree", "TrustAnchors", "Verdict", "__version__",
+    "at_least", "check", "examples", "fact", "holds", "load_yaml", "probe", "read", "table", "tree_files",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value

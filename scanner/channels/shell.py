@@ -1,0 +1,226 @@
+"""One batch for a POSIX shell: the script for `sh -s`, and the reader of its framed answers.
+
+Every source is framed on standard output and standard error by a line that holds a fresh 128-bit nonce, so that
+nothing a file or program prints can pass for a frame:
+
+    <nonce> B <index>           begins
+    <nonce> E <index> <code>    ended with this exit status
+    <nonce> A <index>           the program is not on the host
+    <nonce> P <index>           root was needed and could not be had
+    <nonce> U <uid> <user>      who we are there
+
+The script runs each source as one simple command with stdin from /dev/null, in the C locale, under `timeout -k`; it
+writes no file and needs no other tool than timeout(1), id(1) and, for root, sudo(8).
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shlex
+import time
+from typing import TYPE_CHECKING, Final
+
+from scanner.channels import ChannelError
+from scanner.model import Cause, Gap, Raw, State
+from scanner.sources import MEBIBYTE, Shell
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Bytes one target may send in one batch, over all sources, before the connection is given up.
+HOST_LIMIT: Final = 64 * MEBIBYTE
+#: Seconds between TERM and KILL.
+KILL_AFTER: Final = 2
+
+_PRELUDE: Final = r"""LC_ALL=C; LANG=C; PATH=/usr/sbin:/usr/bin:/sbin:/bin; export LC_ALL LANG PATH
+N={nonce}
+m() {{ printf '\n%s %s\n' "$N" "$1"; printf '\n%s %s\n' "$N" "$1" >&2; }}
+I=$(id -u); m "U $I $(id -un)"
+R=
+if [ "$I" != 0 ]; then
+ R=none
+ if command -v sudo >/dev/null 2>&1; then sudo -n -l >/dev/null 2>&1 </dev/null && R=sudo; fi
+fi
+u() {{ i=$1; t=$2; n=$3; shift 3
+ command -v "$n" >/dev/null 2>&1 || {{ m "A $i"; return; }}
+ m "B $i"; timeout -k {kill} "$t" "$@" </dev/null; m "E $i $?"; }}
+r() {{ i=$1; t=$2; n=$3; shift 3
+ [ "$R" = none ] && {{ m "P $i"; return; }}
+ command -v "$n" >/dev/null 2>&1 || {{ m "A $i"; return; }}
+ m "B $i"
+ if [ -z "$R" ]; then timeout -k {kill} "$t" "$@" </dev/null
+ else sudo -n -- timeout -k {kill} "$t" "$@" </dev/null; fi
+ m "E $i $?"; }}
+"""
+
+
+def root_command(source: Shell) -> str:
+    """The exact command that sudo is asked for: what `keurmeester rights` puts in sudoers."""
+    return shlex.join(("timeout", "-k", str(KILL_AFTER), str(source.timeout), *source.argv))
+
+
+class Batch:
+    """One script and its answers. Feed it what comes back; ask it for `answers` when all is said."""
+
+    def __init__(self, sources: Sequence[Shell], *, limit: int = HOST_LIMIT) -> None:
+        self.sources = tuple(sources)
+        self.nonce = secrets.token_hex(16)
+        self.deadline = sum(source.timeout + KILL_AFTER for source in sources) + 10
+        self.user: tuple[int, str] | None = None
+        self._limit, self._received = limit, 0
+        self._raw: dict[int, Raw] = {}
+        self._started = time.monotonic()
+        self._began: dict[int, float] = {}
+        self._out = _Stream(self.nonce, [source.limit for source in self.sources])
+        self._err = _Stream(self.nonce, [65536] * len(self.sources))
+        self._ended: dict[int, tuple[str, int | None, float, float]] = {}
+
+    @property
+    def script(self) -> bytes:
+        """What `sh -s` reads."""
+        lines = [_PRELUDE.format(nonce=self.nonce, kill=KILL_AFTER)]
+        for index, source in enumerate(self.sources):
+            how = "r" if source.root else "u"
+            needs = source.needs or source.argv[0]
+            words = shlex.join((how, str(index), str(source.timeout), needs, *source.argv))
+            lines.append(words + "\n")
+        lines.append("m Q\n")
+        return "".join(lines).encode()
+
+    @property
+    def done(self) -> bool:
+        """Whether the last frame has come, on both streams."""
+        return self._out.finished and self._err.finished
+
+    def feed_out(self, data: bytes) -> None:
+        """Bytes from standard output. Raises ChannelError when the target has said more than it may."""
+        self._count(data)
+        for index, kind, code in self._out.feed(data):
+            if index < 0:
+                uid, _, user = (code or "").partition(" ")
+                if uid.isdigit():
+                    self.user = (int(uid), user)
+            elif 0 <= index < len(self.sources):
+                now = time.monotonic()
+                if kind == "B":
+                    self._began[index] = now
+                else:
+                    status = int(code) if code and code.isdigit() else None
+                    took = now - self._began.get(index, now)
+                    self._ended[index] = (kind, status, took, time.time())
+
+    def feed_err(self, data: bytes) -> None:
+        """Bytes from standard error. Raises ChannelError when the target has said more than it may."""
+        self._count(data)
+        self._err.feed(data)
+
+    def _count(self, data: bytes) -> None:
+        self._received += len(data)
+        if self._received > self._limit:
+            raise ChannelError(
+                Cause.TRUNCATED, f"the target sent more than {self._limit // MEBIBYTE} MiB; gave up"
+            )
+
+    def answers(self, gap: Gap) -> dict[Shell, Raw]:
+        """Source -> what came back. A source without an end frame gets ``gap``: nobody may judge half an answer."""
+        self._out.end()
+        self._err.end()
+        return {source: self._answer(index, source, gap) for index, source in enumerate(self.sources)}
+
+    def _answer(self, index: int, source: Shell, gap: Gap) -> Raw:
+        out, cut = self._out.body(index)
+        err, _ = self._err.body(index)
+        for pattern, replacement in source.redact:
+            out = re.sub(pattern.encode(), replacement.encode(), out, flags=re.MULTILINE)
+        if index not in self._ended:
+            return Raw(out, err, None, 0.0, time.time(), gap)
+        kind, code, took, at = self._ended[index]
+        why: Gap | None = None
+        name = source.needs or source.argv[0]
+        if kind == "A" and source.needs:
+            why = Gap(State.NOTAPPLICABLE, None, f"{name} is not on the host")
+        elif kind == "A":
+            why = Gap(State.ERROR, Cause.TOOL_MISSING, f"{name} is not on the host")
+        elif kind == "P":
+            why = Gap(
+                State.ERROR, Cause.PRIVILEGE, f"{source.describe()}: needs root, and sudo -n does not give it"
+            )
+        elif index not in self._err.ended:
+            why = gap
+        elif cut:
+            why = Gap(State.ERROR, Cause.TRUNCATED, f"{source.describe()}: more than {source.limit} bytes")
+        return Raw(out, err, code, round(took, 4), round(at, 3), why)
+
+
+class _Stream:
+    """Splits one stream into frames; keeps at most the limit of each body and drops the rest."""
+
+    def __init__(self, nonce: str, limits: Sequence[int]) -> None:
+        # The newline before the mark is the frame's own, so that a body keeps its last byte whatever it is.
+        self._mark = b"\n" + nonce.encode() + b" "
+        self._limits = limits
+        self._buffer = bytearray()
+        self._open = -1
+        self._bodies: dict[int, bytearray] = {}
+        self._cut: set[int] = set()
+        self.ended: set[int] = set()
+        self.finished = False
+
+    def feed(self, data: bytes) -> list[tuple[int, str, str | None]]:
+        """The frames completed by these bytes: (index, kind, rest); index -1 says who we are."""
+        self._buffer += data
+        frames: list[tuple[int, str, str | None]] = []
+        while True:
+            start = self._buffer.find(self._mark)
+            if start < 0:
+                keep = len(self._mark) - 1
+                if len(self._buffer) > keep:
+                    self._take(self._buffer[:-keep])
+                    del self._buffer[:-keep]
+                return frames
+            end = self._buffer.find(b"\n", start + len(self._mark))
+            if end < 0:
+                if len(self._buffer) - start > 1024:
+                    raise ChannelError(Cause.PARSE, "a frame without end")
+                return frames
+            self._take(self._buffer[:start])
+            words = self._buffer[start + len(self._mark) : end].decode(errors="replace").split(" ", 2)
+            # The newline that ends a frame may be the one that begins the next.
+            del self._buffer[:end]
+            if self._buffer[:1] == b"\n" and not self._buffer.startswith(self._mark):
+                del self._buffer[:1]
+            self._frame(words, frames)
+
+    def _frame(self, words: list[str], frames: list[tuple[int, str, str | None]]) -> None:
+        kind = words[0]
+        if kind == "Q":
+            self.finished, self._open = True, -1
+        elif kind == "U":
+            frames.append((-1, kind, " ".join(words[1:])))
+        elif len(words) > 1 and words[1].isdigit():
+            index = int(words[1])
+            self._open = index if kind == "B" else -1
+            if kind == "B":
+                self._bodies.setdefault(index, bytearray())
+            else:
+                self.ended.add(index)
+            frames.append((index, kind, words[2] if len(words) > 2 else None))
+
+    def _take(self, data: bytes | bytearray) -> None:
+        if self._open < 0 or self._open >= len(self._limits):
+            return
+        body = self._bodies[self._open]
+        room = self._limits[self._open] - len(body)
+        if len(data) > room:
+            self._cut.add(self._open)
+        body += data[:room] if room > 0 else b""
+
+    def end(self) -> None:
+        """No more will come: what is left belongs to the open frame."""
+        self._take(self._buffer)
+        self._buffer.clear()
+
+    def body(self, index: int) -> tuple[bytes, bool]:
+        """What came inside this frame, and whether it was cut at the limit."""
+        return bytes(self._bodies.get(index, b"")), index in self._cut

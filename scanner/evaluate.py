@@ -1,0 +1,444 @@
+"""Evidence -> facts -> findings: pure. The same evidence gives the same findings, here and anywhere.
+
+A check is called only when everything it asks for was really seen. What could not be seen becomes error, unknown
+or notapplicable here, in one place, so that no check author has to remember it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from scanner.declare import (
+    Absent,
+    Ask,
+    Blind,
+    Check,
+    Each,
+    Fleet,
+    Kind,
+    NotUnderstood,
+    Probe,
+    Registry,
+    Results,
+    ScanTime,
+)
+from scanner.model import Cause, Finding, Gap, Raw, State, Target, Verdict
+from scanner.sources import Handshake, Shell, Source, TrustAnchors
+
+#: Characters of an observation that are kept; a target may not fill the report.
+OBSERVED_LIMIT: Final = 1000
+FLEET: Final = "*"
+
+_NOT_COLLECTED: Final = Gap(State.ERROR, Cause.INTERNAL, "not collected in this run")
+_SEEN_ORDER: Final = (State.ERROR, State.UNKNOWN, State.NOTAPPLICABLE)
+_REFUSALS: Final = (
+    "permission denied",
+    "operation not permitted",
+    "must be root",
+    "must be run as root",
+    "must be superuser",
+    "you need to be root",
+    "access denied",
+    "insufficient privileges",
+)
+
+
+class Collected(NamedTuple):
+    """One source's answer as kept: the raw bytes and the digests that name them."""
+
+    raw: Raw
+    evidence: tuple[str, ...]
+
+
+class Known(NamedTuple):
+    """A fact, or why it is not there; ``items`` when it fans out."""
+
+    value: Any
+    gap: Gap | None
+    evidence: tuple[str, ...]
+
+
+class Item(NamedTuple):
+    """One of many: a value or the gap in its place, under a subject's name."""
+
+    value: Any
+    gap: Gap | None
+    subject: str
+    evidence: tuple[str, ...]
+
+
+def understood(source: Source, raw: Raw) -> Gap | None:
+    """Why this answer may not be judged, or None when it is complete.
+
+    Exit codes and refusals are read here, from the evidence, so that replay reads them again.
+    """
+    if raw.gap is not None:
+        return raw.gap
+    if isinstance(source, Handshake | TrustAnchors) or not isinstance(source, Shell):
+        return None
+    code = raw.code
+    if code in source.ok:
+        return None
+    said = raw.err[-2000:].decode(errors="replace").strip()
+    what = source.describe()
+    if code in (124, 137):
+        return Gap(State.ERROR, Cause.TIMEOUT, f"{what}: no answer within {source.timeout} seconds")
+    last = said.rsplit("\n", 1)[-1]
+    if source.absent and last.endswith(source.absent) and not raw.out:
+        return Gap(State.NOTAPPLICABLE, None, last)
+    lowered = said.lower()
+    if said.startswith("sudo:") or any(refusal in lowered for refusal in _REFUSALS):
+        return Gap(State.ERROR, Cause.PRIVILEGE, f"{what}: {last}")
+    if code == 127:
+        return Gap(State.ERROR, Cause.TOOL_MISSING, f"{what}: {last}")
+    return Gap(State.UNKNOWN, Cause.PARSE, f"{what}: exit status {code}" + (f": {last}" if last else ""))
+
+
+def _worse(gaps: Iterable[Gap]) -> Gap:
+    return min(gaps, key=lambda gap: _SEEN_ORDER.index(gap.state))
+
+
+def _merge(*many: tuple[str, ...]) -> tuple[str, ...]:
+    if len(many) == 1:
+        return many[0]
+    return tuple(dict.fromkeys(digest for some in many for digest in some))
+
+
+class Facts:
+    """The facts of one target, made on demand from its evidence and remembered.
+
+    ``wanted`` collects what was asked for but is not in the evidence: that is how the plan grows in rounds.
+    ``missing`` says why a source has no answer at all (one unreachable host is one cause).
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        answers: Mapping[Source, Collected],
+        registry: Registry,
+        now: ScanTime,
+        missing: Gap = _NOT_COLLECTED,
+    ) -> None:
+        self.target, self.answers, self.registry, self.now = target, answers, registry, now
+        self.at, self.missing = now.timestamp(), missing
+        self.wanted: dict[Source, None] = {}
+        self._known: dict[tuple[type[Any], object], Known] = {}
+
+    def fact(self, kind: type[Any], argument: object = None) -> Known:
+        """The fact, its gap, or (when a probe gives many) a list of `Item`."""
+        key = (kind, argument)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._make(kind, argument)
+        return known
+
+    def answer(self, source: Source) -> tuple[Raw, Gap | None, tuple[str, ...]]:
+        """What came back for a source; a gap when it was not collected."""
+        collected = self.answers.get(source)
+        if collected is None:
+            self.wanted[source] = None
+            return Raw(), self.missing, ()
+        return collected.raw, understood(source, collected.raw), collected.evidence
+
+    def _make(self, kind: type[Any], argument: object) -> Known:
+        probe = self.registry.probe_for(kind, self.target.platform)
+        if probe is None:
+            detail = f"{kind.__name__} is not known on {self.target.platform}"
+            return Known(None, Gap(State.NOTAPPLICABLE, None, detail), ())
+        if probe.each is not None:
+            return self._make_each(probe, argument)
+        given, gap, evidence = self._inputs(probe, argument, {})
+        if gap is not None:
+            return Known(None, gap, evidence)
+        value, gap = self._call(probe, given)
+        if gap is None and probe.many:
+            value = [Item(item, None, str(item), evidence) for item in value]
+        return Known(value, gap, evidence)
+
+    def _make_each(self, probe: Probe, argument: object) -> Known:
+        assert probe.each is not None
+        assert probe.each.fact is not None
+        base = self.fact(probe.each.fact)
+        if base.gap is not None:
+            return base
+        items: list[Item] = []
+        for item in base.value:
+            if item.gap is not None:
+                items.append(item)
+                continue
+            given, gap, evidence = self._inputs(probe, argument, {"item": item.value})
+            evidence = _merge(item.evidence, evidence)
+            value = None
+            if gap is None:
+                if probe.each.name:
+                    given[probe.each.name] = item.value
+                value, gap = self._call(probe, given)
+            if gap is not None and gap.state is State.NOTAPPLICABLE:
+                continue
+            items.append(Item(value, gap, item.subject if gap else str(value), evidence))
+        return Known(items, None, base.evidence)
+
+    def _inputs(
+        self, probe: Probe, argument: object, each: dict[str, Any]
+    ) -> tuple[dict[str, Any], Gap | None, tuple[str, ...]]:
+        given: dict[str, Any] = {}
+        gaps: list[Gap] = []
+        seen: list[tuple[str, ...]] = []
+        for ask in probe.asks:
+            if ask.kind is Kind.RAW:
+                source = probe.sources[ask.name]
+                if isinstance(source, Each):
+                    source = source.source(each["item"])
+                elif callable(source):
+                    source = source(argument)
+                raw, gap, evidence = self.answer(source)
+                value: Any = raw
+                seen.append(evidence)
+            else:
+                value, gap, evidence = self.ask(ask)
+                seen.append(evidence)
+            if gap is not None:
+                if ask.optional and gap.state is State.NOTAPPLICABLE:
+                    value = None
+                else:
+                    gaps.append(gap)
+            given[ask.name] = value
+        return given, _worse(gaps) if gaps else None, _merge(*seen) if seen else ()
+
+    def ask(self, ask: Ask) -> Known:
+        """What one parameter gets; never for Fleet or Results."""
+        if ask.kind is Kind.TARGET:
+            return Known(self.target, None, ())
+        if ask.kind is Kind.NOW:
+            return Known(self.now, None, ())
+        assert ask.fact is not None
+        known = self.fact(ask.fact, ask.argument)
+        if ask.kind is Kind.ALL and known.gap is None:
+            gaps = [item.gap for item in known.value if item.gap is not None]
+            evidence = _merge(known.evidence, *(item.evidence for item in known.value))
+            if gaps:
+                return Known(None, _worse(gaps), evidence)
+            return Known([item.value for item in known.value], None, evidence)
+        return known
+
+    def _call(self, probe: Probe, given: dict[str, Any]) -> tuple[Any, Gap | None]:
+        try:
+            return probe.function(**given), None
+        except Absent as absent:
+            return None, Gap(State.NOTAPPLICABLE, None, str(absent))
+        except NotUnderstood as reason:
+            return None, Gap(State.UNKNOWN, Cause.PARSE, str(reason))
+        except Exception as error:
+            # Whatever a parser trips over: looked, not understood. The text may quote the input; keep it short.
+            detail = f"{probe.name}: {type(error).__name__}: {str(error)[:120]}"
+            return None, Gap(State.UNKNOWN, Cause.PARSE, detail)
+
+
+Judge = Callable[[Facts], list[Finding]]
+
+
+def judge(check: Check, registry: Registry, settings: Mapping[str, Any] | None = None) -> Judge:
+    """The check, ready to be put to the facts of many targets; ``settings`` are its tunables."""
+    function = partial(check.function, **settings) if settings else check.function
+    fan = next((ask for ask in check.asks if registry.fans_out(ask)), None)
+    if fan is None and len(check.asks) == 1 and check.asks[0].kind is Kind.FACT and not check.asks[0].optional:
+        return _judge_one(check, function, check.asks[0])
+    rest = tuple(ask for ask in check.asks if ask is not fan)
+
+    def run(facts: Facts) -> list[Finding]:
+        target, at = facts.target.name, facts.now.timestamp()
+        given: dict[str, Any] = {}
+        gaps: list[Gap] = []
+        seen: tuple[str, ...] = ()
+        for ask in rest:
+            value, gap, evidence = facts.ask(ask)
+            if gap is not None:
+                if ask.optional and gap.state is State.NOTAPPLICABLE:
+                    value = None
+                else:
+                    gaps.append(gap)
+            given[ask.name] = value
+            seen = _merge(seen, evidence)
+        if fan is None:
+            if gaps:
+                return [_gap_finding(target, check, "", _worse(gaps), seen, at)]
+            return [_call(target, check, "", function, given, seen, at)]
+        value, gap, evidence = facts.ask(fan)
+        seen = _merge(seen, evidence)
+        if gap is not None:
+            gaps.append(gap)
+        if gaps:
+            return [_gap_finding(target, check, "", _worse(gaps), seen, at)]
+        if not value:
+            assert fan.fact is not None
+            none = Gap(State.NOTAPPLICABLE, None, f"no {_words(fan.fact.__name__)} here")
+            return [_gap_finding(target, check, "", none, seen, at)]
+        findings = []
+        for item in value:
+            proof = _merge(seen, item.evidence)
+            if item.gap is not None:
+                findings.append(_gap_finding(target, check, item.subject, item.gap, proof, at))
+            else:
+                given[fan.name] = item.value
+                findings.append(_call(target, check, item.subject, function, given, proof, at))
+        return findings
+
+    return run
+
+
+def _judge_one(check: Check, function: Callable[..., Any], ask: Ask) -> Judge:
+    """The commonest kind, a check of one fact, without detours."""
+    kind, argument, check_id = ask.fact, ask.argument, check.id
+    assert kind is not None
+    passes, fails, new = State.PASS, State.FAIL, tuple.__new__
+
+    def run(facts: Facts) -> list[Finding]:
+        known = facts._known.get((kind, argument)) or facts.fact(kind, argument)
+        if known[1] is None:
+            try:
+                verdict = function(known[0])
+                if verdict.__class__ is Verdict:
+                    passed, observed, expected = verdict
+                    if len(observed) > OBSERVED_LIMIT:
+                        observed = _cut(observed)
+                    return [
+                        new(
+                            Finding,
+                            (facts.target.name, check_id, "", passes if passed else fails, None, observed,
+                             expected, known[2], facts.at),
+                        )
+                    ]  # fmt: skip
+            except Exception:  # noqa: S110 -- _call says below what went wrong
+                pass
+            return [
+                _call(facts.target.name, check, "", function, {ask.name: known[0]}, known[2], facts.at)
+            ]
+        return [_gap_finding(facts.target.name, check, "", known[1], known[2], facts.at)]
+
+    return run
+
+
+def _call(
+    target: str,
+    check: Check,
+    subject: str,
+    function: Callable[..., Any],
+    given: Mapping[str, Any],
+    evidence: tuple[str, ...],
+    at: float,
+) -> Finding:
+    try:
+        verdict = function(**given)
+        if not isinstance(verdict, Verdict):
+            raise TypeError(f"returned {type(verdict).__name__}, not holds(...)")
+    except Absent as absent:
+        gap = Gap(State.NOTAPPLICABLE, None, str(absent))
+    except NotUnderstood as reason:
+        gap = Gap(State.UNKNOWN, Cause.PARSE, str(reason))
+    except Blind as blind:
+        gap = Gap(State.ERROR, blind.cause, blind.detail)
+    except Exception as error:
+        gap = Gap(State.UNKNOWN, Cause.INTERNAL, f"check {check.id}: {type(error).__name__}: {error}")
+    else:
+        status = State.PASS if verdict.passed else State.FAIL
+        return Finding(
+            target, check.id, subject, status, None, _cut(verdict.observed), verdict.expected, evidence, at
+        )
+    return _gap_finding(target, check, subject, gap, evidence, at)
+
+
+def _gap_finding(
+    target: str, check: Check, subject: str, gap: Gap, evidence: tuple[str, ...], at: float
+) -> Finding:
+    return Finding(target, check.id, subject, gap.state, gap.cause, _cut(gap.detail), "", evidence, at)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= OBSERVED_LIMIT else text[:OBSERVED_LIMIT] + " (cut)"
+
+
+def _words(name: str) -> str:
+    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip()
+
+
+def aggregate_findings(
+    checks: Iterable[tuple[Check, Mapping[str, Any]]],
+    target: Target,
+    made: Iterable[tuple[Check, Finding]],
+    now: ScanTime,
+) -> Iterator[Finding]:
+    """The findings of aggregate checks over those already made on this target."""
+    results = Results(made)
+    at = now.timestamp()
+    evidence = _merge(*(finding.evidence for _, finding in results.findings)) if results.findings else ()
+    for check, settings in checks:
+        given: dict[str, Any] = dict(settings)
+        for ask in check.asks:
+            given[ask.name] = {Kind.RESULTS: results, Kind.TARGET: target, Kind.NOW: now}[ask.kind]
+        yield _call(target.name, check, "", check.function, given, evidence, at)
+
+
+class Member(NamedTuple):
+    """One target's share in a fleet check."""
+
+    target: Target
+    known: Known
+
+
+def fleet_findings(
+    check: Check, settings: Mapping[str, Any], members: Iterable[Member], now: ScanTime
+) -> Iterator[Finding]:
+    """The findings of a check across hosts: one per group.
+
+    A pass turns into an error when a member of the group could not be looked at; a fail stands, because no unseen
+    host could undo it. A group with fewer than two members is notapplicable: alone is not alike.
+    """
+    ask = next(ask for ask in check.asks if ask.kind is Kind.FLEET)
+    groups: dict[str, list[Member]] = {}
+    for member in members:
+        groups.setdefault(str(getattr(member.target, check.within)) if check.within else "", []).append(member)
+    at = now.timestamp()
+    for group, inside in sorted(groups.items()):
+        subject = f"{check.within} {group or '(none)'}" if check.within else ""
+        gaps = {
+            member.target.name: member.known.gap
+            for member in inside
+            if member.known.gap is not None and member.known.gap.state is not State.NOTAPPLICABLE
+        }
+        seen = {member.target.name: member for member in inside if member.known.gap is None}
+        evidence = _merge((), *(member.known.evidence for member in inside))
+        blind = "; ".join(f"{name}: {gap.detail}" for name, gap in sorted(gaps.items()))
+        if len(seen) + len(gaps) < 2:
+            alone = Gap(State.NOTAPPLICABLE, None, f"{len(seen) + len(gaps)} host to compare")
+            yield _gap_finding(FLEET, check, subject, alone, evidence, at)
+            continue
+        finding = None
+        if seen:
+            fleet: Fleet[Any] = Fleet(
+                {name: _plain(member.known.value) for name, member in seen.items()},
+                {name: member.target for name, member in seen.items()},
+                now,
+            )
+            finding = _call(
+                FLEET, check, subject, check.function, {ask.name: fleet, **settings}, evidence, at
+            )
+        if gaps and (finding is None or finding.status is not State.FAIL):
+            worst = _worse(gaps.values())
+            finding = _gap_finding(
+                FLEET, check, subject, Gap(State.ERROR, worst.cause, f"not seen: {blind}"), evidence, at
+            )
+        assert finding is not None
+        yield finding
+
+
+def _plain(value: Any) -> Any:
+    """A fact of which there are many, so that it can be compared and hashed."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def scan_time(at: float) -> ScanTime:
+    """Seconds since the epoch as the moment a check may know."""
+    return ScanTime.fromtimestamp(at, UTC)

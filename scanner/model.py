@@ -1,0 +1,304 @@
+"""The words of the field, as types.
+
+Boundary data (inventory, profiles, norms, run files) is pydantic with ``extra="forbid"``; what is made by the
+hundred thousand (verdicts, findings) is a named tuple. The words are those of XCCDF 1.2 (NISTIR 7275r4,
+section 6.6.4.2), OSCAL 1.1 and InSpec.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Final, Literal, NamedTuple
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+
+class State(StrEnum):
+    """What one check says of one subject (XCCDF 1.2 result values)."""
+
+    PASS = "pass"  # noqa: S105 -- an XCCDF word, not a password
+    FAIL = "fail"
+    ERROR = "error"
+    UNKNOWN = "unknown"
+    NOTAPPLICABLE = "notapplicable"
+    NOTCHECKED = "notchecked"
+    NOTSELECTED = "notselected"
+    INFORMATIONAL = "informational"
+
+
+#: Roll-up order, worst first: a group of findings is as good as its worst member.
+WORST_FIRST: Final = (
+    State.FAIL,
+    State.ERROR,
+    State.UNKNOWN,
+    State.NOTCHECKED,
+    State.PASS,
+    State.NOTAPPLICABLE,
+)
+#: States in which nothing was established; they are never counted as good or bad.
+BLIND: Final = frozenset({State.ERROR, State.UNKNOWN})
+
+
+class Severity(StrEnum):
+    """How much a failed check matters (XCCDF severity, with critical on top)."""
+
+    INFO = "info"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def weight(self) -> int:
+        """0 for info to 4 for critical, for sorting only; no score is computed from it."""
+        return _SEVERITY_WEIGHT[self]
+
+
+_SEVERITY_WEIGHT: Final = {severity: weight for weight, severity in enumerate(Severity)}
+
+
+class Layer(StrEnum):
+    """Where a measure sits; defence in depth counts layers that hold."""
+
+    NETWORK = "network"
+    HOST = "host"
+    IDENTITY = "identity"
+    APPLICATION = "application"
+    DATA = "data"
+    DETECTION = "detection"
+    RECOVERY = "recovery"
+    GOVERNANCE = "governance"
+
+
+class Cause(StrEnum):
+    """Why something could not be established."""
+
+    DNS = "dns"
+    ROUTE = "route"
+    REFUSED = "refused"
+    TIMEOUT = "timeout"
+    RESET = "reset"
+    TLS = "tls"
+    HOSTKEY = "hostkey"
+    AUTH = "auth"
+    PRIVILEGE = "privilege"
+    TOOL_MISSING = "tool-missing"
+    TRUNCATED = "truncated"
+    PARSE = "parse"
+    POLICY = "policy"
+    INTERNAL = "internal"
+
+
+# The eight principles of DSM-IBP by name, for use in `@check(principle=...)`. What they mean is data:
+# checks/norms/dsm-ibp.yaml. A catalogue of another organisation uses its own ids as plain strings.
+DATA_FIRST: Final = "DSM-IBP-1"
+SECURE_DESIGN: Final = "DSM-IBP-2"
+IN_DEPTH: Final = "DSM-IBP-3"
+SECURE_DEFAULT: Final = "DSM-IBP-4"
+DEFAULT_DENY: Final = "DSM-IBP-5"
+FAIL_SECURE: Final = "DSM-IBP-6"
+SECURE_DEPLOYMENT: Final = "DSM-IBP-7"
+NO_GAP: Final = "DSM-IBP-8"
+
+
+class Gap(NamedTuple):
+    """Why a fact is not there: a value, so that the type checker makes you handle it.
+
+    ``state`` is error (could not look), unknown (looked, not understood) or notapplicable (looked, and the
+    thing is really not there).
+    """
+
+    state: State
+    cause: Cause | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """What came back for one source: bytes, and how it ended.
+
+    ``code`` is the exit status where there is one. ``took`` is seconds. ``at`` is the scanner's clock (seconds
+    since the epoch, UTC) when the answer was complete. ``gap`` says why there is no answer; then ``out`` holds
+    what came before things went wrong, and nobody may judge it.
+    """
+
+    out: bytes = b""
+    err: bytes = b""
+    code: int | None = 0
+    took: float = 0.0
+    at: float = 0.0
+    gap: Gap | None = None
+
+    @property
+    def text(self) -> str:
+        """``out`` as UTF-8. Raises UnicodeDecodeError, which ends as *unknown*."""
+        return self.out.decode()
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of ``text`` that are not empty, without line ends."""
+        return [line for line in self.text.split("\n") if line]
+
+
+class Verdict(NamedTuple):
+    """What a check says: it holds or it does not, and what was seen. Made by `holds` only."""
+
+    passed: bool
+    observed: str
+    expected: str = ""
+
+
+class Finding(NamedTuple):
+    """One check judged on one subject of one target: a line of results.jsonl.
+
+    ``evidence`` are the SHA-256 digests of the raw evidence the judgement rests on. ``collected_at`` is seconds
+    since the epoch, UTC; 0.0 when nothing was collected. ``target`` is ``*`` for a check over the fleet.
+    """
+
+    target: str
+    check: str
+    subject: str
+    status: State
+    cause: Cause | None
+    observed: str
+    expected: str
+    evidence: tuple[str, ...]
+    collected_at: float
+
+
+class Model(BaseModel):
+    """Boundary data: immutable, and an unknown field is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
+
+
+def _valid_name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError(
+            f"{value!r} is not a name: use letters, digits, '.', '_' and '-', and start with a letter or digit"
+        )
+    return value
+
+
+Name = Annotated[str, AfterValidator(_valid_name)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Service(Model):
+    """A service a target is meant to offer: what listens, why, and who may come in."""
+
+    port: Port
+    protocol: Literal["tcp", "udp"] = "tcp"
+    name: str = ""
+    purpose: str = ""
+    tls: bool = False
+    server_name: str = ""
+    from_: tuple[str, ...] = Field(default=(), alias="from")
+
+    @property
+    def key(self) -> str:
+        """``443/tcp``."""
+        return f"{self.port}/{self.protocol}"
+
+
+_REFERENCE = re.compile(r"(env:[A-Za-z_][A-Za-z0-9_]*|file:\S.*)")
+
+
+def _valid_reference(value: str) -> str:
+    if not _REFERENCE.fullmatch(value):
+        # The value itself is not repeated: it may be the secret.
+        raise ValueError("a secret is written as a reference: 'env:NAME' or 'file:/path', never as itself")
+    return value
+
+
+SecretRef = Annotated[str, AfterValidator(_valid_reference)]
+
+
+class Credential(Model):
+    """How to log in, by reference: the secrets themselves are resolved where they are used."""
+
+    user: str
+    key: SecretRef | None = None
+    passphrase: SecretRef | None = None
+    certificate: str | None = None
+    password: SecretRef | None = None
+    agent: bool = False
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Credential:
+        if not (self.key or self.password or self.agent):
+            raise ValueError("give at least one of 'key', 'password' or 'agent: true'")
+        if self.certificate and not self.key:
+            raise ValueError("'certificate' needs the 'key' it was signed for")
+        return self
+
+
+class Target(Model):
+    """One host (or other asset) as the inventory describes it.
+
+    ``services`` is None when the inventory does not say which services the host offers: that differs from
+    an empty list, which says that it offers none.
+    """
+
+    name: Name
+    address: str
+    port: Port = 22
+    channel: Literal["ssh", "local"] = "ssh"
+    platform: Literal["linux", "windows", "network", "other"] = "linux"
+    role: str = ""
+    zone: str = "default"
+    tenant: str = ""
+    owner: str = ""
+    criticality: Literal["", "low", "medium", "high"] = ""
+    tags: tuple[str, ...] = ()
+    credential: str | None = None
+    host_keys: tuple[str, ...] = ()
+    jump: str | None = None
+    services: tuple[Service, ...] | None = None
+    cluster: str = ""
+    description: str = ""
+
+
+class Inventory(Model):
+    """Where the targets come from, and how to reach them.
+
+    ``digest`` is the SHA-256 over the source files; ``zones`` bounds how many hosts of one zone are looked at
+    at the same time.
+    """
+
+    sources: tuple[str, ...]
+    digest: str
+    targets: tuple[Target, ...]
+    credentials: dict[str, Credential] = {}
+    zones: dict[str, int] = {}
+    trust_anchors: tuple[str, ...] = ()
+
+    def target(self, name: str) -> Target:
+        """The target of that name. Raises KeyError."""
+        for target in self.targets:
+            if target.name == name:
+                return target
+        raise KeyError(name)
+
+
+class InputError(Exception):
+    """Wrong input from a person: a file, line and remedy in one message; ends with exit code 3."""
+
+    def __init__(self, message: str, *, file: str = "", line: int = 0, remedy: str = "") -> None:
+        self.message, self.file, self.line, self.remedy = message, file, line, remedy
+        where = f"{file}:{line}: " if file and line else f"{file}: " if file else ""
+        super().__init__(f"{where}{message}" + (f"\n  {remedy}" if remedy else ""))
+
+
+def worst(states: object) -> State:
+    """The worst of an iterable of states; notapplicable for none at all."""
+    present = set(states)  # type: ignore[call-overload]
+    for state in WORST_FIRST:
+        if state in present:
+            return state
+    return State.NOTAPPLICABLE
