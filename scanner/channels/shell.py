@@ -186,10 +186,7 @@ class _Stream:
                 return frames
             self._take(self._buffer[:start])
             words = self._buffer[start + len(self._mark) : end].decode(errors="replace").split(" ", 2)
-            # The newline that ends a frame may be the one that begins the next.
-            del self._buffer[:end]
-            if self._buffer[:1] == b"\n" and not self._buffer.startswith(self._mark):
-                del self._buffer[:1]
+            del self._buffer[: end + 1]
             self._frame(words, frames)
 
     def _frame(self, words: list[str], frames: list[tuple[int, str, str | None]]) -> None:
