@@ -110,8 +110,7 @@ def _merge(*many: tuple[str, ...]) -> tuple[str, ...]:
 class Facts:
     """The facts of one target, made on demand from its evidence and remembered.
 
-    ``wanted`` collects what was asked for but is not in the evidence: that is how the plan grows in rounds.
-    ``missing`` says why a source has no answer at all (one unreachable host is one cause).
+    ``missing`` says why a source has no answer at all: one unreachable host is one cause.
     """
 
     def __init__(
@@ -124,7 +123,6 @@ class Facts:
     ) -> None:
         self.target, self.answers, self.registry, self.now = target, answers, registry, now
         self.at, self.missing = now.timestamp(), missing
-        self.wanted: dict[Source, None] = {}
         self._known: dict[tuple[type[Any], object], Known] = {}
 
     def fact(self, kind: type[Any], argument: object = None) -> Known:
@@ -139,7 +137,6 @@ class Facts:
         """What came back for a source; a gap when it was not collected."""
         collected = self.answers.get(source)
         if collected is None:
-            self.wanted[source] = None
             return Raw(), self.missing, ()
         return collected.raw, understood(source, collected.raw), collected.evidence
 

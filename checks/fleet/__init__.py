@@ -1,0 +1,1 @@
+"""Checks across hosts (principle 8): twins, one clock, inventory against reality."""

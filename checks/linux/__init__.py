@@ -1,0 +1,1 @@
+"""Checks of what a Linux host says of itself."""

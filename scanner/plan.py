@@ -1,0 +1,104 @@
+"""Checks x target -> what to ask it: pure, printable before anything runs.
+
+A source may depend on a fact (TLS ports follow from listening sockets), so the plan grows in rounds: at most
+`ROUNDS`, each asking only what the evidence so far makes askable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, NamedTuple
+
+from scanner.declare import Ask, Check, Each, Kind, Probe, Registry
+from scanner.evaluate import Facts
+from scanner.model import Target
+from scanner.sources import Source
+
+ROUNDS: Final = 3
+
+
+class Step(NamedTuple):
+    """One source on the way to a check: which probe reads it, under which name, and of which item."""
+
+    probe: Probe
+    name: str
+    source: Source
+    subject: str = ""
+
+
+def steps(check: Check, facts: Facts) -> Iterator[Step]:
+    """Every source the check rests on, as far as the evidence makes them known, in the order of its parameters."""
+    for ask in check.asks:
+        yield from _steps(ask, facts)
+
+
+def _steps(ask: Ask, facts: Facts) -> Iterator[Step]:
+    if ask.fact is None:
+        return
+    probe = facts.registry.probe_for(ask.fact, facts.target.platform)
+    if probe is None:
+        return
+    for other in probe.asks:
+        yield from _steps(other, facts)
+    if probe.each is not None:
+        yield from _steps(probe.each, facts)
+    for name, source in probe.sources.items():
+        if isinstance(source, Each):
+            for value, subject in _items(source.fact, facts):
+                yield Step(probe, name, source.source(value), subject)
+        else:
+            yield Step(probe, name, source(ask.argument) if callable(source) else source)
+
+
+def _items(kind: type[Any], facts: Facts) -> Iterator[tuple[Any, str]]:
+    base = facts.fact(kind)
+    if base.gap is None:
+        for item in base.value:
+            if item.gap is None:
+                yield item.value, item.subject
+
+
+class Plan:
+    """What a set of checks asks of targets; made once, asked per target and round."""
+
+    def __init__(self, checks: Iterable[Check], registry: Registry) -> None:
+        self.registry = registry
+        self.checks = tuple(check for check in checks if not check.is_aggregate)
+        self._static: dict[str, tuple[Source, ...]] = {}
+        self._grows: dict[str, tuple[Check, ...]] = {}
+
+    def applicable(self, target: Target) -> list[Check]:
+        """The checks whose facts can be had on this target's platform."""
+        return [check for check in self.checks if self.registry.applies(check, target)]
+
+    def first(self, target: Target, empty: Facts) -> tuple[Source, ...]:
+        """The sources of the first round: all that depend on no other fact."""
+        known = self._static.get(target.platform)
+        if known is None:
+            found: dict[Source, None] = {}
+            growing = []
+            for check in self.applicable(target):
+                for step in steps(check, empty):
+                    found[step.source] = None
+                if any(self._follows(ask, target) for ask in check.asks):
+                    growing.append(check)
+            known = self._static[target.platform] = tuple(found)
+            self._grows[target.platform] = tuple(growing)
+        return known
+
+    def next(self, target: Target, facts: Facts) -> tuple[Source, ...]:
+        """What the evidence so far makes askable that was not asked yet; empty when all is asked."""
+        found: dict[Source, None] = {}
+        for check in self._grows.get(target.platform, ()):
+            for step in steps(check, facts):
+                if step.source not in facts.answers:
+                    found[step.source] = None
+        return tuple(found)
+
+    def _follows(self, ask: Ask, target: Target) -> bool:
+        if ask.fact is None or ask.kind is Kind.RAW:
+            return False
+        probe = self.registry.probe_for(ask.fact, target.platform)
+        if probe is None:
+            return False
+        return probe.each is not None or any(self._follows(other, target) for other in probe.asks)
