@@ -1,0 +1,223 @@
+"""Raw evidence: content-addressed blobs, a manifest per target, one digest over the whole run.
+
+A blob is named by the SHA-256 of its raw bytes and stored once, as zstd. A manifest says which source gave which
+blobs, when, how and through which account. `Store.verify` finds every changed, missing and added byte.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from threading import local
+from typing import Any, Final
+
+import zstandard
+
+from scanner.evaluate import Collected
+from scanner.model import Cause, Gap, Raw, State
+from scanner.sources import MEBIBYTE, Source, from_data, to_data
+
+#: No blob is larger than this when unpacked: a bomb in a copied run folder is refused.
+BLOB_LIMIT: Final = 64 * MEBIBYTE
+
+
+class EvidenceError(Exception):
+    """The evidence is not what the manifests say; the message names the file."""
+
+
+@dataclass(slots=True)
+class Manifest:
+    """What was collected from one target, and how. Times are seconds since the epoch, UTC."""
+
+    target: str
+    started: float = 0.0
+    ended: float = 0.0
+    channel: str = ""
+    by: str = ""
+    account: tuple[int, str] | None = None
+    gap: Gap | None = None
+    answers: dict[Source, Collected] = field(default_factory=dict)
+
+
+class Store:
+    """The evidence part of a run folder. Writing is safe from many threads."""
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self._known: set[str] = set()
+        self._made: set[str] = set()
+        self._tools = local()
+
+    def add(self, raw: Raw) -> tuple[str, ...]:
+        """Keep the bytes of an answer; the digests that name them (standard output first)."""
+        out = self._put(raw.out)
+        return (out, self._put(raw.err)) if raw.err else (out,)
+
+    def _put(self, data: bytes) -> str:
+        name = sha256(data).hexdigest()
+        if name in self._known:
+            return name
+        self._known.add(name)
+        folder = self.run / "evidence" / name[:2]
+        if name[:2] not in self._made:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._made.add(name[:2])
+        compressor = getattr(self._tools, "compressor", None)
+        if compressor is None:
+            compressor = self._tools.compressor = zstandard.ZstdCompressor(level=3)
+        write_private(folder / f"{name}.zst", compressor.compress(data))
+        return name
+
+    def read(self, name: str) -> bytes:
+        """The raw bytes under this name. Raises EvidenceError when missing, damaged or not what the name says."""
+        path = self.run / "evidence" / name[:2] / f"{name}.zst"
+        try:
+            with path.open("rb") as packed, zstandard.ZstdDecompressor().stream_reader(packed) as reader:
+                data = reader.read(BLOB_LIMIT + 1)
+        except FileNotFoundError:
+            raise EvidenceError(f"{self._short(path)}: missing") from None
+        except (OSError, zstandard.ZstdError) as error:
+            raise EvidenceError(f"{self._short(path)}: cannot be read: {error}") from None
+        if len(data) > BLOB_LIMIT or sha256(data).hexdigest() != name:
+            raise EvidenceError(f"{self._short(path)}: changed: its bytes are not what its name says")
+        return data
+
+    def seal(self, manifest: Manifest) -> str:
+        """Write a target's manifest; its SHA-256."""
+        data = json.dumps(_manifest_data(manifest), separators=(",", ":"), ensure_ascii=False).encode()
+        folder = self.run / "manifests"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        write_private(folder / f"{manifest.target}.json", data)
+        return sha256(data).hexdigest()
+
+    def manifest(self, target: str) -> Manifest:
+        """A target's manifest with its answers loaded. Raises EvidenceError."""
+        path = self.run / "manifests" / f"{target}.json"
+        try:
+            return _manifest(json.loads(path.read_bytes()), self)
+        except FileNotFoundError:
+            raise EvidenceError(f"{self._short(path)}: missing") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise EvidenceError(f"{self._short(path)}: not a manifest: {error}") from None
+
+    def targets(self) -> list[str]:
+        """The targets that have a manifest, sorted."""
+        return sorted(path.name.removesuffix(".json") for path in (self.run / "manifests").glob("*.json"))
+
+    def digest(self) -> str:
+        """The run digest: SHA-256 over the lines ``<manifest sha256>  <target>``, sorted by target."""
+        total = sha256()
+        for target in self.targets():
+            data = (self.run / "manifests" / f"{target}.json").read_bytes()
+            total.update(f"{sha256(data).hexdigest()}  {target}\n".encode())
+        return total.hexdigest()
+
+    def verify(self, digest: str) -> Iterator[str]:
+        """A sentence for every changed, missing or added piece of evidence; none when all is as it was sealed."""
+        named: set[str] = set()
+        for target in self.targets():
+            try:
+                data = json.loads((self.run / "manifests" / f"{target}.json").read_bytes())
+                for answer in data["answers"]:
+                    named.update((answer["out"], answer["err"]) if answer["err"] else (answer["out"],))
+            except (ValueError, KeyError, TypeError):
+                yield f"manifests/{target}.json: changed: not a manifest"
+        if self.digest() != digest:
+            yield "manifests: changed, missing or added: together they do not give the run digest in run.json"
+        for name in sorted(named):
+            try:
+                self.read(name)
+            except EvidenceError as error:
+                yield str(error)
+        for path in sorted((self.run / "evidence").rglob("*")):
+            if path.is_file() and path.name.removesuffix(".zst") not in named:
+                yield f"{self._short(path)}: added: no manifest names it"
+        for path in sorted((self.run / "manifests").iterdir()):
+            if path.suffix != ".json":
+                yield f"{self._short(path)}: added: not a manifest"
+
+    def _short(self, path: Path) -> str:
+        return str(path.relative_to(self.run))
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file only its owner can read (0600), replacing what was there."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+
+
+def _manifest_data(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "target": manifest.target,
+        "started": manifest.started,
+        "ended": manifest.ended,
+        "channel": manifest.channel,
+        "by": manifest.by,
+        "account": manifest.account,
+        "gap": manifest.gap,
+        "answers": [
+            {
+                "source": to_data(source),
+                "out": evidence[0],
+                "err": evidence[1] if len(evidence) > 1 else "",
+                "code": raw.code,
+                "took": raw.took,
+                "at": raw.at,
+                "size": len(raw.out),
+                "gap": raw.gap,
+            }
+            for source, (raw, evidence) in manifest.answers.items()
+        ],
+    }
+
+
+def _manifest(data: Mapping[str, Any], store: Store) -> Manifest:
+    answers = {}
+    for row in data["answers"]:
+        evidence = (row["out"], row["err"]) if row["err"] else (row["out"],)
+        raw = Raw(
+            out=store.read(row["out"]),
+            err=store.read(row["err"]) if row["err"] else b"",
+            code=row["code"],
+            took=row["took"],
+            at=row["at"],
+            gap=_gap(row["gap"]),
+        )
+        answers[_source(row["source"])] = Collected(raw, evidence)
+    return Manifest(
+        target=data["target"],
+        started=data["started"],
+        ended=data["ended"],
+        channel=data["channel"],
+        by=data["by"],
+        account=tuple(data["account"]) if data["account"] else None,
+        gap=_gap(data["gap"]),
+        answers=answers,
+    )
+
+
+_sources: dict[str, Source] = {}
+
+
+def _source(data: dict[str, Any]) -> Source:
+    # The same few dozen sources come back for every target.
+    key = json.dumps(data, sort_keys=True)
+    source = _sources.get(key)
+    if source is None:
+        source = _sources[key] = from_data(data)
+    return source
+
+
+def _gap(data: list[str] | None) -> Gap | None:
+    if data is None:
+        return None
+    state, cause, detail = data
+    return Gap(State(state), Cause(cause) if cause else None, detail)
+
+
+__all__ = ["EvidenceError", "Manifest", "Store", "write_private"]
