@@ -53,7 +53,6 @@ if TYPE_CHECKING:
         Target,
         Verdict,
     )
-    from scanner.report import ReportData, Row as ReportRow
     from scanner.sources import Command, File, Handshake, Tree, TrustAnchors, tree_files
     from scanner.yamlfile import Located, load_yaml
 
@@ -71,7 +70,7 @@ _HOME = {
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
 
-__all__ = [  # noqa: PLE0604
+__all__ = [
     "DATA_FIRST", "DEFAULT_DENY", "FAIL_SECURE", "IN_DEPTH", "NO_GAP", "SECURE_DEFAULT", "SECURE_DEPLOYMENT",
     "SECURE_DESIGN", "Absent", "Blind", "Cause", "Check", "Command", "Credential", "Each", "File", "Finding",
     "Fleet", "Gap", "Handshake", "InputError", "Inventory", "Layer", "Located", "NotUnderstood", "Raw", "Results",

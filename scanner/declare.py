@@ -330,11 +330,7 @@ class Registry:
 
     def applies(self, check: Check, target: Target) -> bool:
         """Whether every fact the check asks for can be had on a target of this platform."""
-        return all(
-            self._reachable(ask.fact, target.platform)
-            for ask in check.asks
-            if ask.fact is not None
-        )
+        return all(self._reachable(ask.fact, target.platform) for ask in check.asks if ask.fact is not None)
 
     def _reachable(self, kind: type[Any], platform: str) -> bool:
         probe = self.probe_for(kind, platform)
@@ -389,7 +385,20 @@ class Registry:
 #: Platforms a target can be; a probe of any other platform (tls, dns ...) serves every target.
 TARGET_PLATFORMS: Final = frozenset({"linux", "windows", "network", "other"})
 PLATFORMS: Final = frozenset(
-    "linux ssh database network tls dns mail web directory windows fleet layers".split()
+    [
+        "linux",
+        "ssh",
+        "database",
+        "network",
+        "tls",
+        "dns",
+        "mail",
+        "web",
+        "directory",
+        "windows",
+        "fleet",
+        "layers",
+    ]
 )
 
 _default = Registry()
@@ -451,9 +460,7 @@ def probe(platform: str, **sources: Any) -> Callable[[F], F]:
             many=many or each is not None,
             sources=types.MappingProxyType(dict(sources)),
             asks=tuple(ask for ask in asks if not (each and ask.fact is each.fact)),
-            each=Ask(
-                next((ask.name for ask in asks if ask.fact is each.fact), ""), Kind.FACT, each.fact
-            )
+            each=Ask(next((ask.name for ask in asks if ask.fact is each.fact), ""), Kind.FACT, each.fact)
             if each
             else None,
         )

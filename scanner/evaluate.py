@@ -7,6 +7,7 @@ or notapplicable here, in one place, so that no check author has to remember it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -241,7 +242,12 @@ def judge(check: Check, registry: Registry, settings: Mapping[str, Any] | None =
     """The check, ready to be put to the facts of many targets; ``settings`` are its tunables."""
     function = partial(check.function, **settings) if settings else check.function
     fan = next((ask for ask in check.asks if registry.fans_out(ask)), None)
-    if fan is None and len(check.asks) == 1 and check.asks[0].kind is Kind.FACT and not check.asks[0].optional:
+    if (
+        fan is None
+        and len(check.asks) == 1
+        and check.asks[0].kind is Kind.FACT
+        and not check.asks[0].optional
+    ):
         return _judge_one(check, function, check.asks[0])
     rest = tuple(ask for ask in check.asks if ask is not fan)
 
@@ -310,9 +316,7 @@ def _judge_one(check: Check, function: Callable[..., Any], ask: Ask) -> Judge:
                     ]  # fmt: skip
             except Exception:  # noqa: S110 -- _call says below what went wrong
                 pass
-            return [
-                _call(facts.target.name, check, "", function, {ask.name: known[0]}, known[2], facts.at)
-            ]
+            return [_call(facts.target.name, check, "", function, {ask.name: known[0]}, known[2], facts.at)]
         return [_gap_finding(facts.target.name, check, "", known[1], known[2], facts.at)]
 
     return run
@@ -385,6 +389,13 @@ class Member(NamedTuple):
     known: Known
 
 
+def fleet_share(check: Check, registry: Registry, facts: Facts) -> Known:
+    """What one target brings to a fleet check: its fact, all its facts when there are many, or the gap."""
+    ask = next(ask for ask in check.asks if ask.kind is Kind.FLEET)
+    plain = replace(ask, kind=Kind.FACT)
+    return facts.ask(replace(ask, kind=Kind.ALL) if registry.fans_out(plain) else plain)
+
+
 def fleet_findings(
     check: Check, settings: Mapping[str, Any], members: Iterable[Member], now: ScanTime
 ) -> Iterator[Finding]:
@@ -396,7 +407,9 @@ def fleet_findings(
     ask = next(ask for ask in check.asks if ask.kind is Kind.FLEET)
     groups: dict[str, list[Member]] = {}
     for member in members:
-        groups.setdefault(str(getattr(member.target, check.within)) if check.within else "", []).append(member)
+        groups.setdefault(str(getattr(member.target, check.within)) if check.within else "", []).append(
+            member
+        )
     at = now.timestamp()
     for group, inside in sorted(groups.items()):
         subject = f"{check.within} {group or '(none)'}" if check.within else ""

@@ -6,7 +6,7 @@ deny: only distributions on the allow-list (`plugins:` in keurmeester.yaml) are 
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import pkgutil
 import sys
 from collections.abc import Iterable

@@ -14,7 +14,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
@@ -29,14 +28,14 @@ from scanner.declare import (
 from scanner.evaluate import (
     Collected,
     Facts,
-    Known,
     Member,
     aggregate_findings,
     fleet_findings,
+    fleet_share,
     judge,
     scan_time,
 )
-from scanner.model import WORST_FIRST, Cause, Finding, Gap, Raw, State, Target, worst
+from scanner.model import Cause, Finding, Gap, Raw, State, Target, worst
 from scanner.plan import ROUNDS, Step, steps
 from scanner.sources import Source
 
@@ -49,7 +48,9 @@ Answer = Callable[[str, Step], Raw | None]
 """Host name and step -> the raw answer to give, or None to take the example's."""
 
 
-def run_example(check: Check, registry: Registry, example: Any, answer: Answer | None = None) -> list[Finding]:
+def run_example(
+    check: Check, registry: Registry, example: Any, answer: Answer | None = None
+) -> list[Finding]:
     """The findings of one example; ``answer`` may put another answer in place of any source's.
 
     Raises DeclarationError when the example says nothing of a source the check needs.
@@ -89,13 +90,6 @@ def _run_fleet(
         members.append(Member(facts.target, fleet_share(check, registry, facts)))
     assert ask.fact is not None
     return list(fleet_findings(check, {}, members, _now(example)))
-
-
-def fleet_share(check: Check, registry: Registry, facts: Facts) -> Known:
-    """What one target brings to a fleet check: its fact, all its facts when there are many, or the gap."""
-    ask = next(ask for ask in check.asks if ask.kind is Kind.FLEET)
-    plain = replace(ask, kind=Kind.FACT)
-    return facts.ask(replace(ask, kind=Kind.ALL) if registry.fans_out(plain) else plain)
 
 
 def _facts(check: Check, registry: Registry, example: Any, host: str, answer: Answer | None) -> Facts:
@@ -141,7 +135,7 @@ def _target(host: str, given: Mapping[str, Any]) -> Target:
 
 
 def _now(given: Mapping[str, Any]) -> ScanTime:
-    when: datetime = given.get("now", NOW) if isinstance(given, Mapping) else NOW
+    when: datetime = given.get("now", NOW)
     return scan_time(when.timestamp())
 
 
@@ -173,7 +167,7 @@ def law_blind(check: Check, registry: Registry) -> Iterator[str]:
             example = {key: "error" for key in example if key != "target"}
         elif not _looks(check, registry, example):
             continue
-        findings = run_example(check, registry, example, lambda _host, _step: Raw(gap=REFUSED, code=None))
+        findings = run_example(check, registry, example, _always(Raw(gap=REFUSED, code=None)))
         blind = state_of(findings)
         if blind not in {State.ERROR, State.NOTAPPLICABLE} or (
             blind is State.NOTAPPLICABLE and state is not State.NOTAPPLICABLE
@@ -226,14 +220,17 @@ def law_pure(check: Check, registry: Registry) -> Iterator[str]:
             yield f"{check.id}: touches {', '.join(sorted(set(touched)))}"
 
 
+def _always(raw: Raw) -> Answer:
+    return lambda _host, _step: raw
+
+
 def law_garbage(check: Check, registry: Registry) -> Iterator[str]:
     """Bytes that mean nothing end as unknown: a parser says so, and swallows nothing."""
     for state, example in registry.examples.get(check.id, []):
         if check.is_aggregate or not _looks(check, registry, example):
             continue
         for garbage in GARBAGE:
-            raw = Raw(out=garbage, at=NOW.timestamp())
-            findings = run_example(check, registry, example, lambda _host, _step, raw=raw: raw)
+            findings = run_example(check, registry, example, _always(Raw(out=garbage, at=NOW.timestamp())))
             if state_of(findings) not in BLIND_ENDS:
                 said = "; ".join(f"{one.status} {one.observed}" for one in findings)
                 yield f"{check.id}: the bytes {garbage!r} in place of the example for {state} give {said}"
@@ -268,7 +265,9 @@ def _profile(_frame: object, event: str, called: Any) -> None:
     owner = getattr(called, "__self__", None)
     if called.__module__ in {"time", "posix"} and called.__name__ in _CLOCKS:
         _watching[-1].append(f"{called.__module__}.{called.__name__}")
-    elif isinstance(owner, type) and issubclass(owner, date) and called.__name__ in {"now", "utcnow", "today"}:
+    elif (
+        isinstance(owner, type) and issubclass(owner, date) and called.__name__ in {"now", "utcnow", "today"}
+    ):
         _watching[-1].append(f"{owner.__name__}.{called.__name__}")
     elif type(owner).__module__ == "random":
         _watching[-1].append("random")
@@ -313,13 +312,11 @@ def generic_tests(package: str) -> Callable[..., None]:
     registry = load_package(package)
     cases = [(check, law) for check in registry.checks.values() for law in LAWS]
 
-    @pytest.mark.parametrize(
-        ("check", "law"), cases, ids=[f"{check.id}-{law}" for check, law in cases]
-    )
+    @pytest.mark.parametrize(("check", "law"), cases, ids=[f"{check.id}-{law}" for check, law in cases])
     def test_check(check: Check, law: str) -> None:
         assert list(LAWS[law](check, registry)) == []
 
     return test_check
 
 
-__all__ = ["ABSENT", "LAWS", "NOW", "REFUSED", "WORST_FIRST", "generic_tests", "load_package", "run_example"]
+__all__ = ["ABSENT", "LAWS", "NOW", "REFUSED", "generic_tests", "load_package", "run_example"]

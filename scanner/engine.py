@@ -1,0 +1,149 @@
+"""Many targets at once: threads, bounded in all, per zone and per host.
+
+An engine turns targets into manifests. This one runs here; another may hand the same work to a worker in another
+network zone.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from queue import SimpleQueue
+from typing import Final, Protocol
+
+from scanner.evaluate import Collected, Facts, scan_time
+from scanner.evidence import Manifest, Store
+from scanner.model import Cause, Gap, Raw, State, Target
+from scanner.plan import ROUNDS, Plan
+from scanner.sources import Source
+from scanner.worker import Unreachable, Worker
+
+#: Hosts looked at at the same time, unless told otherwise.
+WORKERS: Final = 16
+
+Progress = Callable[[str, Target], None]
+"""Called with ``start`` or ``end`` and the target, from any thread."""
+
+
+class Engine(Protocol):
+    """What turns targets into sealed manifests."""
+
+    def run(self, targets: Sequence[Target]) -> Iterator[Manifest]:
+        """Collect every target; a manifest each (without its answers), in the order they finish."""
+
+
+class LocalEngine:
+    """Threads in this process."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        worker: Worker,
+        store: Store,
+        *,
+        workers: int = WORKERS,
+        progress: Progress = lambda _event, _target: None,
+    ) -> None:
+        self._plan, self._worker, self._store = plan, worker, store
+        self._workers, self._progress = workers, progress
+        self._zones = worker.inventory.zones
+        self._by = socket.gethostname()
+
+    def run(self, targets: Sequence[Target]) -> Iterator[Manifest]:
+        """See `Engine.run`. Closing the iterator early lets running targets finish and starts no other."""
+        queue = _Queue(targets, self._zones)
+        done: SimpleQueue[Manifest | BaseException] = SimpleQueue()
+        threads = [
+            threading.Thread(target=self._work, args=(queue, done), name=f"worker-{number}", daemon=True)
+            for number in range(min(self._workers, len(targets)))
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in targets:
+                result = done.get()
+                if isinstance(result, BaseException):
+                    raise result
+                yield result
+        finally:
+            queue.stop()
+            for thread in threads:
+                thread.join()
+
+    def _work(self, queue: _Queue, done: SimpleQueue[Manifest | BaseException]) -> None:
+        while (target := queue.take()) is not None:
+            try:
+                self._progress("start", target)
+                done.put(self.collect(target))
+                self._progress("end", target)
+            except BaseException as error:  # goes to the thread that waits
+                done.put(error)
+                return
+            finally:
+                queue.give_back(target)
+
+    def collect(self, target: Target) -> Manifest:
+        """One target in at most `ROUNDS` rounds over one connection; its manifest, sealed, without its answers."""
+        manifest = Manifest(target.name, started=time.time(), channel=target.channel, by=self._by)
+        try:
+            with self._worker.session(target) as session:
+                self._rounds(target, manifest, session.ask)
+                manifest.account = session.account
+        except Unreachable as unreachable:
+            manifest.gap = unreachable.gap
+        except Exception as error:
+            # A fault of ours with one target must not cost the others their scan; it is told, not hidden.
+            manifest.gap = Gap(State.ERROR, Cause.INTERNAL, f"{type(error).__name__}: {error}")
+        manifest.ended = time.time()
+        self._store.seal(manifest)
+        manifest.answers = {}
+        return manifest
+
+    def _rounds(
+        self, target: Target, manifest: Manifest, ask: Callable[[Sequence[Source]], dict[Source, Raw]]
+    ) -> None:
+        now = scan_time(manifest.started)
+        sources = self._plan.first(target, Facts(target, {}, self._plan.registry, now))
+        for _ in range(ROUNDS):
+            for source, raw in ask(sources).items():
+                manifest.answers[source] = Collected(raw, self._store.add(raw))
+            sources = self._plan.next(target, Facts(target, manifest.answers, self._plan.registry, now))
+            if not sources:
+                return
+
+
+class _Queue:
+    """Targets waiting their turn; hands out the first whose zone has room."""
+
+    def __init__(self, targets: Sequence[Target], limits: dict[str, int]) -> None:
+        self._waiting, self._limits = deque(targets), limits
+        self._busy: Counter[str] = Counter()
+        self._changed = threading.Condition()
+
+    def take(self) -> Target | None:
+        """The next target, waiting for room in its zone; None when all are taken."""
+        with self._changed:
+            while self._waiting:
+                for target in self._waiting:
+                    limit = self._limits.get(target.zone)
+                    if limit is None or self._busy[target.zone] < limit:
+                        self._waiting.remove(target)
+                        self._busy[target.zone] += 1
+                        return target
+                self._changed.wait()
+            return None
+
+    def give_back(self, target: Target) -> None:
+        """This target is done: its zone has room again."""
+        with self._changed:
+            self._busy[target.zone] -= 1
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Hand out no more."""
+        with self._changed:
+            self._waiting.clear()
+            self._changed.notify_all()

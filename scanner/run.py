@@ -1,0 +1,440 @@
+"""One run from start to finish, and a finished run again: plan, collect, judge, assess, write.
+
+The run folder is the only thing that passes between collecting and judging, so that `judge` is the same function for a
+scan, a replay here, and a replay by an auditor elsewhere.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import secrets
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Final
+
+from scanner import policy
+from scanner._version import __version__
+from scanner.aggregate import Assessor
+from scanner.declare import Check, Registry
+from scanner.evaluate import (
+    Facts,
+    Member,
+    aggregate_findings,
+    fleet_findings,
+    fleet_share,
+    judge,
+    scan_time,
+)
+from scanner.evidence import EvidenceError, Manifest, Store, write_private
+from scanner.model import Cause, Finding, Gap, InputError, Inventory, State, Target
+from scanner.plan import Plan
+from scanner.plugins import Plugin
+
+FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A check and the settings it is judged with."""
+
+    check: Check
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a run is about: which checks, which targets, under which norms."""
+
+    registry: Registry
+    catalogue: policy.Catalogue
+    plugins: tuple[Plugin, ...]
+    profile: policy.Profile
+    selected: tuple[Selected, ...]
+    inventory: Inventory
+    targets: tuple[Target, ...]
+    filter: str = ""
+
+    @property
+    def plan(self) -> Plan:
+        """What the selected checks ask of targets."""
+        return Plan((one.check for one in self.selected), self.registry)
+
+
+class Judgement:
+    """Judges a run's evidence one target at a time; what fleet checks need is kept, all else let go."""
+
+    def __init__(self, selected: Sequence[Selected], registry: Registry) -> None:
+        self._registry = registry
+        self._single = [
+            (one.check, judge(one.check, registry, one.settings))
+            for one in selected
+            if not one.check.is_fleet and not one.check.is_aggregate
+        ]
+        self._fleet = [one for one in selected if one.check.is_fleet]
+        self._aggregate = [(one.check, one.settings) for one in selected if one.check.is_aggregate]
+        self._shares: dict[str, list[Member]] = {one.check.id: [] for one in self._fleet}
+        self._latest = 0.0
+
+    def target(self, target: Target, manifest: Manifest) -> Iterator[tuple[Check, Finding]]:
+        """The findings of one target: its checks, then the aggregates over them."""
+        now = scan_time(manifest.started)
+        self._latest = max(self._latest, manifest.ended)
+        missing = manifest.gap or Gap(State.ERROR, Cause.INTERNAL, "not collected in this run")
+        facts = Facts(target, manifest.answers, self._registry, now, missing)
+        made: list[tuple[Check, Finding]] = []
+        for check, run in self._single:
+            if self._registry.applies(check, target):
+                made.extend((check, finding) for finding in run(facts))
+        yield from made
+        for check, settings in self._aggregate:
+            for finding in aggregate_findings([(check, settings)], target, made, now):
+                yield check, finding
+        for one in self._fleet:
+            if self._registry.applies(one.check, target):
+                known = fleet_share(one.check, self._registry, facts)
+                self._shares[one.check.id].append(Member(target, known))
+
+    def fleet(self) -> Iterator[tuple[Check, Finding]]:
+        """The findings across hosts, when all targets have been judged."""
+        now = scan_time(self._latest)
+        for one in self._fleet:
+            for finding in fleet_findings(one.check, one.settings, self._shares[one.check.id], now):
+                yield one.check, finding
+
+
+def new_run(out: Path, scope: Scope) -> Path:
+    """A new run folder (0700) with what is known before anything is asked: still valid when the run is cut short."""
+    started = datetime.now(UTC)
+    run_id = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    run = out / run_id
+    out.mkdir(mode=0o700, parents=True, exist_ok=True)
+    run.mkdir(mode=0o700)
+    (run / "evidence").mkdir(mode=0o700)
+    (run / "manifests").mkdir(mode=0o700)
+    _write_json(run / "run.json", {**_header(scope, run_id, started), "status": "partial"})
+    _write_json(run / "checks.json", [check_data(one, scope.catalogue) for one in scope.selected])
+    lines = (target.model_dump_json(by_alias=True) for target in scope.targets)
+    write_private(run / "inventory.jsonl", "".join(f"{line}\n" for line in lines).encode())
+    return run
+
+
+def finish(run: Path, scope: Scope, *, interrupted: bool = False) -> int:
+    """Judge the evidence of a run folder, write results and assessment, and seal it; the exit code.
+
+    0: all conform; 1: findings; 2: something could not be established.
+    """
+    store = Store(run)
+    header = read_json(run / "run.json")
+    assessor = Assessor(scope.catalogue, scope.selected, scope.targets)
+    _seal_missing(store, scope.targets)
+    reached = 0
+    with (run / "results.jsonl").open("wb") as results:
+        (run / "results.jsonl").chmod(0o600)
+        encode = Encoder(header["run"])
+        for check, finding, manifest in _judged(store, scope.targets, scope.selected, scope.registry):
+            if manifest is not None:
+                assessor.target(manifest.target, manifest.gap)
+                reached += manifest.gap is None
+                continue
+            assert finding is not None
+            assert check is not None
+            assessor.add(check, finding)
+            results.write(encode(check, finding))
+    assessment = {"run": header["run"], **assessor.assessment()}
+    counts: Counter[str] = assessor.counts()
+    code = exit_code(counts)
+    header |= {
+        "ended": _iso(time.time()),
+        "status": "partial" if interrupted else "complete",
+        "targets": {"planned": len(scope.targets), "reached": reached},
+        "counts": {state: counts.get(state, 0) for state in COUNTED},
+        "coverage": coverage(counts),
+        "digest": store.digest(),
+        "exit_code": code,
+    }
+    _write_json(run / "assessment.json", assessment)
+    _write_json(run / "run.json", header)
+    return code
+
+
+COUNTED: Final = tuple(
+    str(state)
+    for state in (
+        State.PASS, State.FAIL, State.ERROR, State.UNKNOWN, State.NOTAPPLICABLE, State.NOTCHECKED,
+    )
+)  # fmt: skip
+
+
+def coverage(counts: Mapping[str, int]) -> dict[str, int]:
+    """How many findings could apply, and how many of those were really established."""
+    established = counts.get("pass", 0) + counts.get("fail", 0)
+    blind = sum(counts.get(state, 0) for state in ("error", "unknown", "notchecked"))
+    return {"applicable": established + blind, "established": established}
+
+
+def exit_code(counts: Mapping[str, int]) -> int:
+    """2 when something could not be established, else 1 when something fails, else 0."""
+    if counts.get("error", 0) + counts.get("unknown", 0) + counts.get("notchecked", 0):
+        return 2
+    return 1 if counts.get("fail", 0) else 0
+
+
+def _judged(
+    store: Store, targets: Sequence[Target], selected: Sequence[Selected], registry: Registry
+) -> Iterator[tuple[Check | None, Finding | None, Manifest | None]]:
+    judgement = Judgement(selected, registry)
+    for target in targets:
+        manifest = store.manifest(target.name)
+        yield None, None, manifest
+        for check, finding in judgement.target(target, manifest):
+            yield check, finding, None
+    for check, finding in judgement.fleet():
+        yield check, finding, None
+
+
+def _seal_missing(store: Store, targets: Iterable[Target]) -> None:
+    """A target the run never came to gets a manifest that says so."""
+    present = set(store.targets())
+    for target in targets:
+        if target.name not in present:
+            now = time.time()
+            gap = Gap(State.ERROR, Cause.POLICY, "the run was cut short before this target's turn")
+            store.seal(Manifest(target.name, started=now, ended=now, channel=target.channel, gap=gap))
+
+
+class Encoder:
+    """A finding as its line of results.jsonl; what is the same for all findings of a check is encoded once."""
+
+    def __init__(self, run_id: str) -> None:
+        self._run = json.dumps(run_id)
+        self._fixed: dict[str, tuple[str, str]] = {}
+
+    def __call__(self, check: Check, finding: Finding) -> bytes:
+        """The line, with its line end."""
+        fixed = self._fixed.get(check.id)
+        if fixed is None:
+            fixed = self._fixed[check.id] = (
+                f'"check":{json.dumps(check.id)},"check_version":{check.version}',
+                f'"severity":"{check.severity}","principles":{json.dumps(check.principles)}',
+            )
+        cause = f'"{finding.cause}"' if finding.cause else "null"
+        proof = ",".join(f'"{one}"' for one in finding.evidence)
+        at = f'"{_iso(finding.collected_at)}"' if finding.collected_at else "null"
+        return (
+            f'{{"run":{self._run},"target":{json.dumps(finding.target)},{fixed[0]},'
+            f'"subject":{_text(finding.subject)},"status":"{finding.status}","cause":{cause},{fixed[1]},'
+            f'"observed":{_text(finding.observed)},"expected":{_text(finding.expected)},'
+            f'"evidence":[{proof}],"collected_at":{at}}}\n'
+        ).encode()
+
+
+def _text(text: str) -> str:
+    return json.dumps(text) if text else '""'
+
+
+def check_data(one: Selected, catalogue: policy.Catalogue) -> dict[str, Any]:
+    """All a reader needs to know of a check, as kept in checks.json."""
+    check = one.check
+    return {
+        "id": check.id,
+        "version": check.version,
+        "topic": check.topic,
+        "platform": check.platform,
+        "principles": list(check.principles),
+        "severity": str(check.severity),
+        "layer": str(check.layer),
+        "title_nl": check.title_nl,
+        "title_en": check.title,
+        "why_nl": check.why_nl,
+        "why_en": check.why,
+        "fix": check.fix,
+        "verify": check.verify,
+        "advice_nl": check.advice_nl,
+        "advice_en": check.advice,
+        "references": list(check.references),
+        "controls": catalogue.controls_of(check.id),
+        "tunables": [
+            {
+                "name": tunable.name,
+                "value": _plain(one.settings.get(tunable.name, tunable.default)),
+                "default": _plain(tunable.default),
+                "description": tunable.description,
+            }
+            for tunable in check.tunables
+        ],
+    }
+
+
+def _plain(value: Any) -> Any:
+    return sorted(value) if isinstance(value, frozenset | set) else value
+
+
+def _header(scope: Scope, run_id: str, started: datetime) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "run": run_id,
+        "started": _iso(started.timestamp()),
+        "ended": None,
+        "tool": {"name": "keurmeester", "version": __version__},
+        "plugins": [
+            {"name": plugin.name, "version": plugin.version, "sha256": plugin.sha256}
+            for plugin in scope.plugins
+        ],
+        "profile": {
+            "id": scope.profile.id,
+            "title_nl": scope.profile.title_nl,
+            "title_en": scope.profile.title_en,
+            "sha256": scope.profile.sha256,
+        },
+        "operator": {"user": _user(), "host": socket.gethostname()},
+        "inventory": {
+            "sources": list(scope.inventory.sources),
+            "sha256": scope.inventory.digest,
+            "targets": len(scope.inventory.targets),
+            "selected": len(scope.targets),
+            "filter": scope.filter,
+        },
+        "targets": {"planned": len(scope.targets), "reached": 0},
+        "counts": dict.fromkeys(COUNTED, 0),
+        "coverage": {"applicable": 0, "established": 0},
+        "digest": "",
+        "exit_code": 2,
+    }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+# --- a finished run again -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What judging a finished run again gave: faults in the evidence, and findings that differ."""
+
+    faults: tuple[str, ...]
+    differences: tuple[str, ...]
+    findings: int
+
+
+def replay(run: Path, registry: Registry) -> Replay:
+    """Verify every digest of a run, judge its evidence again and compare finding by finding.
+
+    Needs no network, no credentials and no inventory. Raises InputError when ``run`` is not a run folder.
+    """
+    header, targets, checks = read_run(run)
+    store = Store(run)
+    faults = list(store.verify(header["digest"]))
+    selected, differences = _again(checks, registry)
+    findings = 0
+    with (run / "results.jsonl").open("rb") as kept:
+        for number, (before, after) in enumerate(
+            zip_longest(kept, _again_lines(header["run"], store, targets, selected, registry, faults)), 1
+        ):
+            findings += after is not None
+            if before != after:
+                differences.append(_difference(number, before, after))
+            if len(differences) >= 100:
+                differences.append("and more; not shown")
+                break
+    return Replay(tuple(faults), tuple(differences), findings)
+
+
+def _again(checks: Iterable[Mapping[str, Any]], registry: Registry) -> tuple[list[Selected], list[str]]:
+    selected: list[Selected] = []
+    differences: list[str] = []
+    for data in checks:
+        check = registry.checks.get(data["id"])
+        if check is None:
+            differences.append(f"{data['id']}: this version of the scanner does not have the check")
+            continue
+        if check.version != data["version"]:
+            differences.append(f"{check.id}: was version {data['version']}, is now {check.version}")
+        selected.append(
+            Selected(check, policy.settings(check, {t["name"]: t["value"] for t in data["tunables"]}))
+        )
+    return selected, differences
+
+
+def _again_lines(
+    run_id: str,
+    store: Store,
+    targets: Sequence[Target],
+    selected: Sequence[Selected],
+    registry: Registry,
+    faults: list[str],
+) -> Iterator[bytes]:
+    encode = Encoder(run_id)
+    try:
+        for check, finding, manifest in _judged(store, targets, selected, registry):
+            if manifest is None and check is not None and finding is not None:
+                yield encode(check, finding)
+    except EvidenceError as error:
+        if str(error) not in faults:
+            faults.append(str(error))
+
+
+def _difference(number: int, before: bytes | None, after: bytes | None) -> str:
+    row = json.loads(after or before or b"{}")
+    where = (
+        f"results.jsonl line {number}: {row.get('target')} {row.get('check')} {row.get('subject')}".rstrip()
+    )
+    if before is None or after is None:
+        return f"{where}: only {'in the replay' if before is None else 'in the run'}"
+    was, now = json.loads(before), json.loads(after)
+    fields = [key for key in now if was.get(key) != now[key]]
+    first = fields[0] if fields else "spelling"
+    return f"{where}: {first} was {was.get(first)!r}, is now {now.get(first)!r}"
+
+
+def read_run(run: Path) -> tuple[dict[str, Any], tuple[Target, ...], list[dict[str, Any]]]:
+    """run.json, the targets and checks.json of a run folder. Raises InputError when it is not one."""
+    header = read_json(run / "run.json")
+    if header.get("format") != FORMAT:
+        raise InputError(
+            f"{run}: not a run folder of format {FORMAT}", remedy="Give a folder made by `keurmeester scan`."
+        )
+    lines = (run / "inventory.jsonl").read_text().splitlines()
+    return header, tuple(Target.model_validate_json(line) for line in lines), read_json(run / "checks.json")
+
+
+def read_json(path: Path) -> Any:
+    """The JSON of a file in a run folder. Raises InputError."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(
+            f"{path.parent}: not a run folder: {path.name} is missing",
+            remedy="Give a folder made by `keurmeester scan`, such as runs/20261123T120000Z-1a2b3c.",
+        ) from None
+    except ValueError as error:
+        raise InputError(f"not valid JSON: {error}", file=str(path)) from None
+
+
+def _write_json(path: Path, data: Any) -> None:
+    write_private(path, json.dumps(data, indent=1, ensure_ascii=False).encode() + b"\n")
+
+
+_iso_cache: dict[float, str] = {}
+
+
+def _iso(at: float) -> str:
+    # All findings of a target carry the same moment.
+    text = _iso_cache.get(at)
+    if text is None:
+        if len(_iso_cache) > 10_000:
+            _iso_cache.clear()
+        text = datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        _iso_cache[at] = text
+    return text

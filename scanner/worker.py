@@ -1,0 +1,135 @@
+"""One target: open what is needed, put the planned questions, return raw answers. Knows no check.
+
+What goes wrong becomes a `Gap` with its cause on the answers it touches; nothing is judged and nothing is retried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from scanner.channels import ChannelError, ShellTransport
+from scanner.channels.shell import Batch
+from scanner.model import Cause, Credential, Gap, Inventory, Raw, State, Target
+from scanner.sources import Handshake, Shell, Source, TrustAnchors
+
+if TYPE_CHECKING:
+    from scanner.channels.known_hosts import KnownHosts
+    from scanner.vault import Vault
+
+
+class Unreachable(Exception):  # noqa: N818 -- an outcome
+    """The target could not be talked to at all: one cause for all its checks."""
+
+    def __init__(self, gap: Gap) -> None:
+        self.gap = gap
+        super().__init__(gap.detail)
+
+
+class Worker:
+    """What all sessions of a run share: the inventory, the secrets' vault and the known host keys.
+
+    ``known_hosts`` is called once, when the first target needs it.
+    """
+
+    def __init__(self, inventory: Inventory, vault: Vault, known_hosts: Callable[[], KnownHosts]) -> None:
+        self.inventory, self.vault, self._read_known_hosts = inventory, vault, known_hosts
+        self._known_hosts: KnownHosts | None = None
+
+    def session(self, target: Target) -> Session:
+        """A session with this target; use it in a ``with`` block. Raises Unreachable on entering."""
+        return Session(self, target)
+
+    def open_shell(self, target: Target, opened: list[ShellTransport]) -> ShellTransport:
+        """The transport to run shells on; appended to ``opened``, after those it jumps through."""
+        if target.channel == "local":
+            from scanner.channels.local import LocalTransport
+
+            opened.append(LocalTransport())
+            return opened[-1]
+        from scanner.channels import ssh
+
+        jump: Any = None
+        if target.jump:
+            jump = self.open_shell(self.inventory.target(target.jump), opened)
+        if self._known_hosts is None:
+            self._known_hosts = self._read_known_hosts()
+        transport = ssh.connect(
+            target, self.credential(target), vault=self.vault, known_hosts=self._known_hosts, jump=jump
+        )
+        opened.append(transport)
+        return transport
+
+    def credential(self, target: Target) -> Credential:
+        """The credential the target refers to. Raises ChannelError when it names none."""
+        if target.credential is None:
+            raise ChannelError(Cause.AUTH, f"the inventory names no credential for {target.name}")
+        return self.inventory.credentials[target.credential]
+
+
+class Session:
+    """One target for the length of a scan: one connection, kept over all rounds."""
+
+    def __init__(self, worker: Worker, target: Target) -> None:
+        self._worker, self._target = worker, target
+        self._opened: list[ShellTransport] = []
+        self.account: tuple[int, str] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._shell = self._worker.open_shell(self._target, self._opened)
+        except ChannelError as error:
+            self._close()
+            raise Unreachable(Gap(State.ERROR, error.cause, error.detail)) from error
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        for transport in reversed(self._opened):
+            transport.close()
+
+    def ask(self, sources: Sequence[Source]) -> dict[Source, Raw]:
+        """Put these questions: shell sources in one batch (slow ones in a second, beside it), others one by one."""
+        answers: dict[Source, Raw] = {}
+        fast = [source for source in sources if isinstance(source, Shell) and not source.slow]
+        slow = [source for source in sources if isinstance(source, Shell) and source.slow]
+        if fast and slow:
+            with ThreadPoolExecutor(1) as beside:
+                other = beside.submit(self._run, slow)
+                answers.update(self._run(fast))
+                answers.update(other.result())
+        elif fast or slow:
+            answers.update(self._run(fast or slow))
+        for source in sources:
+            if isinstance(source, Handshake | TrustAnchors):
+                answers[source] = self._look(source)
+        return answers
+
+    def _run(self, sources: Sequence[Shell]) -> dict[Source, Raw]:
+        batch = Batch(sources)
+        gap = Gap(State.ERROR, Cause.RESET, "the connection ended before this was answered")
+        try:
+            self._shell.run(batch)
+        except ChannelError as error:
+            gap = Gap(State.ERROR, error.cause, error.detail)
+        self.account = batch.user or self.account
+        return dict(batch.answers(gap).items())
+
+    def _look(self, source: Handshake | TrustAnchors) -> Raw:
+        from scanner.channels import tls
+
+        try:
+            if isinstance(source, TrustAnchors):
+                return tls.trust_anchors(self._worker.inventory.trust_anchors, source.limit)
+            return tls.handshake(source, self._target.address)
+        except ChannelError as error:
+            return Raw(code=None, gap=Gap(State.ERROR, error.cause, error.detail))
