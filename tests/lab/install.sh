@@ -1,0 +1,15 @@
+#!/bin/sh
+# Installs what the lab needs on Debian 12, as root; no service starts by being installed.
+set -eu
+here=$(dirname "$0")
+if [ ! -e /usr/sbin/policy-rc.d ]; then
+    printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
+    chmod 755 /usr/sbin/policy-rc.d
+fi
+packages=$(grep -v '^#' "$here/packages.txt")
+installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' $packages 2>/dev/null | grep -c ' installed$' || true)
+[ "$installed" = "$(echo "$packages" | wc -l)" ] && exit 0
+export DEBIAN_FRONTEND=noninteractive
+apt-get -q update
+# shellcheck disable=SC2086 -- one word each
+apt-get -q install -y --no-install-recommends $packages
