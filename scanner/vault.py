@@ -1,7 +1,7 @@
 """Secrets, by reference, resolved where they are used.
 
-An inventory holds references only: ``env:NAME`` or ``file:/path``. A `Vault` turns a reference into the secret
-at the moment of use and forgets it again; what is costly to make from a secret (a private key object) is made
+An inventory holds references only: ``env:NAME`` or ``file:/path``. A `Vault` turns a reference into the
+secret at the moment of use and forgets it again; what is costly to make from it (a private key object) is made
 once per run and kept. A secret is wrapped, so that no log line, traceback or repr shows it, and no exception
 raised here says more than the reference.
 """
@@ -48,7 +48,7 @@ def from_file(name: str) -> bytes:
     """The content of a file that its owner alone may read, without one newline at the end."""
     try:
         path = Path(name).expanduser()
-        with open(path, "rb", opener=_without_waiting) as file:  # noqa: PTH123 -- Path.open has no opener
+        with open(path, "rb", opener=_without_waiting) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise VaultError(f"file:{name}: not a regular file")
