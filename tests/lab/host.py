@@ -15,7 +15,7 @@ from tests.lab import network
 from tests.lab.network import LabError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 Kind = Literal["systemd", "plain"]
 ACCOUNTS: Final = ("root", "scan", "audit", "plain", "asks")
@@ -24,7 +24,9 @@ _PATH: Final = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 #: $1 folder, $2 name, $3 address, $4 lower layers, $5 bridge
 _MAKE: Final = r"""
-mkdir -p "$1/up" "$1/work" "$1/root"
+mkdir -p "$1"
+mount -t tmpfs -o mode=755,size=512m tmpfs "$1"
+mkdir "$1/up" "$1/work" "$1/root"
 chmod 755 "$1/up"
 mount -t overlay overlay -o "lowerdir=$4,upperdir=$1/up,workdir=$1/work" "$1/root"
 ip netns add "$2"
@@ -193,7 +195,9 @@ class Host:
         """Cut the power: the processes end and the address is silent; the files are gone."""
         os.kill(self.pid, 9)
         self._process.wait()
-        self._box.sh('ip netns del "$2"; umount "$1/root"; rm -rf "$1"', self._folder, self.name)
+        self._box.sh(
+            'ip netns del "$2"; umount -l "$1/root"; umount -l "$1"; rmdir "$1"', self._folder, self.name
+        )
 
     # --- using it ---------------------------------------------------------------------------------------------
 
@@ -231,12 +235,12 @@ class Host:
         *,
         mode: int | None = None,
         owner: tuple[int, int] | None = None,
-        reload: str = "",
+        reload: str | Callable[[], object] = "",
     ) -> Iterator[Path]:
         """A file has other content, mode or owner within the block, and is exactly as before after it.
 
-        ``reload`` is a command run after the change and after the restoring. A file that was not there is made,
-        with its folders, and taken away.
+        ``reload`` is a command or function run after the change and after the restoring. A file that was not
+        there is made, with its folders, and taken away.
         """
         path = self.path(name)
         before = path.stat() if path.exists() else None
@@ -252,8 +256,7 @@ class Host:
                 os.chown(path, *owner)
             if mode is not None:
                 path.chmod(mode)
-            if reload:
-                self.must(reload)
+            self._do(reload)
             yield path
         finally:
             if before is None:
@@ -266,8 +269,13 @@ class Host:
                 os.chown(path, before.st_uid, before.st_gid)
                 path.chmod(before.st_mode & 0o7777)
                 os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-            if reload:
-                self.must(reload)
+            self._do(reload)
+
+    def _do(self, what: str | Callable[[], object]) -> None:
+        if callable(what):
+            what()
+        elif what:
+            self.must(what)
 
     @contextmanager
     def flipped(self, do: str, undo: str) -> Iterator[None]:
@@ -277,6 +285,32 @@ class Host:
             yield
         finally:
             self.must(undo)
+
+    def reload_sshd(self) -> None:
+        """Let sshd read its configuration and host keys again; it listens anew when this returns."""
+        before = self._listening()
+        self.must("systemctl reload ssh" if self.kind == "systemd" else "kill -HUP 1")
+        until = time.monotonic() + 10
+        while not (now := self._listening()) or now & before:
+            if time.monotonic() > until:
+                raise LabError(f"{self.name}: sshd does not come back:\n{self.console}")
+            time.sleep(0.005)
+
+    def _listening(self) -> set[str]:
+        """The sockets that listen on the SSH port, by inode."""
+        rows = [line.split() for line in Path(f"/proc/{self.pid}/net/tcp").read_text().splitlines()[1:]]
+        return {row[9] for row in rows if row[3] == "0A" and row[1].endswith(f":{self.port:04X}")}
+
+    @contextmanager
+    def bounded_disk(self, spare: int = 64) -> Iterator[None]:
+        """The host's root file system has only ``spare`` KiB of room left within the block."""
+        resize = 'mount -o remount,size="$2" "$1"'
+        used = int(self._box.sh('df --output=used -k "$1" | tail -1', self._folder))
+        try:
+            self._box.sh(resize, self._folder, f"{used + spare}k")
+            yield
+        finally:
+            self._box.sh(resize, self._folder, "512m")
 
     @contextmanager
     def sysctl(self, key: str, value: str) -> Iterator[None]:
