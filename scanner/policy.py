@@ -1,0 +1,603 @@
+"""What is asked and how it counts: principles, norms, mappings and profiles. Load, validate, select.
+
+All of it is data (checks/norms, checks/profiles, and the same folders of plugins). A check names principles only;
+which control it says something of stands in norms/mapping/*.yaml. What the files hold: docs/norms.md.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+
+from scanner.declare import Check
+from scanner.expression import TARGET_FIELDS, Filter, compile_filter
+from scanner.model import InputError, Model
+from scanner.yamlfile import Located, Place, load_yaml, suggest
+
+Confidence = Literal["high", "medium", "low"]
+Relation = Literal["proves", "supports", "indicates"]
+
+#: Strongest first. `proves`: the check establishes the technical part; `supports`: it establishes a piece of it;
+#: `indicates`: it is a sign.
+RELATIONS: Final[tuple[Relation, ...]] = ("proves", "supports", "indicates")
+
+
+class Principle(Model):
+    """One security principle; ``controls`` are the nearest controls per norm, a judgement."""
+
+    id: str
+    title_nl: str
+    title_en: str
+    statement_nl: str
+    statement_en: str
+    controls: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    confidence: Confidence
+
+
+class _Principles(Model):
+    """A file of principles."""
+
+    id: str
+    title_nl: str
+    title_en: str
+    source: str
+    principles: tuple[Principle, ...]
+
+
+class Control(Model):
+    """A control of a norm, or a measure under one (``part_of``).
+
+    ``testable`` says that at least a part can be measured from outside, never that the whole is. Only rows with
+    ``status`` geldend count.
+    """
+
+    id: str
+    kind: Literal["control", "measure"]
+    part_of: str | None = None
+    bbn: int | None = None
+    testable: bool
+    status: Literal["geldend", "verplaatst", "vervallen"] = "geldend"
+    confidence: Confidence
+    title_nl: str
+    title_en: str = ""
+    note: str = ""
+
+
+class Norm(Model):
+    """One version of a norm. ``accepts_risk`` is false where a measure cannot be accepted away."""
+
+    id: str
+    title_nl: str
+    title_en: str
+    version: str
+    date: str
+    status_nl: str
+    status_en: str
+    source: str
+    licence: str
+    confidence: Confidence
+    accepts_risk: bool
+    controls: tuple[Control, ...] = ()
+
+    @property
+    def live_controls(self) -> tuple[Control, ...]:
+        """The controls and measures that count."""
+        return tuple(control for control in self.controls if control.status == "geldend")
+
+
+class Claim(Model):
+    """What checks say of one control, and (``gap_*``) the part of it that no check sees."""
+
+    proves: tuple[str, ...] = ()
+    supports: tuple[str, ...] = ()
+    indicates: tuple[str, ...] = ()
+    gap_nl: str = ""
+    gap_en: str = ""
+
+    @model_validator(mode="after")
+    def _sound(self) -> Claim:
+        ids = [*self.proves, *self.supports, *self.indicates]
+        if not ids:
+            raise ValueError("no check is named here\nname one under proves, supports or indicates")
+        if twice := [id_ for id_, number in Counter(ids).items() if number > 1]:
+            raise ValueError(f"{twice[0]!r} is named twice\nkeep its strongest relation")
+        if bool(self.gap_nl) != bool(self.gap_en):
+            raise ValueError("gap_nl and gap_en come together\nwrite the gap in both languages")
+        return self
+
+
+class NormMapping(Model):
+    """Which checks say something of which controls of one norm; ``unmapped`` gives the reason per check."""
+
+    norm: str
+    controls: dict[str, Claim]
+    unmapped: dict[str, str] = Field(default_factory=dict)
+
+
+class Link(NamedTuple):
+    """A check that says something of a control; ``via`` is the control or measure it came through."""
+
+    check: str
+    relation: Relation
+    via: str = ""
+
+
+class Cover(NamedTuple):
+    """All that checks say of one control, and the part of it that no check sees."""
+
+    links: tuple[Link, ...]
+    gap_nl: str = ""
+    gap_en: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The principles and norms, and per norm and control what covers it."""
+
+    principles: tuple[Principle, ...]
+    norms: tuple[Norm, ...]
+    covers: Mapping[str, Mapping[str, Cover]]
+    unmapped: Mapping[str, str]
+    _controls: Mapping[str, Mapping[str, Sequence[Mapping[str, str]]]]
+
+    def controls_of(self, check: str) -> dict[str, list[dict[str, str]]]:
+        """Norm -> the controls and measures a check says something of, without those that only contain them."""
+        return {norm: [dict(row) for row in rows] for norm, rows in self._controls.get(check, {}).items()}
+
+
+# --- loading the catalogue ------------------------------------------------------------------------------------
+
+
+def load_catalogue(folders: Sequence[Path], checks: Iterable[Check]) -> Catalogue:
+    """The principles, norms and mappings of all ``folders`` (each a ``norms`` folder; the first is our own).
+
+    Raises InputError for the first mistake. A check that does not exist is one in our own mapping only: that of a
+    plugin may name checks of another version.
+    """
+    known = {check.id: check for check in checks}
+    norms: dict[str, Norm] = {}
+    catalogues: list[tuple[Located, _Principles]] = []
+    for folder in folders:
+        for path in sorted(folder.glob("*.yaml")):
+            file = load_yaml(path)
+            if isinstance(file.data, dict) and "principles" in file.data:
+                catalogues.append((file, file.validate(_Principles)))
+            else:
+                norm = _norm(file, path.with_suffix(".csv"))
+                if norm.id in norms:
+                    raise file.error(("id",), f"there is a norm {norm.id!r} already", "take another id")
+                norms[norm.id] = norm
+    principles = _principles(catalogues, norms)
+    _must_know_principles(known.values(), principles)
+    direct, unmapped = _mappings(folders, norms, known)
+    crosswalk = [row for folder in folders for row in _crosswalk(folder / "crosswalk.csv", norms)]
+    covers = {id_: _derived(norm, direct, crosswalk, norms) for id_, norm in norms.items()}
+    by_check: dict[str, dict[str, list[dict[str, str]]]] = defaultdict(lambda: defaultdict(list))
+    for norm_id, of_norm in covers.items():
+        for control, cover in of_norm.items():
+            for link in cover.links:
+                by_check[link.check][norm_id].append({"control": control, "relation": link.relation})
+    return Catalogue(
+        principles=tuple(principles.values()),
+        norms=tuple(norms.values()),
+        covers={id_: _rolled_up(norm, covers[id_]) for id_, norm in norms.items()},
+        unmapped=unmapped,
+        _controls=by_check,
+    )
+
+
+_CONTROL: Final = TypeAdapter(Control)
+
+
+def _norm(file: Located, rows: Path) -> Norm:
+    controls: dict[str, Control] = {}
+    for line, row in _csv(rows):
+        try:
+            control = _CONTROL.validate_python({name: value for name, value in row.items() if value})
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise InputError(f"{name}: {first['msg']}", file=str(rows), line=line) from None
+        if control.id in controls:
+            raise InputError(
+                f"the control {control.id!r} stands here twice", file=str(rows), line=line, remedy="keep one"
+            )
+        if control.part_of is not None and control.part_of not in controls:
+            raise InputError(
+                f"part_of: unknown control {control.part_of!r}",
+                file=str(rows),
+                line=line,
+                remedy="write a control above its measures",
+            )
+        controls[control.id] = control
+    if isinstance(file.data, dict) and "controls" in file.data:
+        raise file.error(("controls",), "a norm's rows do not stand here", f"write them in {rows.name}")
+    return file.validate(Norm).model_copy(update={"controls": tuple(controls.values())})
+
+
+def _csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a CSV file with their lines."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            for row in reader:
+                if None in row or None in row.values():
+                    raise InputError(
+                        f"this row has not {len(reader.fieldnames or ())} cells like the first",
+                        file=str(path),
+                        line=reader.line_num,
+                        remedy="put a cell that holds a comma between double quotes",
+                    )
+                yield reader.line_num, row
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=str(path)) from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"is not CSV in UTF-8: {error}", file=str(path)) from None
+
+
+def _principles(
+    catalogues: Iterable[tuple[Located, _Principles]], norms: Mapping[str, Norm]
+) -> dict[str, Principle]:
+    numbers = {id_: {control.id for control in norm.controls} for id_, norm in norms.items()}
+    found: dict[str, Principle] = {}
+    for file, catalogue in catalogues:
+        for index, principle in enumerate(catalogue.principles):
+            at: Place = ("principles", index)
+            if principle.id in found:
+                raise file.error(
+                    (*at, "id"), f"there is a principle {principle.id!r} already", "take another"
+                )
+            for norm_id, ids in principle.controls.items():
+                place = (*at, "controls", norm_id)
+                if norm_id not in norms:
+                    raise _unknown(file, place, "norm", norm_id, norms)
+                for number, id_ in enumerate(ids):
+                    if id_ not in numbers[norm_id]:
+                        raise _unknown(file, (*place, number), "control", id_, numbers[norm_id])
+            found[principle.id] = principle
+    return found
+
+
+def _must_know_principles(checks: Iterable[Check], principles: Mapping[str, Principle]) -> None:
+    for check in checks:
+        for principle in check.principles:
+            if principle not in principles:
+                raise InputError(
+                    f"check {check.id}: unknown principle {principle!r}",
+                    remedy=suggest(principle, principles),
+                )
+
+
+def _unknown(file: Located, at: Place, what: str, word: str, known: Iterable[str]) -> InputError:
+    return file.error(at, f"unknown {what} {word!r}", suggest(word, known))
+
+
+_Covers = dict[str, dict[str, Cover]]
+
+
+def _mappings(
+    folders: Sequence[Path], norms: Mapping[str, Norm], checks: Mapping[str, Check]
+) -> tuple[_Covers, dict[str, str]]:
+    """Norm -> control -> what the mapping files say of it, and the checks they leave unmapped."""
+    direct: _Covers = {id_: {} for id_ in norms}
+    unmapped: dict[str, str] = {}
+    for folder in folders:
+        ours = folder == folders[0]
+        for path in sorted((folder / "mapping").glob("*.yaml")):
+            file = load_yaml(path)
+            mapping = file.validate(NormMapping)
+            if mapping.norm not in norms:
+                raise _unknown(file, ("norm",), "norm", mapping.norm, norms)
+            controls = {control.id: control for control in norms[mapping.norm].controls}
+            for id_, claim in mapping.controls.items():
+                _must_be_sound(file, id_, claim, controls)
+                links = tuple(
+                    Link(check, relation) for relation in RELATIONS for check in getattr(claim, relation)
+                )
+                if ours:
+                    _must_exist(file, id_, claim, checks)
+                before = direct[mapping.norm].get(id_, Cover(()))
+                direct[mapping.norm][id_] = Cover(
+                    before.links + links,
+                    _joined((before.gap_nl, claim.gap_nl)),
+                    _joined((before.gap_en, claim.gap_en)),
+                )
+            mapped = {link.check for cover in direct[mapping.norm].values() for link in cover.links}
+            for check in mapping.unmapped:
+                if check in mapped:
+                    raise file.error(("unmapped", check), "this check is mapped", "take it away here")
+                if ours and check not in checks:
+                    raise _unknown(file, ("unmapped", check), "check", check, checks)
+            unmapped |= mapping.unmapped
+    return direct, unmapped
+
+
+def _must_be_sound(file: Located, id_: str, claim: Claim, controls: Mapping[str, Control]) -> None:
+    at: Place = ("controls", id_)
+    if id_ not in controls:
+        raise _unknown(file, at, "control", id_, controls)
+    control = controls[id_]
+    if control.status != "geldend":
+        raise file.error(at, f"this control is {control.status}", control.note or "map its successor")
+    if claim.proves and not control.testable:
+        raise file.error(
+            (*at, "proves"), "this control cannot be proved by measuring", "use supports or indicates"
+        )
+
+
+def _must_exist(file: Located, id_: str, claim: Claim, checks: Mapping[str, Check]) -> None:
+    for relation in RELATIONS:
+        for index, check in enumerate(getattr(claim, relation)):
+            if check not in checks:
+                raise _unknown(file, ("controls", id_, relation, index), "check", check, checks)
+
+
+class _Row(NamedTuple):
+    """One line of a crosswalk: the controls of several norms that say the same, as far as ``sure``."""
+
+    ids: Mapping[str, str]
+    sure: bool
+
+
+def _crosswalk(path: Path, norms: Mapping[str, Norm]) -> list[_Row]:
+    if not path.exists():
+        return []
+    numbers = {id_: {control.id for control in norm.controls} for id_, norm in norms.items()}
+    rows = []
+    for line, row in _csv(path):
+        ids = {name: value for name, value in row.items() if name in norms and value}
+        for norm, id_ in ids.items():
+            if id_ not in numbers[norm]:
+                raise InputError(
+                    f"{norm}: unknown control {id_!r}",
+                    file=str(path),
+                    line=line,
+                    remedy=suggest(id_, numbers[norm]),
+                )
+        rows.append(_Row(ids, row.get("confidence") == "high"))
+    return rows
+
+
+def _derived(
+    norm: Norm, direct: _Covers, crosswalk: Iterable[_Row], norms: Mapping[str, Norm]
+) -> dict[str, Cover]:
+    """What covers a norm: what is mapped to it directly, and for other checks what follows from other norms.
+
+    A relation that comes through the crosswalk is one step weaker when the row is not of high confidence or not one
+    to one, and never proves a control by one of its measures.
+    """
+    covers = dict(direct[norm.id])
+    own = {link.check for cover in covers.values() for link in cover.links}
+    kinds = {other.id: {control.id: control.kind for control in other.controls} for other in norms.values()}
+    for source, mapped in direct.items():
+        pairs: dict[tuple[str, str], bool] = {}
+        for row in crosswalk:
+            if source != norm.id and source in row.ids and norm.id in row.ids:
+                pair = (row.ids[source], row.ids[norm.id])
+                pairs[pair] = pairs.get(pair, False) or row.sure
+        ahead, back = Counter(first for first, _ in pairs), Counter(second for _, second in pairs)
+        for (there, here), sure in pairs.items():
+            if there not in mapped:
+                continue
+            exact = sure and ahead[there] == back[here] == 1 and kinds[source][there] == kinds[norm.id][here]
+            links = tuple(
+                Link(link.check, link.relation if exact else _weaker(link.relation), there)
+                for link in mapped[there].links
+                if link.check not in own
+            )
+            if links:
+                before = covers.get(here, Cover(()))
+                covers[here] = Cover(
+                    _strongest(before.links + links),
+                    _joined((before.gap_nl, mapped[there].gap_nl)),
+                    _joined((before.gap_en, mapped[there].gap_en)),
+                )
+    return covers
+
+
+def _rolled_up(norm: Norm, covers: Mapping[str, Cover]) -> dict[str, Cover]:
+    """The covers of a norm, where a control also has the checks of its measures, which never prove it as a whole."""
+    found = dict(covers)
+    for control in norm.controls:
+        if control.part_of is not None and control.id in covers:
+            parts = tuple(
+                Link(link.check, max(link.relation, "supports", key=RELATIONS.index), control.id)
+                for link in covers[control.id].links
+            )
+            whole = found.get(control.part_of, Cover(()))
+            found[control.part_of] = whole._replace(links=_strongest(whole.links + parts))
+    return found
+
+
+def _weaker(relation: Relation) -> Relation:
+    return RELATIONS[min(RELATIONS.index(relation) + 1, len(RELATIONS) - 1)]
+
+
+def _strongest(links: Iterable[Link]) -> tuple[Link, ...]:
+    """One link per check, the strongest; of equals the first."""
+    best: dict[str, Link] = {}
+    for link in links:
+        if link.check not in best or RELATIONS.index(link.relation) < RELATIONS.index(
+            best[link.check].relation
+        ):
+            best[link.check] = link
+    return tuple(best.values())
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return " ".join(dict.fromkeys(text for text in texts if text))
+
+
+# --- profiles -------------------------------------------------------------------------------------------------
+
+#: What a filter may ask of a check.
+CHECK_FIELDS: Final = frozenset({"id", "topic", "platform", "principles", "severity", "layer"})
+#: In ``include``: every check there is.
+ALL: Final = "all"
+
+
+class _Written(Model):
+    """A profile as its file has it."""
+
+    id: str
+    title_nl: str
+    title_en: str
+    extends: str | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    targets: str = ""
+
+
+class _Layer(NamedTuple):
+    """One file of a profile: what it says and where."""
+
+    written: _Written
+    file: Located
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Which checks a run makes, and how strict they are: a file and those it extends, the base first.
+
+    ``covers`` says whether a target belongs to it. ``sha256`` is over the digests of the files.
+    """
+
+    id: str
+    title_nl: str
+    title_en: str
+    sha256: str
+    covers: Filter
+    layers: tuple[_Layer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A check and the settings it is judged with; what is not set keeps its default."""
+
+    check: Check
+    settings: Mapping[str, Any]
+
+
+def load_profile(name: str, folders: Sequence[Path]) -> Profile:
+    """The profile of that name in one of ``folders``, or in the file of that path. Raises InputError."""
+    layers: list[_Layer] = []
+    path = _find(name, folders)
+    while True:
+        file = load_yaml(path)
+        written = file.validate(_Written)
+        if any(layer.file.file == file.file for layer in layers):
+            raise file.error(
+                ("extends",), "this profile extends itself", "take 'extends' away in one of the files"
+            )
+        layers.insert(0, _Layer(written, file))
+        if written.extends is None:
+            break
+        with _placed(file, ("extends",)):
+            path = _find(written.extends, [path.parent, *folders])
+    top = layers[-1].written
+    return Profile(
+        id=top.id,
+        title_nl=top.title_nl,
+        title_en=top.title_en,
+        sha256=sha256("".join(layer.file.digest for layer in layers).encode()).hexdigest(),
+        covers=_target_filter(layers),
+        layers=tuple(layers),
+    )
+
+
+def _find(name: str, folders: Sequence[Path]) -> Path:
+    if "/" in name or name.endswith((".yaml", ".yml")):
+        return Path(name)
+    known = {path.stem: path for folder in reversed(folders) for path in folder.glob("*.yaml")}
+    if name not in known:
+        raise InputError(
+            f"unknown profile {name!r}", remedy=f"{suggest(name, known)} A path to a file will do too."
+        )
+    return known[name]
+
+
+def _target_filter(layers: Iterable[_Layer]) -> Filter:
+    """The nearest filter over targets, or one that lets all through."""
+    found: Filter = _every_target
+    for written, file in layers:
+        if written.targets:
+            with _placed(file, ("targets",)):
+                found = compile_filter(written.targets, TARGET_FIELDS, "filter")
+    return found
+
+
+def _every_target(_: object) -> bool:
+    return True
+
+
+def select(profile: Profile, checks: Iterable[Check]) -> list[Selected]:
+    """The checks of a profile with their settings, in the order of ``checks``. Raises InputError.
+
+    Each file starts from what the one it extends selects, adds ``include`` and then takes ``exclude`` away.
+    """
+    known = {check.id: check for check in checks}
+    chosen: set[str] = set()
+    values: dict[str, dict[str, Any]] = {}
+    for written, file in profile.layers:
+        for index, text in enumerate(written.include):
+            chosen |= _ids(text, known, file, ("include", index))
+        for index, text in enumerate(written.exclude):
+            chosen -= _ids(text, known, file, ("exclude", index))
+        for id_, given in written.settings.items():
+            at: Place = ("settings", id_)
+            if id_ not in known:
+                raise _unknown(file, at, "check", id_, known)
+            for name, value in given.items():
+                with _placed(file, (*at, name)):
+                    values.setdefault(id_, {}).update(settings(known[id_], {name: value}))
+    return [Selected(check, values.get(id_, {})) for id_, check in known.items() if id_ in chosen]
+
+
+def settings(check: Check, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The tunables of a check from plain values, as a profile or run folder has them. Raises InputError."""
+    tunables = {tunable.name: tunable for tunable in check.tunables}
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in tunables:
+            raise InputError(f"unknown setting {name!r} of {check.id}", remedy=suggest(name, tunables))
+        try:
+            found[name] = TypeAdapter(tunables[name].annotation).validate_python(value)
+        except ValidationError as error:
+            wish = error.errors(include_url=False)[0]["msg"].replace("Input should", "it should")
+            raise InputError(f"{value!r} is not accepted for {name!r} of {check.id}", remedy=wish) from None
+    return found
+
+
+_CHECK_ID: Final = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)+")
+
+
+def _ids(text: str, known: Mapping[str, Check], file: Located, at: Place) -> set[str]:
+    """The ids that one item of include or exclude names: an id, a filter, or all."""
+    if text == ALL:
+        return set(known)
+    if _CHECK_ID.fullmatch(text):
+        if text not in known:
+            raise _unknown(file, at, "check", text, known)
+        return {text}
+    with _placed(file, at):
+        belongs = compile_filter(text, CHECK_FIELDS, "filter")
+        return {id_ for id_, check in known.items() if belongs(check)}
+
+
+@contextmanager
+def _placed(file: Located, at: Place) -> Iterator[None]:
+    """Give a complaint about one value the file and line of that value."""
+    try:
+        yield
+    except InputError as error:
+        raise file.error(at, error.message, error.remedy) from None
