@@ -95,6 +95,25 @@ class Plan:
                     found[step.source] = None
         return tuple(found)
 
+    def later(self, target: Target) -> list[str]:
+        """What later rounds may ask, in words: which question for each of which fact."""
+        found: dict[str, None] = {}
+        for check in self.applicable(target):
+            for ask in check.asks:
+                for probe in self._growing_probes(ask, target):
+                    for name, source in probe.sources.items():
+                        if isinstance(source, Each):
+                            found[f"a {name} for each {source.fact.__name__} found"] = None
+        return list(found)
+
+    def _growing_probes(self, ask: Ask, target: Target) -> Iterator[Probe]:
+        probe = self.registry.probe_for(ask.fact, target.platform) if ask.fact is not None else None
+        if probe is not None:
+            if probe.each is not None:
+                yield probe
+            for other in probe.asks:
+                yield from self._growing_probes(other, target)
+
     def _follows(self, ask: Ask, target: Target) -> bool:
         if ask.fact is None or ask.kind is Kind.RAW:
             return False

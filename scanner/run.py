@@ -11,7 +11,6 @@ import json
 import secrets
 import socket
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from typing import Any, Final
 
 from scanner import policy
 from scanner._version import __version__
-from scanner.aggregate import Assessor
+from scanner.aggregate import Assessor, coverage, exit_code
 from scanner.declare import Check, Registry
 from scanner.evaluate import (
     Facts,
@@ -33,38 +32,11 @@ from scanner.evaluate import (
     scan_time,
 )
 from scanner.evidence import EvidenceError, Manifest, Store, write_private
-from scanner.model import Cause, Finding, Gap, InputError, Inventory, State, Target
-from scanner.plan import Plan
-from scanner.plugins import Plugin
+from scanner.model import Cause, Finding, Gap, InputError, State, Target
+from scanner.policy import Selected
+from scanner.scope import Scope
 
 FORMAT: Final = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Selected:
-    """A check and the settings it is judged with."""
-
-    check: Check
-    settings: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What a run is about: which checks, which targets, under which norms."""
-
-    registry: Registry
-    catalogue: policy.Catalogue
-    plugins: tuple[Plugin, ...]
-    profile: policy.Profile
-    selected: tuple[Selected, ...]
-    inventory: Inventory
-    targets: tuple[Target, ...]
-    filter: str = ""
-
-    @property
-    def plan(self) -> Plan:
-        """What the selected checks ask of targets."""
-        return Plan((one.check for one in self.selected), self.registry)
 
 
 class Judgement:
@@ -119,7 +91,7 @@ def new_run(out: Path, scope: Scope) -> Path:
     (run / "evidence").mkdir(mode=0o700)
     (run / "manifests").mkdir(mode=0o700)
     _write_json(run / "run.json", {**_header(scope, run_id, started), "status": "partial"})
-    _write_json(run / "checks.json", [check_data(one, scope.catalogue) for one in scope.selected])
+    _write_json(run / "checks.json", [check_data(one, scope.loaded.catalogue) for one in scope.selected])
     lines = (target.model_dump_json(by_alias=True) for target in scope.targets)
     write_private(run / "inventory.jsonl", "".join(f"{line}\n" for line in lines).encode())
     return run
@@ -132,71 +104,46 @@ def finish(run: Path, scope: Scope, *, interrupted: bool = False) -> int:
     """
     store = Store(run)
     header = read_json(run / "run.json")
-    assessor = Assessor(scope.catalogue, scope.selected, scope.targets)
+    assessor = Assessor((one.check for one in scope.selected), scope.loaded.catalogue)
+    unreached: dict[str, Gap] = {}
     _seal_missing(store, scope.targets)
-    reached = 0
+    encode = Encoder(header["run"])
     with (run / "results.jsonl").open("wb") as results:
         (run / "results.jsonl").chmod(0o600)
-        encode = Encoder(header["run"])
-        for check, finding, manifest in _judged(store, scope.targets, scope.selected, scope.registry):
-            if manifest is not None:
-                assessor.target(manifest.target, manifest.gap)
-                reached += manifest.gap is None
-                continue
-            assert finding is not None
-            assert check is not None
-            assessor.add(check, finding)
+        for check, finding in _judged(store, scope.targets, scope.selected, scope.loaded.registry, unreached):
+            assessor.add(finding)
             results.write(encode(check, finding))
-    assessment = {"run": header["run"], **assessor.assessment()}
-    counts: Counter[str] = assessor.counts()
+    counts = assessor.counts()
     code = exit_code(counts)
     header |= {
         "ended": _iso(time.time()),
         "status": "partial" if interrupted else "complete",
-        "targets": {"planned": len(scope.targets), "reached": reached},
-        "counts": {state: counts.get(state, 0) for state in COUNTED},
+        "targets": {"planned": len(scope.targets), "reached": len(scope.targets) - len(unreached)},
+        "counts": counts,
         "coverage": coverage(counts),
         "digest": store.digest(),
         "exit_code": code,
     }
-    _write_json(run / "assessment.json", assessment)
+    _write_json(run / "assessment.json", assessor.assessment(header["run"], scope.targets, unreached))
     _write_json(run / "run.json", header)
     return code
 
 
-COUNTED: Final = tuple(
-    str(state)
-    for state in (
-        State.PASS, State.FAIL, State.ERROR, State.UNKNOWN, State.NOTAPPLICABLE, State.NOTCHECKED,
-    )
-)  # fmt: skip
-
-
-def coverage(counts: Mapping[str, int]) -> dict[str, int]:
-    """How many findings could apply, and how many of those were really established."""
-    established = counts.get("pass", 0) + counts.get("fail", 0)
-    blind = sum(counts.get(state, 0) for state in ("error", "unknown", "notchecked"))
-    return {"applicable": established + blind, "established": established}
-
-
-def exit_code(counts: Mapping[str, int]) -> int:
-    """2 when something could not be established, else 1 when something fails, else 0."""
-    if counts.get("error", 0) + counts.get("unknown", 0) + counts.get("notchecked", 0):
-        return 2
-    return 1 if counts.get("fail", 0) else 0
-
-
 def _judged(
-    store: Store, targets: Sequence[Target], selected: Sequence[Selected], registry: Registry
-) -> Iterator[tuple[Check | None, Finding | None, Manifest | None]]:
+    store: Store,
+    targets: Sequence[Target],
+    selected: Sequence[Selected],
+    registry: Registry,
+    unreached: dict[str, Gap],
+) -> Iterator[tuple[Check, Finding]]:
+    """Every finding of a run, in one fixed order; fills ``unreached`` on the way."""
     judgement = Judgement(selected, registry)
     for target in targets:
         manifest = store.manifest(target.name)
-        yield None, None, manifest
-        for check, finding in judgement.target(target, manifest):
-            yield check, finding, None
-    for check, finding in judgement.fleet():
-        yield check, finding, None
+        if manifest.gap is not None:
+            unreached[target.name] = manifest.gap
+        yield from judgement.target(target, manifest)
+    yield from judgement.fleet()
 
 
 def _seal_missing(store: Store, targets: Iterable[Target]) -> None:
@@ -285,7 +232,7 @@ def _header(scope: Scope, run_id: str, started: datetime) -> dict[str, Any]:
         "tool": {"name": "keurmeester", "version": __version__},
         "plugins": [
             {"name": plugin.name, "version": plugin.version, "sha256": plugin.sha256}
-            for plugin in scope.plugins
+            for plugin in scope.loaded.plugins
         ],
         "profile": {
             "id": scope.profile.id,
@@ -302,8 +249,6 @@ def _header(scope: Scope, run_id: str, started: datetime) -> dict[str, Any]:
             "filter": scope.filter,
         },
         "targets": {"planned": len(scope.targets), "reached": 0},
-        "counts": dict.fromkeys(COUNTED, 0),
-        "coverage": {"applicable": 0, "established": 0},
         "digest": "",
         "exit_code": 2,
     }
@@ -377,9 +322,8 @@ def _again_lines(
 ) -> Iterator[bytes]:
     encode = Encoder(run_id)
     try:
-        for check, finding, manifest in _judged(store, targets, selected, registry):
-            if manifest is None and check is not None and finding is not None:
-                yield encode(check, finding)
+        for check, finding in _judged(store, targets, selected, registry, {}):
+            yield encode(check, finding)
     except EvidenceError as error:
         if str(error) not in faults:
             faults.append(str(error))

@@ -14,6 +14,8 @@ from typing import Any, ClassVar, Final, TypeAlias
 from scanner.model import Raw
 
 MEBIBYTE: Final = 1 << 20
+#: Seconds between asking a command to stop and killing it.
+KILL_AFTER: Final = 2
 _OPERATORS: Final = re.compile(r"[|&;<>()]+")
 _EXPANSIONS: Final = re.compile(r"[$`]")
 
@@ -177,11 +179,16 @@ class TrustAnchors:
         return "the scanner's own trust anchors"
 
 
-Source: TypeAlias = Command | File | Tree | Handshake | TrustAnchors
+Source: TypeAlias = Shell | Handshake | TrustAnchors
 
 _KINDS: Final[dict[str, type[Any]]] = {
     kind.__name__: kind for kind in (Command, File, Tree, Handshake, TrustAnchors)
 }
+
+
+def root_command(source: Shell) -> tuple[str, ...]:
+    """The exact words that sudo(8) is asked to run for a root source: what sudoers must allow."""
+    return ("timeout", "-k", str(KILL_AFTER), str(source.timeout), *source.argv)
 
 
 def to_data(source: Source) -> dict[str, Any]:

@@ -23,15 +23,13 @@ from typing import TYPE_CHECKING, Final
 
 from scanner.channels import ChannelError
 from scanner.model import Cause, Gap, Raw, State
-from scanner.sources import MEBIBYTE, Shell
+from scanner.sources import KILL_AFTER, MEBIBYTE, Shell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 #: Bytes one target may send in one batch, over all sources, before the connection is given up.
 HOST_LIMIT: Final = 64 * MEBIBYTE
-#: Seconds between TERM and KILL.
-KILL_AFTER: Final = 2
 
 _PRELUDE: Final = r"""LC_ALL=C; LANG=C; PATH=/usr/sbin:/usr/bin:/sbin:/bin; export LC_ALL LANG PATH
 N={nonce}
@@ -53,11 +51,6 @@ r() {{ i=$1; t=$2; n=$3; shift 3
  else sudo -n -- timeout -k {kill} "$t" "$@" </dev/null; fi
  m "E $i $?"; }}
 """
-
-
-def root_command(source: Shell) -> str:
-    """The exact command that sudo is asked for: what `keurmeester rights` puts in sudoers."""
-    return shlex.join(("timeout", "-k", str(KILL_AFTER), str(source.timeout), *source.argv))
 
 
 class Batch:
