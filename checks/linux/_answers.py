@@ -1,0 +1,28 @@
+"""What probes of several topics share in reading an answer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from scanner import NotUnderstood, Raw
+
+_MISSING: Final = "No such file or directory"
+
+
+def only_missing(raw: Raw) -> list[str]:
+    """The lines of standard error, when each says that something asked for is not there.
+
+    For commands that are asked for several things at once and go on when one of them is missing. Any other
+    complaint means that not everything was seen: raises NotUnderstood with that line.
+    """
+    said = [line for line in raw.err.decode().split("\n") if line]
+    for line in said:
+        if not line.endswith(_MISSING):
+            raise NotUnderstood(f"not all could be seen: {line[:200]}")
+    return said
+
+
+def named(items: list[str], most: int = 10) -> str:
+    """The offending items in a line: the first ten and how many more there are."""
+    more = len(items) - most
+    return ", ".join(items[:most]) + (f" and {more} more" if more > 0 else "")
