@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict
 from fnmatch import fnmatchcase
 from typing import Annotated, Final
 
@@ -141,7 +141,7 @@ def situations(dump: Raw, files: Raw) -> list[Situation]:
     said = settings(dump)
     everyone = read(Situation, {**said, "match": ""})
     blocks = [read(Situation, {**said, **block, "match": match}) for match, block in _blocks(lines, main)]
-    return [everyone, *(block for block in blocks if replace(block, match="") != everyone)]
+    return [everyone, *(block for block in blocks if {**asdict(block), "match": ""} != asdict(everyone))]
 
 
 def _blocks(files: dict[str, list[str]], path: str, depth: int = 0) -> Iterator[tuple[str, dict[str, str]]]:
