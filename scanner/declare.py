@@ -339,6 +339,29 @@ class Registry:
         needs = [ask.fact for ask in probe.asks if ask.fact] + ([probe.each.fact] if probe.each else [])
         return all(self._reachable(need, platform) for need in needs if need)
 
+    def take(self, other: Registry, package: str) -> None:
+        """Add what the modules of one package declared. Raises DeclarationError when an id or fact is taken."""
+        inside = (package, f"{package}.")
+
+        def ours(module: str) -> bool:
+            return module == inside[0] or module.startswith(inside[1])
+
+        self.facts |= {kind for kind in other.facts if ours(kind.__module__)}
+        for kind, probes in other.probes.items():
+            for platform, given in probes.items():
+                if ours(given.function.__module__):
+                    if platform in self.probes.get(kind, {}):
+                        raise DeclarationError(
+                            f"{given.name}: {kind.__name__} is given already on {platform}"
+                        )
+                    self.probes.setdefault(kind, {})[platform] = given
+        for id_, one in other.checks.items():
+            if ours(one.module):
+                if id_ in self.checks:
+                    raise DeclarationError(f"check {id_}: {self.checks[id_].module} already has that id")
+                self.checks[id_] = one
+                self.examples[id_] = other.examples.get(id_, [])
+
     def link(self) -> None:
         """Check that everything asked for can be given. Raises DeclarationError with a sentence each."""
         for probes in self.probes.values():

@@ -17,7 +17,7 @@ from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 from typing import Any, Final
 
-from scanner.declare import DeclarationError, Registry, collecting
+from scanner.declare import DeclarationError, Registry, default_registry
 from scanner.model import InputError
 
 OURS: Final = "keurmeester"
@@ -105,8 +105,8 @@ def load_checks(registry: Registry, allowed: Iterable[str] = ()) -> tuple[list[P
             refused.append(name)
             continue
         try:
-            with collecting(registry):
-                root = import_tree(point.value)
+            root = import_tree(point.value)
+            registry.take(default_registry(), point.value)
         except (ImportError, DeclarationError) as error:
             raise InputError(
                 f"the plugin {name} {version} cannot be loaded: {error}",

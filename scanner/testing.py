@@ -23,7 +23,7 @@ from scanner.declare import (
     Kind,
     Registry,
     ScanTime,
-    collecting,
+    default_registry,
 )
 from scanner.evaluate import (
     Collected,
@@ -227,7 +227,7 @@ def _always(raw: Raw) -> Answer:
 def law_garbage(check: Check, registry: Registry) -> Iterator[str]:
     """Bytes that mean nothing end as unknown: a parser says so, and swallows nothing."""
     for state, example in registry.examples.get(check.id, []):
-        if check.is_aggregate or not _looks(check, registry, example):
+        if check.is_aggregate or state is State.NOTAPPLICABLE or not _looks(check, registry, example):
             continue
         for garbage in GARBAGE:
             findings = run_example(check, registry, example, _always(Raw(out=garbage, at=NOW.timestamp())))
@@ -295,12 +295,12 @@ def _watched() -> Iterator[list[str]]:
 
 
 def load_package(package: str) -> Registry:
-    """A registry with just this package's declarations beside those already loaded."""
+    """A registry with just this package's declarations, linked."""
     from scanner.plugins import import_tree
 
     registry = Registry()
-    with collecting(registry):
-        import_tree(package)
+    import_tree(package)
+    registry.take(default_registry(), package)
     registry.link()
     return registry
 

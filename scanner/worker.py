@@ -122,7 +122,7 @@ class Session:
         except ChannelError as error:
             gap = Gap(State.ERROR, error.cause, error.detail)
         self.account = batch.user or self.account
-        return {**batch.answers(gap)}
+        return batch.answers(gap)
 
     def _look(self, source: Handshake | TrustAnchors) -> Raw:
         from scanner.channels import tls

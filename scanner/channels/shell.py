@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from scanner.channels import ChannelError
 from scanner.model import Cause, Gap, Raw, State
-from scanner.sources import KILL_AFTER, MEBIBYTE, Shell
+from scanner.sources import KILL_AFTER, MEBIBYTE, Shell, Source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,7 +115,7 @@ class Batch:
                 Cause.TRUNCATED, f"the target sent more than {self._limit // MEBIBYTE} MiB; gave up"
             )
 
-    def answers(self, gap: Gap) -> dict[Shell, Raw]:
+    def answers(self, gap: Gap) -> dict[Source, Raw]:
         """Source -> what came back. A source without an end frame gets ``gap``: nobody may judge half an answer."""
         self._out.end()
         self._err.end()
