@@ -10,9 +10,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Final, Literal, NamedTuple
+from hashlib import sha256
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class State(StrEnum):
@@ -180,7 +184,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 def _valid_name(value: str) -> str:
     if not _NAME.fullmatch(value):
         raise ValueError(
-            f"{value!r} is not a name: use letters, digits, '.', '_' and '-', and start with a letter or digit"
+            f"{value!r} is not a name\nuse letters, digits, '.', '_' and '-', and begin with a letter or digit"
         )
     return value
 
@@ -209,14 +213,18 @@ class Service(Model):
 _REFERENCE = re.compile(r"(env:[A-Za-z_][A-Za-z0-9_]*|file:\S.*)")
 
 
-def _valid_reference(value: str) -> str:
-    if not _REFERENCE.fullmatch(value):
+def _valid_reference(value: object) -> object:
+    if not isinstance(value, str) or not _REFERENCE.fullmatch(value):
         # The value itself is not repeated: it may be the secret.
-        raise ValueError("a secret is written as a reference: 'env:NAME' or 'file:/path', never as itself")
+        raise ValueError("this is no reference to a secret\nwrite 'env:NAME' or 'file:/path', never itself")
     return value
 
 
-SecretRef = Annotated[str, AfterValidator(_valid_reference)]
+SecretRef = Annotated[
+    str,
+    BeforeValidator(_valid_reference),
+    Field(json_schema_extra={"pattern": f"^{_REFERENCE.pattern}$"}),
+]
 
 
 class Credential(Model):
@@ -232,9 +240,9 @@ class Credential(Model):
     @model_validator(mode="after")
     def _one_way_in(self) -> Credential:
         if not (self.key or self.password or self.agent):
-            raise ValueError("give at least one of 'key', 'password' or 'agent: true'")
+            raise ValueError("there is no way to log in\nwrite 'key', 'password' or 'agent: true'")
         if self.certificate and not self.key:
-            raise ValueError("'certificate' needs the 'key' it was signed for")
+            raise ValueError("'certificate' stands alone\nadd the 'key' it was signed for")
         return self
 
 
@@ -284,6 +292,41 @@ class Inventory(Model):
             if target.name == name:
                 return target
         raise KeyError(name)
+
+    @classmethod
+    def merged(cls, inventories: Sequence[Inventory]) -> Inventory:
+        """Several inventories as one, in their order. Raises InputError when one name stands for two things.
+
+        The digest of several is the SHA-256 over their digests, each in hexadecimal and followed by a newline.
+        """
+        if len(inventories) == 1:
+            return inventories[0]
+        where: dict[tuple[str, str], tuple[object, str]] = {}
+        for inventory in inventories:
+            file = ", ".join(inventory.sources)
+            for what, name, value in (
+                *(("target", target.name, object()) for target in inventory.targets),
+                *(("credential", name, value) for name, value in inventory.credentials.items()),
+                *(("zone", name, value) for name, value in inventory.zones.items()),
+            ):
+                known, first = where.setdefault((what, name), (value, file))
+                if known != value:
+                    raise InputError(
+                        f"{what} {name!r} is also in {first}",
+                        file=file,
+                        remedy="rename or remove one of them",
+                    )
+        digests = "".join(f"{inventory.digest}\n" for inventory in inventories)
+        return cls(
+            sources=tuple(source for inventory in inventories for source in inventory.sources),
+            digest=sha256(digests.encode()).hexdigest(),
+            targets=tuple(target for inventory in inventories for target in inventory.targets),
+            credentials={
+                name: value for inventory in inventories for name, value in inventory.credentials.items()
+            },
+            zones={name: value for inventory in inventories for name, value in inventory.zones.items()},
+            trust_anchors=tuple(dict.fromkeys(path for one in inventories for path in one.trust_anchors)),
+        )
 
 
 class InputError(Exception):
