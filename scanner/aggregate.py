@@ -332,8 +332,11 @@ class Assessor:
             for (status, cause, _), gap in self._gaps.items()
         ]
         return sorted(
-            found, key=lambda gap: (-gap["findings"], gap["status"], gap["cause"] or "", gap["detail"])
-        )
+            found,
+            key=lambda gap: (
+                -gap["findings"], gap["status"], gap["cause"] or "", gap["detail"], gap["targets"], gap["checks"],
+            ),
+        )  # fmt: skip
 
 
 def _control(

@@ -141,7 +141,7 @@ class Cover(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The principles and norms, and per norm and control what covers it."""
+    """The principles; the norms, newest first; and per norm and control what covers it."""
 
     principles: tuple[Principle, ...]
     norms: tuple[Norm, ...]
@@ -188,7 +188,7 @@ def load_catalogue(folders: Sequence[Path], checks: Iterable[Check]) -> Catalogu
                 by_check[link.check][norm_id].append({"control": control, "relation": link.relation})
     return Catalogue(
         principles=tuple(principles.values()),
-        norms=tuple(norms.values()),
+        norms=tuple(sorted(norms.values(), key=lambda norm: norm.date, reverse=True)),
         covers={id_: _rolled_up(norm, covers[id_]) for id_, norm in norms.items()},
         unmapped=unmapped,
         _controls=by_check,
