@@ -24,7 +24,7 @@ CACHE: Final = Path(__file__).resolve().parents[2] / ".cache" / "lab"
 
 _COMMON: Final = shlex.split("""
     apparmor apt auditd ca-certificates chrony cron dbus iproute2 iptables libpam-pwquality logrotate nftables
-    nginx-light openssh-client openssh-server openssl procps python3 rsyslog sudo systemd systemd-sysv
+    nginx-light openssh-client openssh-server openssl procps python3 rsyslog rsyslog-openssl sudo systemd systemd-sysv
     unattended-upgrades
 """)
 
@@ -67,6 +67,7 @@ RECIPES: Final = {
         Recipe("trixie", suite="trixie", packages=tuple(_COMMON)),
         Recipe("ufw", parent="bookworm", packages=("ufw",)),
         Recipe("firewalld", parent="bookworm", packages=("firewalld",)),
+        Recipe("iptables", parent="bookworm", packages=("iptables-persistent",)),
     )
 }
 
@@ -116,7 +117,9 @@ cp /etc/resolv.conf "$1/root/etc/resolv.conf"
 printf '#!/bin/sh\nexit 101\n' > "$1/root/usr/sbin/policy-rc.d"
 chmod 755 "$1/root/usr/sbin/policy-rc.d"
 DEBIAN_FRONTEND=noninteractive chroot "$1/root" apt-get -q install -y --no-install-recommends $3
-rm -f "$1/root/usr/sbin/policy-rc.d" "$1/root/etc/resolv.conf" "$1"/root/var/cache/apt/archives/*.deb
+cd "$1/root"
+rm -f usr/sbin/policy-rc.d etc/resolv.conf var/cache/apt/archives/*.deb var/cache/apt/*.bin
+cd /
 umount "$1/root/proc" "$1/root"
 """
 

@@ -40,6 +40,16 @@ printf '127.0.0.1 localhost %s\n::1 localhost\n' "$2" > "$1/root/etc/hosts"
 ssh-keygen -q -t ed25519 -N '' -C "$2" -f "$1/root/etc/ssh/ssh_host_ed25519_key"
 """
 
+#: $1 tree, $2 root
+_LAY_OVER: Final = r"""
+umask 022
+cd "$1"
+for item in *; do
+    case $item in setup.sh|boot.sh) ;; *) cp -rd --no-preserve=all --remove-destination "$item" "$2/" ;; esac
+done
+[ ! -e setup.sh ] || chroot "$2" sh -eu < setup.sh
+"""
+
 #: $1 root, $2 name; a host without systemd, whose first process is sshd
 _PLAIN: Final = r"""
 hostname "$2"
@@ -83,6 +93,7 @@ class Host:
         address: str,
         layers: Sequence[Path],
         trees: Sequence[Path],
+        files: Mapping[str, bytes],
         keys: Mapping[str, str],
         passwords: Mapping[str, str],
     ) -> None:
@@ -91,12 +102,16 @@ class Host:
         self._folder = f"/run/lab/{name}"
         started = time.monotonic()
         box.sh(_MAKE, self._folder, name, address, ":".join(map(str, layers)), network.BRIDGE)
-        self._furnish(trees, keys, passwords)
+        self._give_accounts(keys, passwords)
+        self._give_files(trees, files)
         self._process = self._boot()
         self.pid = self._first_process()
         self._wait_for_banner()
         self.root = Path(f"/proc/{self.pid}/root")
         self.host_key = (self.root / "etc/ssh/ssh_host_ed25519_key.pub").read_text().rsplit(" ", 1)[0]
+        self._apply_sysctls()
+        if kind == "systemd":
+            self.sh("systemctl is-system-running --wait")
         for tree in trees:
             if (tree / "boot.sh").exists():
                 self.must((tree / "boot.sh").read_text())
@@ -105,8 +120,7 @@ class Host:
 
     # --- starting and stopping --------------------------------------------------------------------------------
 
-    def _furnish(self, trees: Sequence[Path], keys: Mapping[str, str], passwords: Mapping[str, str]) -> None:
-        root = f"{self._folder}/root"
+    def _give_accounts(self, keys: Mapping[str, str], passwords: Mapping[str, str]) -> None:
         script = ["umask 022"]
         for account, public in keys.items():
             home = "/root" if account == "root" else f"/home/{account}"
@@ -122,15 +136,17 @@ class Host:
             "echo 'asks ALL=(root) ALL' > /etc/sudoers.d/asks",
             "chmod 440 /etc/sudoers.d/*",
         ]
-        self._box.sh('chroot "$1" sh -euc "$2"', root, "\n".join(script))
+        self._box.sh('chroot "$1" sh -euc "$2"', f"{self._folder}/root", "\n".join(script))
+
+    def _give_files(self, trees: Sequence[Path], files: Mapping[str, bytes]) -> None:
+        root = f"{self._folder}/root"
+        for name, content in files.items():
+            path = self._box.root / f"{root}{name}"[1:]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            path.chmod(0o600 if name.endswith(".key") else 0o644)
         for tree in trees:
-            self._box.sh(
-                'umask 022; cd "$1"; for item in * .[!.]*; do case $item in setup.sh|boot.sh|"*"|".[!.]*") ;;'
-                ' *) cp -rd --no-preserve=all "$item" "$2/";; esac; done;'
-                ' [ ! -e setup.sh ] || chroot "$2" sh -eu < setup.sh',
-                str(tree),
-                root,
-            )
+            self._box.sh(_LAY_OVER, str(tree), root)
 
     def _boot(self) -> subprocess.Popen[bytes]:
         root, log = f"{self._folder}/root", f"{self._folder}/console"
@@ -138,7 +154,8 @@ class Host:
             enter = [f"echo $$ > {folder}/cgroup.procs; " for folder in self._box.cgroup(self.name)]
             script = "".join(enter) + (
                 f'exec systemd-nspawn -q -D "$1" --boot --register=no --keep-unit --machine="$2" --resolv-conf=off'
-                f' --link-journal=no --console=pipe --network-namespace-path="/run/netns/$2" >{log} 2>&1'
+                f' --link-journal=no --console=pipe --network-namespace-path="/run/netns/$2" --capability=CAP_NET_ADMIN'
+                f" >{log} 2>&1"
             )
             inner = ["sh", "-euc", script, "host", root, self.name]
         else:
@@ -184,6 +201,13 @@ class Host:
                 except OSError:
                     time.sleep(0.02)
         raise LabError(f"{self.name}: SSH does not answer:\n{self.console}")
+
+    def _apply_sysctls(self) -> None:
+        """What systemd-sysctl would do at boot: it may not here, for most of the kernel is not the host's own."""
+        lines = self.must("cat /etc/sysctl.d/60-*.conf 2>/dev/null || true").splitlines()
+        self.set_sysctls(
+            {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
+        )
 
     @property
     def console(self) -> str:
@@ -323,16 +347,24 @@ class Host:
             self.set_sysctl(key, before)
 
     def set_sysctl(self, key: str, value: str) -> None:
+        """Set one value; see `set_sysctls`."""
+        self.set_sysctls({key: value})
+
+    def set_sysctls(self, values: Mapping[str, str]) -> None:
         """Set what the host reads below /proc/sys: really for its own network, else as a file laid over it.
 
         The kernel is shared by all hosts and with the machine, so only ``net`` is ever written to.
         """
-        if key.startswith("net."):
-            words = f"nsenter --net=/run/netns/{self.netns} sysctl -qw".split()
-            self._box.sh('exec "$@"', *words, f"{key}={value}")
-            return
-        place, cover = f"/proc/sys/{key.replace('.', '/')}", f"/run/sysctl/{key}"
-        self.must(
-            f"mkdir -p /run/sysctl; echo '{value}' > {cover}; chmod 644 {cover};"
-            f" mountpoint -q {place} || mount --bind {cover} {place}"
-        )
+        own = [f"{key}={value}" for key, value in values.items() if key.startswith("net.")]
+        if own:
+            self._box.sh('exec "$@"', "nsenter", f"--net=/run/netns/{self.netns}", "sysctl", "-qw", *own)
+        script = ["mkdir -p /run/sysctl"]
+        for key, value in values.items():
+            if not key.startswith("net."):
+                place, cover = f"/proc/sys/{key.replace('.', '/')}", f"/run/sysctl/{key}"
+                script += [
+                    f"echo '{value}' > {cover}; chmod 644 {cover}",
+                    f"[ ! -e {place} ] || mountpoint -q {place} || mount --bind {cover} {place}",
+                ]
+        if len(script) > 1:
+            self.must("set -e; " + "\n".join(script))

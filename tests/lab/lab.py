@@ -22,6 +22,7 @@ import yaml
 
 from scanner.model import Credential, Target
 from tests.lab import base
+from tests.lab.certificates import Authority
 from tests.lab.host import ACCOUNTS, Host
 from tests.lab.network import Box
 
@@ -37,17 +38,26 @@ REPOSITORY: Final = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a host is before it is started."""
+    """What a host is before it is started; ``needs`` are hosts to be started first."""
 
     kind: Kind = "plain"
     base: str = "bookworm"
     trees: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
 
-#: The hosts that have a character of their own; any other name is an unfurnished one.
+#: The hosts that have a character of their own; their addresses follow from their place here, from 10.77.0.11.
+#: Any other name is an unfurnished host.
 HOSTS: Final[dict[str, Plan]] = {
-    "h-good": Plan("systemd", trees=("good",)),
-    "h-plain": Plan("plain"),
+    "h-time": Plan(trees=("time",)),
+    "h-good": Plan("systemd", trees=("good",), needs=("h-time",)),
+    "h-twin": Plan("systemd", trees=("good", "twin"), needs=("h-time",)),
+    "h-bad": Plan("systemd", trees=("bad",)),
+    "h-plain": Plan(),
+    "h-iptables": Plan("systemd", base="iptables", trees=("iptables",)),
+    "h-ufw": Plan("systemd", base="ufw", trees=("ufw",)),
+    "h-firewalld": Plan("systemd", base="firewalld", trees=("firewalld",)),
+    "h-trixie": Plan(base="trixie"),
 }
 
 
@@ -62,6 +72,9 @@ class Lab:
         self._folder = tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-")
         self.folder = Path(self._folder.name)
         self.passwords = {"asks": secrets.token_urlsafe(12)}
+        self.authority = Authority()
+        self.anchor = self.folder / "ca.pem"
+        self.anchor.write_bytes(self.authority.anchor)
         for account in ACCOUNTS:
             self._make_key(account)
 
@@ -80,19 +93,36 @@ class Lab:
         """The host of that name, started if it was not; ``kind`` and ``base`` are for a new, unfurnished one."""
         if name not in self.hosts:
             plan = HOSTS.get(name, Plan())
+            for other in plan.needs:
+                self.host(other)
             self.hosts[name] = Host(
                 self.box,
                 name,
                 kind=kind or plan.kind,
-                address=f"10.77.0.{11 + len(self.hosts)}",
+                address=self._address(name),
                 layers=self._layers(base or plan.base),
                 trees=[TREES / tree for tree in plan.trees],
+                files=self._certificates(name),
                 keys={
                     account: self.key(account).with_suffix(".pub").read_text().strip() for account in ACCOUNTS
                 },
                 passwords=self.passwords,
             )
         return self.hosts[name]
+
+    def _address(self, name: str) -> str:
+        if name in HOSTS:
+            return f"10.77.0.{11 + list(HOSTS).index(name)}"
+        return f"10.77.1.{11 + len(self.hosts)}"
+
+    def _certificates(self, name: str) -> dict[str, bytes]:
+        days = -10 if name == "h-bad" else 90
+        pair = self.authority.issue(f"{name}.lab.test", starts=-100, ends=days)
+        return {
+            "/etc/ssl/lab/ca.pem": self.authority.anchor,
+            "/etc/ssl/lab/server.pem": pair.chain,
+            "/etc/ssl/lab/server.key": pair.key,
+        }
 
     def _layers(self, name: str) -> list[Path]:
         folders = base.layers(name)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.lab.lab import HOSTS
 from tests.lab.network import BRIDGE
 
 if TYPE_CHECKING:
@@ -110,3 +111,31 @@ def test_the_machine_sees_no_interface_of_the_lab(lab: Lab, host: Host) -> None:
 def test_the_test_itself_is_inside(host: Host) -> None:
     said = subprocess.run(["ip", "-j", "route"], capture_output=True, text=True, check=True).stdout
     assert [route["dst"] for route in json.loads(said)] == ["10.77.0.0/16"]
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_every_host_comes_up_as_meant(lab: Lab, name: str) -> None:
+    host = lab.host(name)
+    account = "audit" if "good" in HOSTS[name].trees else "root"
+    assert ssh(lab, host, account, "hostname").stdout == f"{name}\n"
+    assert host.start_time < 20
+    if host.kind == "systemd":
+        assert host.must("systemctl list-units --failed --no-legend") == ""
+
+
+def test_each_firewall_is_the_real_one(lab: Lab) -> None:
+    assert "policy drop" in lab.host("h-good").must("nft list chain inet filter input")
+    assert lab.host("h-bad").must("nft list ruleset") == ""
+    assert "-P INPUT DROP" in lab.host("h-iptables").must("iptables -S")
+    assert "Status: active" in lab.host("h-ufw").must("ufw status")
+    assert lab.host("h-firewalld").must("firewall-cmd --state") == "running\n"
+
+
+def test_the_good_host_keeps_time_from_another(lab: Lab) -> None:
+    fields = lab.host("h-good").must("chronyc -c tracking").split(",")
+    assert fields[1] == lab.host("h-time").address
+    assert fields[-1] == "Normal\n"
+
+
+def test_trixie_is_debian_13(lab: Lab) -> None:
+    assert 'VERSION_ID="13"' in lab.host("h-trixie").must("cat /etc/os-release")

@@ -1,0 +1,1 @@
+systemctl enable -q firewalld.service

@@ -1,0 +1,1 @@
+systemctl enable -q netfilter-persistent.service
