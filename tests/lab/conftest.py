@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.lab.lab import Lab
+from tests.lab.scan import Scanner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +29,12 @@ def lab() -> Iterator[Lab]:
         yield running
     finally:
         running.close()
+
+
+@pytest.fixture(scope="session")
+def scanner(lab: Lab) -> Scanner:
+    """The scanner as a library."""
+    return Scanner(lab)
 
 
 @pytest.fixture(autouse=True)

@@ -158,9 +158,13 @@ class Lab:
             "credentials": {
                 account: self.credential(account).model_dump(exclude_defaults=True) for account in ACCOUNTS
             },
-            "targets": [
-                target.model_dump(mode="json", by_alias=True, exclude_defaults=True) for target in targets
-            ],
+            "targets": {
+                target.name: target.model_dump(
+                    mode="json", by_alias=True, exclude_defaults=True, exclude={"name"}
+                )
+                for target in targets
+            },
+            "trust_anchors": [str(self.anchor)],
             **more,
         }
         path = self.folder / f"inventory-{secrets.token_hex(4)}.yaml"

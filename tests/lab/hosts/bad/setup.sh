@@ -4,6 +4,7 @@ useradd -m -s /bin/bash -p "$(openssl passwd -1 welkom)" beheer
 useradd -m -s /bin/bash -p '' leeg
 useradd -o -u 0 -g 0 -M -d /root -s /bin/bash -p '*' tweede-root
 usermod -s /bin/bash www-data
+sed -i "s/pam_unix.so nullok/pam_unix.so nullok nodelay/" /etc/pam.d/common-auth
 sed -i -E 's/^ENCRYPT_METHOD.*/ENCRYPT_METHOD MD5/; s/^UMASK.*/UMASK 000/; s/^PASS_MAX_DAYS.*/PASS_MAX_DAYS 99999/' \
     /etc/login.defs
 chmod 666 /etc/passwd
