@@ -177,7 +177,9 @@ def _fix(line: str) -> str:
     return f"echo '{line}' > /etc/ssh/sshd_config.d/00-{name}.conf\nsshd -t && systemctl reload ssh"
 
 
-_ADVICE: Final = "Old clients and appliances may then fail to connect: try them first. On RHEL use update-crypto-policies instead."
+_ADVICE: Final = (
+    "Try old clients and appliances first: they may fail. On RHEL use update-crypto-policies instead."
+)
 _ADVICE_NL: Final = (
     "Oude clients en apparaten kunnen mogelijk niet meer verbinden: probeer die eerst. Gebruik bij RHEL"
     " update-crypto-policies."
