@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -172,8 +172,10 @@ def _preload() -> Any:
     from threading import Thread
 
     def load() -> None:
-        plugins.entry_point("reports", "html")
-        plugins.entry_point("reports", "terminal")
+        # What goes wrong here goes wrong again, and is told, where the report is made.
+        with suppress(Exception):
+            plugins.entry_point("reports", "html")
+            plugins.entry_point("reports", "terminal")
 
     thread = Thread(target=load, name="preload")
     thread.start()

@@ -61,6 +61,9 @@ class Blind(Exception):  # noqa: N818 -- an answer, not an error
         super().__init__(detail)
 
 
+_new: Final = tuple.__new__  # half the time of Verdict(...), a hundred thousand times a run
+
+
 def holds(condition: bool, observed: str, expected: str = "") -> Verdict:
     """The verdict of a check: does the claim in its title hold, and what was seen.
 
@@ -69,7 +72,7 @@ def holds(condition: bool, observed: str, expected: str = "") -> Verdict:
     """
     if condition is not True and condition is not False:
         raise TypeError(f"holds() needs True or False, not {type(condition).__name__}")
-    return Verdict(condition, observed, expected)
+    return _new(Verdict, (condition, observed, expected))
 
 
 class ScanTime(datetime):

@@ -123,7 +123,7 @@ class Facts:
         missing: Gap = _NOT_COLLECTED,
     ) -> None:
         self.target, self.answers, self.registry, self.now = target, answers, registry, now
-        self.at, self.missing = now.timestamp(), missing
+        self.name, self.at, self.missing = target.name, now.timestamp(), missing
         self._known: dict[tuple[type[Any], object], Known] = {}
 
     def fact(self, kind: type[Any], argument: object = None) -> Known:
@@ -296,10 +296,10 @@ def _judge_one(check: Check, function: Callable[..., Any], ask: Ask) -> Judge:
     """The commonest kind, a check of one fact, without detours."""
     kind, argument, check_id = ask.fact, ask.argument, check.id
     assert kind is not None
-    passes, fails, new = State.PASS, State.FAIL, tuple.__new__
+    key, passes, fails, new = (kind, argument), State.PASS, State.FAIL, tuple.__new__
 
     def run(facts: Facts) -> list[Finding]:
-        known = facts._known.get((kind, argument)) or facts.fact(kind, argument)
+        known = facts._known.get(key) or facts.fact(kind, argument)
         if known[1] is None:
             try:
                 verdict = function(known[0])
@@ -310,8 +310,8 @@ def _judge_one(check: Check, function: Callable[..., Any], ask: Ask) -> Judge:
                     return [
                         new(
                             Finding,
-                            (facts.target.name, check_id, "", passes if passed else fails, None, observed,
-                             expected, known[2], facts.at),
+                            (facts.name, check_id, "", passes if passed else fails, None, observed, expected,
+                             known[2], facts.at),
                         )
                     ]  # fmt: skip
             except Exception:  # noqa: S110 -- _call says below what went wrong
@@ -335,6 +335,9 @@ def _call(
         verdict = function(**given)
         if not isinstance(verdict, Verdict):
             raise TypeError(f"returned {type(verdict).__name__}, not holds(...)")
+        status = State.PASS if verdict.passed else State.FAIL
+        observed, expected = _cut(verdict.observed), _cut(verdict.expected)
+        return Finding(target, check.id, subject, status, None, observed, expected, evidence, at)
     except Absent as absent:
         gap = Gap(State.NOTAPPLICABLE, None, str(absent))
     except NotUnderstood as reason:
@@ -343,11 +346,6 @@ def _call(
         gap = Gap(State.ERROR, blind.cause, blind.detail)
     except Exception as error:
         gap = Gap(State.UNKNOWN, Cause.INTERNAL, f"check {check.id}: {type(error).__name__}: {error}")
-    else:
-        status = State.PASS if verdict.passed else State.FAIL
-        return Finding(
-            target, check.id, subject, status, None, _cut(verdict.observed), verdict.expected, evidence, at
-        )
     return _gap_finding(target, check, subject, gap, evidence, at)
 
 
