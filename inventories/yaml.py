@@ -22,6 +22,7 @@ from scanner import Credential, Inventory, Located, Service, Target, load_yaml
 Place: TypeAlias = tuple[str | int, ...]
 
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
+_IP_ADDRESS: Final = re.compile(r"[0-9A-Fa-f.:]+(%[A-Za-z0-9._-]+)?")  # behind the % is an interface
 _HOST_KEY: Final = re.compile(
     r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) ([A-Za-z0-9+/]+=*)(?: .*)?"
 )
@@ -35,28 +36,37 @@ def _is_host_name(value: str) -> bool:
 def _valid_address(value: str) -> str:
     if _is_host_name(value):
         return value
-    try:
-        return str(ipaddress.ip_address(value))
-    except ValueError:
-        raise ValueError(
-            f"{value[:80]!r} is neither a host name nor an IP address\n"
-            "write the bare name or address; the port goes in 'port', the user in the credential"
-        ) from None
+    with suppress(ValueError):
+        if _IP_ADDRESS.fullmatch(value):
+            return str(ipaddress.ip_address(value))
+    raise ValueError(
+        f"{value[:80]!r} is neither a host name nor an IP address\n"
+        "write the bare name or address; the port goes in 'port', the user in the credential"
+    )
 
 
 def _valid_host_key(value: str) -> str:
-    match = _HOST_KEY.fullmatch(value.strip())
-    try:
-        blob = base64.b64decode(match[2], validate=True) if match else b""
-    except ValueError:
-        blob = b""
-    if match is None or not blob.startswith(len(match[1]).to_bytes(4) + match[1].encode()):
-        # Not repeated: it may be a private key.
-        raise ValueError(
-            "this is not an SSH host key\n"
-            "write 'ssh-ed25519 AAAA...': the content of /etc/ssh/ssh_host_ed25519_key.pub on the target"
-        )
-    return f"{match[1]} {match[2]}"
+    if match := _HOST_KEY.fullmatch(value.strip()):
+        with suppress(ValueError):
+            if _strings(base64.b64decode(match[2], validate=True))[0] == match[1].encode():
+                return f"{match[1]} {match[2]}"
+    # Not repeated: it may be a private key.
+    raise ValueError(
+        "this is not an SSH host key\n"
+        "write 'ssh-ed25519 AAAA...': the content of /etc/ssh/ssh_host_ed25519_key.pub on the target"
+    )
+
+
+def _strings(blob: bytes) -> list[bytes]:
+    """The strings in an SSH wire format (RFC 4251, section 5). Raises ValueError when it is cut short."""
+    found = []
+    while blob:
+        end = 4 + int.from_bytes(blob[:4])
+        if len(blob) < end:
+            raise ValueError("cut short")
+        found.append(blob[4:end])
+        blob = blob[end:]
+    return found
 
 
 class Part(BaseModel):
@@ -220,11 +230,10 @@ class _Reader:
         first: dict[str, int] = {}
         for index, service in enumerate(services):
             here = (*place, "services", index)
-            line = first.setdefault(service.key, self.located.line(here))
-            if line != self.located.line(here):
-                raise self.located.error(
-                    here, f"{service.key} stands here twice, first on line {line}", "make it one service"
-                )
+            if first.setdefault(service.key, index) != index:
+                line = self.located.line((*place, "services", first[service.key]))
+                message = f"{service.key} stands here twice, first on line {line}"
+                raise self.located.error(here, message, "make it one service")
             for number, origin in enumerate(service.from_):
                 self.check_origin((*here, "from", number), origin)
 
@@ -248,11 +257,10 @@ class _Reader:
             fields |= {field: getattr(layer, field) for field in layer.model_fields_set & _INHERITED}
             tags += layer.tags
         fields["tags"] = tuple(dict.fromkeys(tags))
-        if "address" not in fields:
-            fields["address"] = name
-            if not _is_host_name(name):
-                raise self.located.error(("targets", name), "has no address", "write 'address: ...' below it")
-        return self.located.validate(Target, ("targets", name), fields)
+        target = self.located.validate(Target, ("targets", name), {"address": name, **fields})
+        if "address" not in fields and not _is_host_name(name):
+            raise self.located.error(("targets", name), "has no address", "write 'address: ...' below it")
+        return target
 
     def ancestry(self, host: Host) -> list[Group]:
         """Its groups, farthest first: parents before groups, and among equals the one listed last wins."""

@@ -54,13 +54,15 @@ class Located:
 
     def error(self, place: Place, message: str, remedy: str) -> InputError:
         """The error to raise about what stands at ``place``."""
-        where = "".join(f"[{part}]" if isinstance(part, int) else f".{_safe(part)}" for part in place)
+        where = "".join(f"[{part}]" if isinstance(part, int) else f".{_short(part)}" for part in place)
         prefix = f"{where.removeprefix('.')}: " if where else ""
-        return InputError(prefix + message, file=self.file, line=self.line(place), remedy=remedy)
+        return InputError(
+            _safe(prefix + message), file=self.file, line=self.line(place), remedy=_safe(remedy)
+        )
 
     def unknown(self, place: Place, what: str, word: str, known: Iterable[str]) -> InputError:
         """The error to raise about a ``word`` at ``place`` that is not among the ``known``."""
-        return self.error(place, f"unknown {what} {_safe(word)!r}", suggest(word, known))
+        return self.error(place, f"unknown {what} {_short(word)!r}", suggest(word, known))
 
     def validate(self, kind: type[T] | TypeAdapter[T], at: Place = (), data: object = ...) -> T:
         """What stands ``at`` a place (or other ``data`` to be blamed on it) as a ``kind`` that pydantic knows.
@@ -78,7 +80,8 @@ class Located:
             return adapter.validate_python(data)
         except ValidationError as error:
             mistakes = error.errors(include_url=False)
-        mistake = min(mistakes, key=lambda item: self.line((*at, *item["loc"])))
+        # On one line an unknown field comes before a missing one: it explains it.
+        mistake = min(mistakes, key=lambda item: (self.line((*at, *item["loc"])), item["type"] == "missing"))
         place = tuple(part for part in (*at, *mistake["loc"]) if part != "[key]")
         match mistake["type"]:
             case "missing":
@@ -207,7 +210,7 @@ class _Reader:
             raise self._wrong(line, "a key is one text, not a list or mapping", "write 'name: value'")
         key: str = event.value
         if earlier := top.mark.inside.get(key):
-            message = f"{_safe(key)!r} stands here twice, first on line {earlier.line}"
+            message = f"{_short(key)!r} stands here twice, first on line {earlier.line}"
             raise self._wrong(line, message, "keep one of the two")
         top.key, top.mark.inside[key] = key, _Mark(line, {})
 
@@ -251,9 +254,13 @@ _HINTS: Final = {
 }
 
 
-def _safe(part: object) -> str:
+def _safe(text: str) -> str:
     """Text for a person, with nothing in it that a terminal would obey."""
-    text = str(part) if str(part).isprintable() else ascii(part)
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
+def _short(part: object) -> str:
+    text = str(part)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -264,7 +271,7 @@ def _shown(value: object, place: Place) -> str:
         return "an empty value"
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
-    return repr(_safe(value)) if isinstance(value, str) else repr(value)
+    return repr(_short(value)) if isinstance(value, str) else repr(value)
 
 
 def _fields(schema: dict[str, Any], place: Place) -> list[str]:
