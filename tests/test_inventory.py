@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from inventories import yaml as format_
 from inventories.yaml import read, schema
-from scanner import Inventory
+from scanner import Credential, Inventory, Service
 from scanner.expression import TARGET_FIELDS, compile_filter
 from scanner.model import InputError, Target
 
@@ -567,3 +567,16 @@ def test_each_field_of_the_format_is_explained_to_editors() -> None:
     for part in (parts, *(parts["$defs"][name] for name in ("Fields", "Group", "Host", "Zone"))):
         for name, field in part["properties"].items():
             assert field.get("description"), name
+
+
+def test_the_page_explains_each_field_and_its_example_works(tmp_path: Path) -> None:
+    page = (ROOT / "docs/inventory.md").read_text()
+    example = inventory(tmp_path, page.split("```yaml\n")[1].split("```")[0])
+    assert [(one.name, one.jump) for one in example.targets] == [
+        ("jump1", None),
+        ("web1", "jump1"),
+        ("web2", "jump1"),
+    ]
+    models = (format_.Fields, format_.Group, format_.InventoryFile, Service, Credential)
+    names = {field.alias or name for model in models for name, field in model.model_fields.items()}
+    assert [name for name in sorted(names) if f"`{name}`" not in page] == []
