@@ -61,6 +61,8 @@ class Scanner:
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
+        #: What the last flip saw, for the message when it fails.
+        self.why = ""
         self._vault = Vault()
         self.registry = Registry()
         load_checks(self.registry)

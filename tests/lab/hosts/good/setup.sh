@@ -26,6 +26,7 @@ echo 'Acquire::https::Verify-Peer "true";' > /etc/apt/apt.conf.d/30verify
 find /var/lib/apt/lists -type f -exec touch {} +
 install -d /var/lib/apt/periodic
 touch /var/lib/apt/periodic/update-success-stamp
+for account in scan audit plain asks; do lastlog -S -u "$account"; done
 passwd -q -l root
 sed -i "s/ nullok//" /etc/pam.d/common-auth
 systemctl enable -q nftables.service chrony.service nginx.service unattended-upgrades.service \
