@@ -141,7 +141,6 @@ def scan(
 ) -> int:
     """Scan targets, judge and report. Exit code 0 conform, 1 findings, 2 incomplete."""
     from scanner import run as runs
-    from scanner.channels.known_hosts import KnownHosts
     from scanner.engine import LocalEngine
     from scanner.evidence import Store
     from scanner.vault import Vault
@@ -149,7 +148,7 @@ def scan(
 
     scope = _scope(inventories, profile, targets, only, config)
     folder = runs.new_run(out, scope)
-    worker = Worker(scope.inventory, Vault(), KnownHosts.load)
+    worker = Worker(scope.inventory, Vault())
     interrupted = False
     with _progress(len(scope.targets), quiet) as progress:
         engine = LocalEngine(scope.plan, worker, Store(folder), workers=workers, progress=progress)

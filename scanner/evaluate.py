@@ -6,6 +6,7 @@ or notapplicable here, in one place, so that no check author has to remember it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC
@@ -35,6 +36,10 @@ FLEET: Final = "*"
 
 _NOT_COLLECTED: Final = Gap(State.ERROR, Cause.INTERNAL, "not collected in this run")
 _SEEN_ORDER: Final = (State.ERROR, State.UNKNOWN, State.NOTAPPLICABLE)
+_SUDO_REFUSES: Final = re.compile(
+    r"sudo: a (?:password|terminal) is required|"
+    r"(?:Sorry, user|sudo: ).*(?:not allowed|may not run|not in the sudoers).*"
+)
 _REFUSALS: Final = (
     "permission denied",
     "operation not permitted",
@@ -80,18 +85,20 @@ def understood(source: Source, raw: Raw) -> Gap | None:
         return raw.gap
     if isinstance(source, Handshake | TrustAnchors) or not isinstance(source, Shell):
         return None
-    code = raw.code
+    code, what = raw.code, source.describe()
+    said = raw.err[-2000:].decode(errors="replace").strip() if raw.err else ""
+    if source.root and code == 1 and not raw.out and (refusal := _SUDO_REFUSES.search(said)):
+        # Before exit codes are read: what sudo refused did not run, whatever its status would have meant.
+        return Gap(State.ERROR, Cause.PRIVILEGE, f"{what}: {refusal[0]}")
     if code in source.ok:
         return None
-    said = raw.err[-2000:].decode(errors="replace").strip()
-    what = source.describe()
     if code in (124, 137):
         return Gap(State.ERROR, Cause.TIMEOUT, f"{what}: no answer within {source.timeout} seconds")
     last = said.rsplit("\n", 1)[-1]
     if source.absent and last.endswith(source.absent) and not raw.out:
         return Gap(State.NOTAPPLICABLE, None, last)
     lowered = said.lower()
-    if said.startswith("sudo:") or any(refusal in lowered for refusal in _REFUSALS):
+    if any(refusal in lowered for refusal in _REFUSALS):
         return Gap(State.ERROR, Cause.PRIVILEGE, f"{what}: {last}")
     if code == 127:
         return Gap(State.ERROR, Cause.TOOL_MISSING, f"{what}: {last}")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
 from scanner.scope import Scope
 from scanner.sources import Shell, Source, root_command
 
-#: What sudoers(5) gives a meaning of its own in a command's arguments.
-_SPECIAL: Final = re.compile(r"([\\,:=*?\[\]!#\"])")
+# sudoers(5) reads a command's arguments twice: first its own special characters, then as a shell pattern. So a
+# backslash is written four times, and what a pattern gives a meaning once.
+_ESCAPES: Final = {"\\": r"\\\\", **{letter: f"\\{letter}" for letter in ",:=#*?[] "}}
 
 
 def sudoers(user: str, sources: Iterable[Source]) -> str:
@@ -32,7 +32,8 @@ def sudoers(user: str, sources: Iterable[Source]) -> str:
 
 def _escaped(words: tuple[str, ...]) -> str:
     program, *arguments = words
-    return " ".join(["/usr/bin/" + program, *(_SPECIAL.sub(r"\\\1", word) for word in arguments)])
+    literal = ("".join(_ESCAPES.get(letter, letter) for letter in word) for word in arguments)
+    return " ".join(["/usr/bin/" + program, *literal])
 
 
 def openings(scope: Scope) -> list[str]:

@@ -132,7 +132,7 @@ class Tree(Shell):
     @property
     def argv(self) -> tuple[str, ...]:
         """``grep`` prints each line behind its file name and a NUL."""
-        return ("grep", "-RaHZ", f"--include={self.include}", "-e", "", "--", self.path)
+        return ("grep", "-RaHZ", f"--include={self.include}", "-e", "^", "--", self.path)
 
     @property
     def ok(self) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -31,12 +32,24 @@ class Unreachable(Exception):  # noqa: N818 -- an outcome
 class Worker:
     """What all sessions of a run share: the inventory, the secrets' vault and the known host keys.
 
-    ``known_hosts`` is called once, when the first target needs it.
+    ``known_hosts`` is called once, when the first target needs it; the user's and the system's files by default.
     """
 
-    def __init__(self, inventory: Inventory, vault: Vault, known_hosts: Callable[[], KnownHosts]) -> None:
+    def __init__(
+        self, inventory: Inventory, vault: Vault, known_hosts: Callable[[], KnownHosts] | None = None
+    ) -> None:
         self.inventory, self.vault, self._read_known_hosts = inventory, vault, known_hosts
         self._known_hosts: KnownHosts | None = None
+        self._reading = Lock()
+
+    def known_hosts(self) -> KnownHosts:
+        """The known host keys, read when first asked for."""
+        with self._reading:
+            if self._known_hosts is None:
+                from scanner.channels.known_hosts import KnownHosts
+
+                self._known_hosts = (self._read_known_hosts or KnownHosts.load)()
+            return self._known_hosts
 
     def session(self, target: Target) -> Session:
         """A session with this target; use it in a ``with`` block. Raises Unreachable on entering."""
@@ -54,10 +67,8 @@ class Worker:
         jump: Any = None
         if target.jump:
             jump = self.open_shell(self.inventory.target(target.jump), opened)
-        if self._known_hosts is None:
-            self._known_hosts = self._read_known_hosts()
         transport = ssh.connect(
-            target, self.credential(target), vault=self.vault, known_hosts=self._known_hosts, jump=jump
+            target, self.credential(target), vault=self.vault, known_hosts=self.known_hosts(), jump=jump
         )
         opened.append(transport)
         return transport
