@@ -1,0 +1,204 @@
+"""All findings of a run as columns: small enough to embed, quick to filter in a browser, no object per row here.
+
+One pass over results.jsonl gives the columns, the counts, and of each failed check the first few findings in full.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import zlib
+from array import array
+from base64 import b64encode
+from collections import Counter
+from dataclasses import dataclass, field
+from struct import pack
+from typing import Final
+
+from reports.escape import shown, visible
+from reports.runfolder import LANGUAGES, QUIET, SEVERITIES, STATES, Head, Record, RunFolder, parse
+
+#: Up to this many findings every observation and digest is embedded; above it only those of findings to act on.
+FULL_ROWS: Final = 20_000
+#: Characters of observations that are embedded at most; beyond it the table refers to results.jsonl.
+TEXT_BUDGET: Final = 8_000_000
+LEVEL: Final = 6
+#: Findings kept in full per failed check.
+EXAMPLES: Final = 10
+
+_OMITTED: Final = "\0"  # after it stands the whole length of a text that was cut; nothing for a text left out
+_STATE_BITS: Final = 3
+_STATE_MASK: Final = 7
+
+Column = array  # of unsigned 32-bit numbers
+
+
+def _column() -> Column[int]:
+    return array("I")
+
+
+@dataclass
+class Failed:
+    """What one failed check found: on which targets, and the first findings in full."""
+
+    targets: set[int] = field(default_factory=set)
+    findings: list[Record] = field(default_factory=list)
+    count: int = 0
+
+
+@dataclass
+class Columns:
+    """The findings of a run, a number per finding and column.
+
+    ``code`` is a finding's place in ``kinds`` (check and severity) and, in the last three bits, its state.
+    ``observed`` and ``expected`` have a number for each finding that carries details: all of them when ``full``,
+    otherwise those that are not quiet. ``evidence`` is only there when ``full``.
+    """
+
+    full: bool
+    targets: dict[str, int] = field(default_factory=dict)
+    kinds: dict[tuple[str, str], int] = field(default_factory=dict)
+    subjects: dict[str, int] = field(default_factory=lambda: {"": 0})
+    texts: list[str] = field(default_factory=lambda: [_OMITTED, ""])
+    failed: dict[tuple[str, str], Failed] = field(default_factory=dict)
+    target: Column[int] = field(default_factory=_column)
+    code: Column[int] = field(default_factory=_column)
+    subject: Column[int] = field(default_factory=_column)
+    observed: Column[int] = field(default_factory=_column)
+    expected: Column[int] = field(default_factory=_column)
+    evidence: Column[int] = field(default_factory=_column)
+
+    def counts(self) -> dict[tuple[str, str], Counter[str]]:
+        """Per check and severity how many findings have which state."""
+        found: dict[tuple[str, str], Counter[str]] = {}
+        kinds = list(self.kinds)
+        for code, number in Counter(self.code).items():
+            found.setdefault(kinds[code >> _STATE_BITS], Counter())[STATES[code & _STATE_MASK]] += number
+        return found
+
+    def packed(self, checks: dict[str, Record]) -> str:
+        """All of it for the browser: base64 of gzip of a JSON head and the columns as little-endian 32-bit numbers."""
+        kinds = []
+        for check, severity in self.kinds:
+            record = checks.get(check, {})
+            titles = (visible(record.get(f"title_{language}", "")) for language in LANGUAGES)
+            kinds.append((visible(check), severity, *titles))
+        columns = (self.target, self.code, self.subject, self.observed, self.expected, self.evidence)
+        head = {
+            "full": self.full,
+            "lengths": [len(column) for column in columns],
+            "targets": [visible(name) for name in self.targets],
+            "kinds": kinds,
+            "subjects": [visible(name) for name in self.subjects],
+            "texts": self.texts,
+        }
+        encoded = json.dumps(head, ensure_ascii=False, separators=(",", ":")).encode()
+        encoded += b" " * (-len(encoded) % 4)
+        packer = zlib.compressobj(LEVEL, wbits=31)
+        parts = [packer.compress(pack("<I", len(encoded)) + encoded)]
+        for column in columns:
+            parts.append(packer.compress(_little_endian(column)))
+        return b64encode(b"".join(parts) + packer.flush()).decode()
+
+
+class _Details:
+    """Numbers for what was observed and expected; equal bytes are understood once, and kept within the budget."""
+
+    def __init__(self, texts: list[str]) -> None:
+        self.texts, self.left = texts, TEXT_BUDGET
+        self.numbers: dict[str, int] = {"": 1}
+        self.known: dict[bytes, tuple[int, int]] = {}
+
+    def read(self, line: bytes) -> tuple[int, int]:
+        """The numbers of what was observed and expected in a line of results.jsonl."""
+        start = line.find(b'"observed":')
+        key = line[start : line.find(b',"evidence":', start)]
+        pair = self.known.get(key)
+        if pair is None:
+            record = parse(line)
+            observed, expected = record["observed"], record["expected"]
+            pair = self.number(observed), self.number(expected)
+            if self.left > 0 and _parsed(key) == {"observed": observed, "expected": expected}:
+                self.known[key] = pair
+        return pair
+
+    def number(self, text: str) -> int:
+        """The number of a text, which is made safe to show."""
+        number = self.numbers.get(text)
+        if number is None:
+            safe, cut = shown(text)
+            self.left -= len(safe)
+            if self.left < 0:
+                return 0
+            number = len(self.texts)
+            self.texts.append(f"{safe}{_OMITTED}{cut}" if cut else safe)
+            if not cut:
+                self.numbers[text] = number
+        return number
+
+
+def _parsed(key: bytes) -> Record:
+    try:
+        return parse(b"{%s}" % key)
+    except ValueError:
+        return {}
+
+
+def read(run: RunFolder) -> Columns:
+    """Read all findings of a run."""
+    full = sum(run.run["counts"].values()) <= FULL_ROWS
+    columns = Columns(full)
+    details = _Details(columns.texts)
+    known: dict[Head, tuple[int, int, bool]] = {}
+    add_target, add_code, add_subject = columns.target.append, columns.code.append, columns.subject.append
+    last, place = "", -1
+    for target, head, line in run.heads():
+        numbers = known.get(head)
+        if numbers is None:
+            if head.status not in STATES or head.severity not in SEVERITIES:
+                run.unreadable += 1
+                continue
+            numbers = known[head] = _numbers(columns, head)
+        code, subject, detailed = numbers
+        if target != last or place < 0:
+            last, place = target, columns.targets.setdefault(target, len(columns.targets))
+        add_target(place)
+        add_code(code)
+        add_subject(subject)
+        if detailed:
+            observed, expected = details.read(line)
+            columns.observed.append(observed)
+            columns.expected.append(expected)
+            if full:
+                digests = parse(line)["evidence"][:4]
+                columns.evidence.append(details.number(" ".join(digest[:12] for digest in digests)))
+            if not code & _STATE_MASK:
+                _keep(columns, head, place, line)
+    return columns
+
+
+def _numbers(columns: Columns, head: Head) -> tuple[int, int, bool]:
+    kind = columns.kinds.setdefault((head.check, head.severity), len(columns.kinds))
+    return (
+        kind << _STATE_BITS | STATES.index(head.status),
+        columns.subjects.setdefault(head.subject, len(columns.subjects)),
+        columns.full or head.status not in QUIET,
+    )
+
+
+def _keep(columns: Columns, head: Head, place: int, line: bytes) -> None:
+    key = head.check, head.severity
+    failed = columns.failed.get(key)
+    if failed is None:
+        failed = columns.failed[key] = Failed()
+    failed.count += 1
+    failed.targets.add(place)
+    if len(failed.findings) < EXAMPLES:
+        failed.findings.append(parse(line))
+
+
+def _little_endian(column: Column[int]) -> bytes:
+    if sys.byteorder == "big":
+        column = array("I", column)
+        column.byteswap()
+    return column.tobytes()
