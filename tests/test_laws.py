@@ -381,7 +381,7 @@ def _declare(text: str) -> None:
     ],
 )
 def test_a_wrong_declaration_is_refused_at_load(text: str, said: str) -> None:
-    with pytest.raises((DeclarationError, ValueError), match="(?s).*") as caught:
+    with pytest.raises((DeclarationError, ValueError), match=r"(?s).*") as caught:
         _declare(text)
     assert said in str(caught.value)
 
