@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from scanner.declare import Check, Kind, Registry
-from scanner.evaluate import Facts, scan_time
+from scanner.evaluate import Facts, Item, Known, scan_time
 from scanner.evidence import Store
 from scanner.model import InputError, Target
 from scanner.plan import steps
@@ -90,7 +90,7 @@ def evidence_paragraphs(
     for ask in check.asks:
         if ask.fact is not None and ask.kind in (Kind.FACT, Kind.ALL):
             known = facts.fact(ask.fact, ask.argument)
-            yield "fact", str(known.value if known.gap is None else known.gap.detail)
+            yield "fact", _shown(known)
     for finding in findings_of(run, check.id, target.name):
         subject = f" {finding['subject']}" if finding["subject"] else ""
         yield (
@@ -98,6 +98,21 @@ def evidence_paragraphs(
             f"{finding['status']}{subject}: {finding['observed']}"
             + (f" (expected: {finding['expected']})" if finding["expected"] else ""),
         )
+
+
+def _shown(known: Known) -> str:
+    """A fact, or the many of one kind, or the gap in its place."""
+    if known.gap is not None:
+        return known.gap.detail
+    if not isinstance(known.value, list):
+        return repr(known.value)
+    values = [
+        item.gap.detail if item.gap else repr(item.value) for item in known.value if isinstance(item, Item)
+    ]
+    values = values or [repr(value) for value in known.value]
+    return "\n".join(
+        [*values[:EXCERPT], *([f"… {len(values) - EXCERPT} more"] if len(values) > EXCERPT else [])]
+    )
 
 
 def findings_of(run: Path, check: str, target: str) -> Iterator[dict[str, Any]]:
