@@ -187,3 +187,24 @@ def test_the_name_guard_speaks_when_a_package_is_not_ours(
     )  # fmt: skip
     assert done.returncode == cli.WRONG_INPUT
     assert "the package 'reports' is found in" in done.stderr
+
+
+def test_doctor_finds_nothing_wrong_here_and_says_what_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert keurmeester("doctor") == 0
+    assert "WRONG" not in capsys.readouterr().out
+    (tmp_path / "runs").mkdir(mode=0o755)
+    assert keurmeester("doctor") == cli.WRONG_INPUT
+    assert "WRONG  runs/ has mode 755: evidence is private; run `chmod 700 runs`" in capsys.readouterr().out
+
+
+def test_a_fault_of_ours_is_told_as_such(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_config: object) -> None:
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setattr(cli.scopes, "read_config", broken)
+    assert keurmeester("checks", "list") == cli.INTERNAL
+    assert "a fault of the scanner itself: ZeroDivisionError: planted" in capsys.readouterr().err

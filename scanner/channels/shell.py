@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Bytes one target may send in one batch, over all sources, before the connection is given up.
 HOST_LIMIT: Final = 64 * MEBIBYTE
+#: Seconds one batch may take in all, however patient its sources are together.
+HOST_SECONDS: Final = 300
 
 _PRELUDE: Final = r"""LC_ALL=C; LANG=C; PATH=/usr/sbin:/usr/bin:/sbin:/bin; export LC_ALL LANG PATH
 N={nonce}
@@ -59,7 +61,7 @@ class Batch:
     def __init__(self, sources: Sequence[Shell], *, limit: int = HOST_LIMIT) -> None:
         self.sources = tuple(sources)
         self.nonce = secrets.token_hex(16)
-        self.deadline = sum(source.timeout + KILL_AFTER for source in sources) + 10
+        self.deadline = min(sum(source.timeout + KILL_AFTER for source in sources) + 10, HOST_SECONDS)
         self.user: tuple[int, str] | None = None
         self._limit, self._received = limit, 0
         self._raw: dict[int, Raw] = {}
