@@ -95,10 +95,8 @@ class Columns:
         encoded = json.dumps(head, ensure_ascii=False, separators=(",", ":")).encode()
         encoded += b" " * (-len(encoded) % 4)
         packer = zlib.compressobj(LEVEL, wbits=31)
-        parts = [packer.compress(pack("<I", len(encoded)) + encoded)]
-        for column in columns:
-            parts.append(packer.compress(_little_endian(column)))
-        return b64encode(b"".join(parts) + packer.flush()).decode()
+        parts = [pack("<I", len(encoded)) + encoded, *map(_little_endian, columns)]
+        return b64encode(b"".join(map(packer.compress, parts)) + packer.flush()).decode()
 
 
 class _Details:

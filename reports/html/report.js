@@ -18,7 +18,7 @@
 
   // Paper shows what a screen folds away.
   addEventListener("beforeprint", () => {
-    for (const fold of document.querySelectorAll("details:not([open])")) {
+    for (const fold of document.querySelectorAll("details:not([open]):not(figure *)")) {
       fold.open = true;
       addEventListener("afterprint", () => { fold.open = false; }, { once: true });
     }
