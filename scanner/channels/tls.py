@@ -6,17 +6,23 @@ import base64
 import json
 import socket
 import ssl
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from scanner.channels import ChannelError
+from scanner.channels.wire import cause_of, dial
 from scanner.model import Cause, Gap, Raw, State
 
 if TYPE_CHECKING:
     from scanner.sources import Handshake
 
-_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
+#: What OpenSSL says when the other side answers in something other than TLS. An end without an answer is not among
+#: them: a TLS server may hang up too, and that would be blindness.
+_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
 
 
 def _context() -> ssl.SSLContext:
@@ -25,7 +31,7 @@ def _context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    context.minimum_version = ssl.TLSVersion.TLSv1
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     context.set_ciphers("ALL:@SECLEVEL=0")
     return context
 
@@ -36,31 +42,55 @@ def handshake(source: Handshake, address: str) -> Raw:
     A port that answers in something other than TLS is *notapplicable*. Raises ChannelError when it cannot be reached.
     """
     began = time.monotonic()
+    late = threading.Event()
     try:
-        with (
-            socket.create_connection((source.address or address, source.port), source.timeout) as plain,
-            _context().wrap_socket(plain, server_hostname=source.server_name or None) as secure,
-        ):
-            seen = {
-                "version": secure.version(),
-                "cipher": (secure.cipher() or ("",))[0],
-                "chain": [base64.b64encode(one).decode() for one in _chain(secure)],
-            }
-    except TimeoutError:
-        raise ChannelError(Cause.TIMEOUT, f"{source.describe()}: no answer in {source.timeout} s") from None
+        with dial(source.address or address, source.port, source.timeout) as plain:
+            plain.settimeout(source.timeout)
+            with _ending(plain, source.timeout, late):
+                seen = _shake(plain, source.server_name)
+    except ChannelError:
+        raise
     except ssl.SSLError as error:
         reason = error.reason or str(error)
         if any(word in reason for word in _NO_TLS):
-            return Raw(
-                code=None,
-                at=time.time(),
-                gap=Gap(State.NOTAPPLICABLE, None, f"port {source.port} does not speak TLS ({reason})"),
-            )
-        raise ChannelError(Cause.TLS, f"{source.describe()}: {reason}") from None
+            gap = Gap(State.NOTAPPLICABLE, None, f"port {source.port} does not speak TLS ({reason})")
+            return Raw(code=None, at=round(time.time(), 3), gap=gap)
+        cause = Cause.TIMEOUT if late.is_set() or isinstance(error, TimeoutError) else Cause.TLS
+        raise ChannelError(cause, f"{source.describe()}: {reason}") from None
     except OSError as error:
-        raise ChannelError(cause_of(error), f"{source.describe()}: {error.strerror or error}") from None
+        cause = Cause.TIMEOUT if late.is_set() else cause_of(error)
+        raise ChannelError(cause, f"{source.describe()}: {error.strerror or error}") from None
     out = json.dumps(seen).encode()
     return Raw(out=out, took=round(time.monotonic() - began, 4), at=round(time.time(), 3))
+
+
+@contextmanager
+def _ending(connection: socket.socket, seconds: float, late: threading.Event) -> Iterator[None]:
+    """End the connection after so many seconds, however slowly the other side keeps it alive."""
+
+    def end() -> None:
+        late.set()
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _shake(connection: socket.socket, server_name: str) -> dict[str, Any]:
+    with _context().wrap_socket(
+        connection, server_hostname=server_name or None, suppress_ragged_eofs=False
+    ) as secure:
+        return {
+            "version": secure.version(),
+            "cipher": (secure.cipher() or ("",))[0],
+            "chain": [base64.b64encode(one).decode() for one in _chain(secure)],
+        }
 
 
 def _chain(secure: ssl.SSLSocket) -> list[bytes]:
@@ -70,19 +100,6 @@ def _chain(secure: ssl.SSLSocket) -> list[bytes]:
         return list(found())
     inner: Any = secure._sslobj  # type: ignore[attr-defined]
     return [one.public_bytes(2) for one in inner.get_unverified_chain() or ()]
-
-
-def cause_of(error: OSError) -> Cause:
-    """The cause word for what went wrong with a connection."""
-    if isinstance(error, socket.gaierror):
-        return Cause.DNS
-    if isinstance(error, ConnectionRefusedError):
-        return Cause.REFUSED
-    if isinstance(error, ConnectionResetError | BrokenPipeError | ConnectionAbortedError):
-        return Cause.RESET
-    if isinstance(error, TimeoutError):
-        return Cause.TIMEOUT
-    return Cause.ROUTE
 
 
 def trust_anchors(extra: tuple[str, ...], limit: int) -> Raw:
