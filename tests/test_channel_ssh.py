@@ -301,6 +301,23 @@ def test_deadline_of_a_batch_leaves_the_connection_of_use(server, key):
         assert ask(transport, Command("echo fine"))[0].out == b"fine\n"
 
 
+def test_host_that_keeps_talking_does_not_pass_the_deadline(server, key):
+    with connected(server.target(), by_key(key)) as transport:
+        batch = Batch([Command("sh -c 'while :; do echo; sleep 0.01; done'")])
+        batch.deadline = 1
+        began = time.monotonic()
+        with pytest.raises(ChannelError, match="no end within 1 s"):
+            transport.run(batch)
+        assert time.monotonic() - began < 2
+
+
+def test_script_larger_than_the_window(start, key):
+    # 3 MB of script, while sshd takes 2 MB before the shell has read any: sent as it is read.
+    sources = [Command(f"test -n {'x' * 30_000}", timeout=1 + n) for n in range(100)]
+    with connected(start().target(), by_key(key)) as transport:
+        assert {raw.code for raw in ask(transport, *sources)} == {0}
+
+
 def test_host_that_floods_is_given_up(server, key):
     with connected(server.target(), by_key(key)) as transport:
         batch = Batch([Command("yes", limit=1000), Command("echo after")], limit=2 * MEBIBYTE)
@@ -556,6 +573,7 @@ class Doorman(paramiko.ServerInterface):
 
     def __init__(self, methods: str = "password", answers: bool = True) -> None:
         self.methods, self.answers = methods, answers
+        self.over = threading.Event()
         self.asked: list[str] = []
 
     def get_allowed_auths(self, username: str) -> str:
@@ -582,7 +600,7 @@ class Doorman(paramiko.ServerInterface):
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         if not self.answers:
-            time.sleep(1.5)
+            self.over.wait(10)
         return False
 
 
@@ -599,6 +617,7 @@ def at_the_door(doorman: Doorman, host_key: paramiko.ECDSAKey | None = None) -> 
 
     with listening(serve) as target:
         yield target.model_copy(update={"host_keys": (f"{host_key.get_name()} {host_key.get_base64()}",)})
+    doorman.over.set()
     for transport in held:
         transport.close()
         transport.packetizer.complete_handshake()
@@ -653,13 +672,13 @@ def test_host_that_runs_no_command(monkeypatch):
 def test_host_that_never_answers_the_request_for_a_shell(monkeypatch):
     monkeypatch.setenv("KM_PASSWORD", "geheim")
     login = Credential(user="scan", password="env:KM_PASSWORD")
-    short = Timeouts(channel=0.5)
+    short = Timeouts(silence=-1)
     with (
         at_the_door(Doorman(answers=False)) as target,
         connected(target, login, timeouts=short) as transport,
     ):
-        with pytest.raises(ChannelError, match="no shell within") as caught:
-            transport.run(Batch([Command("true")]))
+        with pytest.raises(ChannelError, match="not a word for 1 s") as caught:
+            transport.run(Batch([]))
         assert caught.value.cause is Cause.TIMEOUT
 
 
