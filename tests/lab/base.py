@@ -33,7 +33,8 @@ _FINISH: Final = """
 rm -f /etc/ssh/ssh_host_* /etc/machine-id /usr/sbin/policy-rc.d
 touch /etc/machine-id
 for account in scan audit plain asks; do useradd -m -s /bin/bash -p '*' "$account"; done
-systemctl mask -q auditd.service apparmor.service systemd-resolved.service getty.target console-getty.service
+systemctl mask -q auditd.service audit-rules.service apparmor.service systemd-resolved.service getty.target \\
+    console-getty.service
 systemctl disable -q apt-daily.timer apt-daily-upgrade.timer nginx.service unattended-upgrades.service
 """
 
@@ -64,6 +65,7 @@ RECIPES: Final = {
     recipe.name: recipe
     for recipe in (
         Recipe("bookworm", suite="bookworm", packages=tuple(_COMMON)),
+        Recipe("bullseye", suite="bullseye", packages=tuple(_COMMON)),
         Recipe("trixie", suite="trixie", packages=tuple(_COMMON)),
         Recipe("ufw", parent="bookworm", packages=("ufw",)),
         Recipe("firewalld", parent="bookworm", packages=("firewalld",)),

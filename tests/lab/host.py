@@ -173,7 +173,9 @@ class Host:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd="/",
-            env={"PATH": _PATH},
+            # A systemd in a host gets the newer kind of control groups also on a machine that has both: newer
+            # ones know no other.
+            env={"PATH": _PATH, "UNIFIED_CGROUP_HIERARCHY": "1"},
         )
 
     def _first_process(self) -> int:
@@ -206,11 +208,18 @@ class Host:
         raise LabError(f"{self.name}: SSH does not answer:\n{self.console}")
 
     def _apply_sysctls(self) -> None:
-        """What systemd-sysctl would do at boot: it may not here, for most of the kernel is not the host's own."""
+        """What systemd-sysctl would do at boot: it may not here, for most of the kernel is not the host's own.
+
+        At a real boot the network card comes after it, and starts with the values for `default`.
+        """
         lines = self.must("cat /etc/sysctl.d/60-*.conf 2>/dev/null || true").splitlines()
-        self.set_sysctls(
-            {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
-        )
+        values = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
+        values |= {
+            key.replace(".default.", ".eth0."): value
+            for key, value in values.items()
+            if ".conf.default." in key
+        }
+        self.set_sysctls(values)
 
     @property
     def console(self) -> str:

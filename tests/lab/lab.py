@@ -57,7 +57,8 @@ HOSTS: Final[dict[str, Plan]] = {
     "h-iptables": Plan("systemd", base="iptables", trees=("iptables",)),
     "h-ufw": Plan("systemd", base="ufw", trees=("ufw",)),
     "h-firewalld": Plan("systemd", base="firewalld", trees=("firewalld",)),
-    "h-trixie": Plan(base="trixie"),
+    "h-bullseye": Plan("systemd", base="bullseye"),
+    "h-trixie": Plan("systemd", base="trixie"),
 }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from scanner.model import State
-from tests.lab.flips import Flip, append, change, mode, owner, replace, run
+from tests.lab.flips import Flip, append, both, change, mode, owner, replace, run, sysctl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +34,21 @@ def account(line: str) -> How:
 def group(name: str, line: str) -> How:
     """The line of one group is another."""
     return replace("/etc/group", f"^{name}:.*$", line)
+
+
+def sudo(line: str) -> How:
+    """One rule or default more, after all others."""
+    return change("/etc/sudoers.d/zz-flip", f"{line}\n", mode=0o440)
+
+
+def saved(key: str, value: str) -> How:
+    """What a restart would set, while the running kernel stays as it is."""
+    return change("/etc/sysctl.d/99-flip.conf", f"{key} = {value}\n")
+
+
+def remount(path: str, option: str) -> How:
+    """A file system that is mounted nosuid, nodev and noexec gets one of these back."""
+    return run(f"mount -o remount,{option} {path}", f"mount -o remount,no{option} {path}")
 
 
 SSH: Final = (
@@ -76,7 +91,8 @@ FILES: Final = (
     Flip("files.account-database", mode("/etc/group", 0o666)),
     Flip("files.sudo-rules", mode("/etc/sudoers.d", 0o777), host="h-plain", account="root"),
     Flip("files.ssh-server-settings", owner("/etc/ssh/sshd_config", 1000, 1000)),
-    Flip("files.ssh-host-keys", mode("/etc/ssh/ssh_host_ed25519_key", 0o644)),
+    # A key that is not in use: with one that others can read, sshd itself refuses to work.
+    Flip("files.ssh-host-keys", change("/etc/ssh/ssh_host_ecdsa_key", "a key\n", mode=0o644)),
     Flip("files.login-rules", mode("/etc/pam.d", 0o777)),
     Flip("files.scheduled-jobs", mode("/etc/crontab", 0o666)),
     Flip("files.units", owner("/etc/systemd/system", 1000, 1000)),
@@ -98,7 +114,119 @@ FILES: Final = (
     ),
 )
 
-FLIPS: Final = (*SSH, *ACCOUNTS, *FILES)
+SSH_CRYPTO: Final = (
+    Flip("ssh.key-exchange", sshd("KexAlgorithms +diffie-hellman-group14-sha1")),
+    Flip("ssh.ciphers", sshd("Ciphers +aes128-cbc")),
+    Flip("ssh.macs", sshd("MACs +hmac-md5")),
+    Flip("ssh.signatures", sshd("PubkeyAcceptedAlgorithms +ssh-rsa")),
+    Flip("ssh.post-quantum", sshd("KexAlgorithms curve25519-sha256")),
+    Flip(
+        "ssh.host-key-size",
+        both(
+            run(
+                "ssh-keygen -q -t rsa -b 1024 -N '' -f /etc/ssh/ssh_host_rsa_key",
+                "rm /etc/ssh/ssh_host_rsa_key /etc/ssh/ssh_host_rsa_key.pub",
+            ),
+            sshd("HostKey /etc/ssh/ssh_host_rsa_key", "RequiredRSASize 1024"),
+        ),
+    ),
+    Flip(
+        "ssh.group-exchange",
+        sshd("KexAlgorithms diffie-hellman-group-exchange-sha256"),
+        before=State.NOTAPPLICABLE,
+    ),
+)
+
+PAM: Final = (
+    Flip(
+        "pam.fails-closed",
+        both(
+            replace("/etc/pam.d/common-auth", r"default=die", "default=ignore"),
+            replace("/etc/pam.d/common-auth", r"pam_deny", "pam_permit"),
+        ),
+    ),
+    Flip("pam.other-denied", replace("/etc/pam.d/other", r"^(auth\s+required\s+)pam_deny", r"\1pam_permit")),
+    Flip("pam.no-empty-passwords", replace("/etc/pam.d/common-auth", r"^(auth.*pam_unix.so)", r"\1 nullok")),
+    Flip("pam.su-restricted", replace("/etc/pam.d/su", r"^auth(\s+required\s+pam_wheel.so.*)$", r"# auth\1")),
+)
+
+PASSWORDS: Final = (
+    Flip("passwords.none-empty", replace("/etc/shadow", r"^plain:[^:]*:", "plain::")),
+    Flip(
+        "passwords.strong-hash",
+        replace("/etc/shadow", r"^plain:[^:]*:", "plain:$1$abcdefgh$0123456789012345678901:"),
+    ),
+    Flip(
+        "passwords.new-hash-strong",
+        both(
+            replace("/etc/login.defs", r"^ENCRYPT_METHOD.*$", "ENCRYPT_METHOD MD5"),
+            replace("/etc/pam.d/common-password", r" yescrypt", " md5"),
+        ),
+    ),
+    Flip("passwords.min-length", replace("/etc/security/pwquality.conf", r"^minlen.*$", "minlen = 8")),
+    Flip("passwords.history", replace("/etc/pam.d/common-password", r"^password.*pam_pwhistory.so.*$", "")),
+    Flip("passwords.lockout", replace("/etc/security/faillock.conf", r"^deny.*$", "deny = 50")),
+)
+
+SUDO: Final = (
+    Flip("sudo.authenticates", sudo("plain ALL=(root) NOPASSWD: /usr/bin/id")),
+    Flip("sudo.authenticates", sudo("Defaults:plain !authenticate"), name="default"),
+    Flip("sudo.everything-for-few", sudo("plain ALL=(ALL) ALL")),
+    Flip("sudo.commands-exact", sudo("plain ALL=(root) /usr/bin/cat /var/log/*")),
+    Flip("sudo.no-exclusions", sudo("plain ALL=(root) ALL, !/usr/bin/su")),
+    Flip("sudo.own-terminal", sudo("Defaults !use_pty")),
+    Flip("sudo.logged", sudo("Defaults !syslog, !logfile")),
+    Flip("sudo.short-memory", sudo("Defaults timestamp_timeout=480")),
+    Flip("sudo.clean-environment", sudo("Defaults !env_reset")),
+    Flip("sudo.files-closed", change("/etc/sudoers.d/flip", "# nothing\n", mode=0o644)),
+)
+
+SYSCTL: Final = (
+    Flip("sysctl.address-randomisation", sysctl("kernel.randomize_va_space", "0")),
+    Flip("sysctl.address-randomisation", saved("kernel.randomize_va_space", "1"), name="after-a-restart"),
+    Flip("sysctl.kernel-pointers", sysctl("kernel.kptr_restrict", "0")),
+    Flip("sysctl.kernel-log", sysctl("kernel.dmesg_restrict", "0")),
+    Flip("sysctl.privileged-core-dumps", sysctl("fs.suid_dumpable", "1")),
+    Flip("sysctl.unprivileged-bpf", sysctl("kernel.unprivileged_bpf_disabled", "0")),
+    Flip("sysctl.performance-counters", sysctl("kernel.perf_event_paranoid", "1")),
+    Flip("sysctl.protected-links", sysctl("fs.protected_symlinks", "0")),
+    Flip("sysctl.protected-files", sysctl("fs.protected_fifos", "0")),
+    Flip("sysctl.line-disciplines", sysctl("dev.tty.ldisc_autoload", "1")),
+    Flip("sysctl.lowest-memory", sysctl("vm.mmap_min_addr", "0")),
+    Flip("sysctl.stop-when-damaged", sysctl("kernel.panic_on_oops", "0")),
+    Flip("sysctl.syn-cookies", sysctl("net.ipv4.tcp_syncookies", "0")),
+    Flip("sysctl.forwarding", sysctl("net.ipv6.conf.all.forwarding", "1")),
+    Flip("sysctl.broadcast-pings", sysctl("net.ipv4.icmp_echo_ignore_broadcasts", "0")),
+    Flip(
+        "sysctl.reverse-path",
+        both(sysctl("net.ipv4.conf.all.rp_filter", "0"), sysctl("net.ipv4.conf.eth0.rp_filter", "0")),
+    ),
+    Flip("sysctl.redirects-ignored", sysctl("net.ipv4.conf.all.accept_redirects", "1"), name="all"),
+    Flip("sysctl.redirects-ignored-ipv6", sysctl("net.ipv6.conf.eth0.accept_redirects", "1")),
+    Flip("sysctl.redirects-not-sent", sysctl("net.ipv4.conf.eth0.send_redirects", "1")),
+    Flip(
+        "sysctl.source-routes-refused",
+        both(
+            sysctl("net.ipv4.conf.all.accept_source_route", "1"),
+            sysctl("net.ipv4.conf.eth0.accept_source_route", "1"),
+        ),
+    ),
+    Flip("sysctl.router-advertisements", sysctl("net.ipv6.conf.eth0.accept_ra", "2")),
+    Flip(
+        "sysctl.impossible-senders-logged",
+        both(sysctl("net.ipv4.conf.all.log_martians", "0"), sysctl("net.ipv4.conf.eth0.log_martians", "0")),
+    ),
+)
+
+MOUNTS: Final = (
+    Flip("mounts.tmp", remount("/tmp", "exec")),
+    Flip("mounts.var-tmp", remount("/var/tmp", "suid")),
+    Flip("mounts.shared-memory", remount("/dev/shm", "dev")),
+    Flip("mounts.home", remount("/home", "suid")),
+    Flip("mounts.logs-apart", run("umount --lazy /var/log", "mount /var/log")),
+)
+
+FLIPS: Final = (*SSH, *SSH_CRYPTO, *ACCOUNTS, *FILES, *PAM, *PASSWORDS, *SUDO, *SYSCTL, *MOUNTS)
 
 
 @pytest.fixture(scope="module")
