@@ -53,7 +53,7 @@ class PrincipleResult(TypedDict):
 
 
 class ControlCheck(TypedDict):
-    """A check that says something of a control; ``via`` is the control or measure it came through."""
+    """A check that says something of a control; ``via`` is the measure it came through, or norm and row."""
 
     check: str
     relation: str

@@ -124,7 +124,7 @@ class NormMapping(Model):
 
 
 class Link(NamedTuple):
-    """A check that says something of a control; ``via`` is the control or measure it came through."""
+    """A check that says something of a control; ``via`` is the measure it came through, or norm and row."""
 
     check: str
     relation: Relation
@@ -185,7 +185,8 @@ def load_catalogue(folders: Sequence[Path], checks: Iterable[Check]) -> Catalogu
     for norm_id, of_norm in covers.items():
         for control, cover in of_norm.items():
             for link in cover.links:
-                by_check[link.check][norm_id].append({"control": control, "relation": link.relation})
+                row = {"control": control, "relation": link.relation}
+                by_check[link.check][norm_id].append(row | ({"via": link.via} if link.via else {}))
     return Catalogue(
         principles=tuple(principles.values()),
         norms=tuple(sorted(norms.values(), key=lambda norm: norm.date, reverse=True)),
@@ -305,12 +306,8 @@ def _mappings(
                 )
                 if ours:
                     _must_exist(file, id_, claim, checks)
-                before = direct[mapping.norm].get(id_, Cover(()))
-                direct[mapping.norm][id_] = Cover(
-                    before.links + links,
-                    _joined((before.gap_nl, claim.gap_nl)),
-                    _joined((before.gap_en, claim.gap_en)),
-                )
+                cover = Cover(links, claim.gap_nl, claim.gap_en)
+                direct[mapping.norm][id_] = _together(direct[mapping.norm].get(id_), cover)
             mapped = {link.check for cover in direct[mapping.norm].values() for link in cover.links}
             for check in mapping.unmapped:
                 if check in mapped:
@@ -342,13 +339,14 @@ def _must_exist(file: Located, id_: str, claim: Claim, checks: Mapping[str, Chec
 
 
 class _Row(NamedTuple):
-    """One line of a crosswalk: the controls of several norms that say the same, as far as ``sure``."""
+    """One line of a crosswalk: the controls of several norms that say the same, as far as is ``sure``."""
 
     ids: Mapping[str, str]
     sure: bool
 
 
 def _crosswalk(path: Path, norms: Mapping[str, Norm]) -> list[_Row]:
+    """The rows to follow; those of low confidence are for people to read only."""
     if not path.exists():
         return []
     numbers = {id_: {control.id for control in norm.controls} for id_, norm in norms.items()}
@@ -363,44 +361,40 @@ def _crosswalk(path: Path, norms: Mapping[str, Norm]) -> list[_Row]:
                     line=line,
                     remedy=suggest(id_, numbers[norm]),
                 )
-        rows.append(_Row(ids, row.get("confidence") == "high"))
+        if row.get("confidence") in ("high", "medium"):
+            rows.append(_Row(ids, row["confidence"] == "high"))
     return rows
 
 
 def _derived(
     norm: Norm, direct: _Covers, crosswalk: Iterable[_Row], norms: Mapping[str, Norm]
 ) -> dict[str, Cover]:
-    """What covers a norm: what is mapped to it directly, and for other checks what follows from other norms.
+    """What covers a norm: what is mapped to it directly, and what follows from what is mapped to other norms.
 
-    A relation that comes through the crosswalk is one step weaker when the row is not of high confidence or not one
-    to one, and never proves a control by one of its measures.
+    Nothing follows from a row that has several counterparts: which of them a check is about, a mapping must say. A
+    relation becomes one step weaker when the crosswalk is not sure, when the counterpart has several ancestors, or
+    when it is a control and the row a measure.
     """
     covers = dict(direct[norm.id])
-    own = {link.check for cover in covers.values() for link in cover.links}
     kinds = {other.id: {control.id: control.kind for control in other.controls} for other in norms.values()}
     for source, mapped in direct.items():
+        if source == norm.id:
+            continue
         pairs: dict[tuple[str, str], bool] = {}
         for row in crosswalk:
-            if source != norm.id and source in row.ids and norm.id in row.ids:
+            if source in row.ids and norm.id in row.ids:
                 pair = (row.ids[source], row.ids[norm.id])
                 pairs[pair] = pairs.get(pair, False) or row.sure
-        ahead, back = Counter(first for first, _ in pairs), Counter(second for _, second in pairs)
+        ahead, back = Counter(there for there, _ in pairs), Counter(here for _, here in pairs)
         for (there, here), sure in pairs.items():
-            if there not in mapped:
+            if there not in mapped or ahead[there] > 1:
                 continue
-            exact = sure and ahead[there] == back[here] == 1 and kinds[source][there] == kinds[norm.id][here]
+            exact = sure and back[here] == 1 and kinds[source][there] == kinds[norm.id][here]
             links = tuple(
-                Link(link.check, link.relation if exact else _weaker(link.relation), there)
+                Link(link.check, link.relation if exact else _weaker(link.relation), f"{source} {there}")
                 for link in mapped[there].links
-                if link.check not in own
             )
-            if links:
-                before = covers.get(here, Cover(()))
-                covers[here] = Cover(
-                    _strongest(before.links + links),
-                    _joined((before.gap_nl, mapped[there].gap_nl)),
-                    _joined((before.gap_en, mapped[there].gap_en)),
-                )
+            covers[here] = _together(covers.get(here), mapped[there]._replace(links=links))
     return covers
 
 
@@ -413,8 +407,7 @@ def _rolled_up(norm: Norm, covers: Mapping[str, Cover]) -> dict[str, Cover]:
                 Link(link.check, max(link.relation, "supports", key=RELATIONS.index), control.id)
                 for link in covers[control.id].links
             )
-            whole = found.get(control.part_of, Cover(()))
-            found[control.part_of] = whole._replace(links=_strongest(whole.links + parts))
+            found[control.part_of] = _together(found.get(control.part_of), Cover(parts))
     return found
 
 
@@ -433,8 +426,15 @@ def _strongest(links: Iterable[Link]) -> tuple[Link, ...]:
     return tuple(best.values())
 
 
-def _joined(texts: Iterable[str]) -> str:
-    return " ".join(dict.fromkeys(text for text in texts if text))
+def _together(one: Cover | None, other: Cover) -> Cover:
+    """Two covers of the same control as one: the strongest link of each check, and both gaps."""
+    if one is None:
+        return other
+    return Cover(
+        _strongest(one.links + other.links),
+        " ".join(dict.fromkeys(gap for gap in (one.gap_nl, other.gap_nl) if gap)),
+        " ".join(dict.fromkeys(gap for gap in (one.gap_en, other.gap_en) if gap)),
+    )
 
 
 # --- profiles -------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scanner.aggregate import GAP_KINDS, Assessment, Assessor, coverage, exit_code
@@ -270,9 +270,12 @@ FINDINGS = st.lists(
     ),
     max_size=40,
 )
+#: A busy machine is no reason to fail.
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 BETTER_OUTCOMES = ("conform", "partly", "notapplicable", "not_covered")
 
 
+@UNHURRIED
 @given(FINDINGS)
 def test_every_finding_is_counted_once(findings: list[Finding]) -> None:
     assessor = counted(findings)
@@ -294,6 +297,7 @@ def test_every_finding_is_counted_once(findings: list[Finding]) -> None:
     assert sum(norm["summary"].values()) == len(norm["controls"])
 
 
+@UNHURRIED
 @given(FINDINGS)
 def test_a_control_with_anything_not_established_never_conforms(findings: list[Finding]) -> None:
     for control in assessed(findings, TARGETS)["norms"][0]["controls"]:
@@ -305,6 +309,7 @@ def test_a_control_with_anything_not_established_never_conforms(findings: list[F
             assert counts["pass"] > 0
 
 
+@UNHURRIED
 @given(FINDINGS, st.sampled_from(HOSTS), st.sampled_from([check.id for check in CHECKS]))
 def test_one_more_error_never_makes_anything_better(findings: list[Finding], host: str, check: str) -> None:
     # An error is a finding, so the host is no longer one that was never looked at: compare with it looked at.
@@ -322,6 +327,7 @@ def test_one_more_error_never_makes_anything_better(findings: list[Finding], hos
         assert (worse["outcome"] == "conform") <= (control["outcome"] == "conform")
 
 
+@UNHURRIED
 @given(FINDINGS, st.randoms(use_true_random=False))
 def test_the_order_of_findings_does_not_matter(findings: list[Finding], chance: Any) -> None:
     shuffled = list(findings)
