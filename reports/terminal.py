@@ -121,7 +121,7 @@ def write(run: Path, *, lang: Language = "nl", console: Console | None = None) -
         _line(console, Text("! " + words["unreadable"].format(n=folder.unreadable), style=_STYLE["error"]))
 
     console.print()
-    console.print(_principles(folder.assessment["principles"], lang, words))
+    console.print(_principles(folder.assessment["principles"], lang, words, console.width))
     _line(console, Text(words["legend"], style=_QUIET))
     _worst(console, folder, failed, lang, words)
     _gaps(console, folder, words, causes)
@@ -138,16 +138,24 @@ def write(run: Path, *, lang: Language = "nl", console: Console | None = None) -
         console.print(line, soft_wrap=True)
 
 
-def _principles(principles: list[Record], lang: Language, words: Mapping[str, str]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, pad_edge=False, header_style=_QUIET)
+def _principles(principles: list[Record], lang: Language, words: Mapping[str, str], width: int) -> Table:
+    table = Table(
+        box=None,
+        padding=(0, 2, 0, 0),
+        collapse_padding=True,
+        show_edge=False,
+        pad_edge=False,
+        header_style=_QUIET,
+    )
     # Only the name of a principle gives way in a narrow terminal, never a number.
-    table.add_column(words["principle"], no_wrap=True, overflow="ellipsis", min_width=12)
-    verdict = max(len(words[state]) for state in STATES) + 2
-    largest = max((sum(principle["counts"].values()) for principle in principles), default=0)
+    digits = len(str(max((sum(principle["counts"].values()) for principle in principles), default=0)))
+    verdict, share = max(len(words[state]) for state in STATES) + 2, len("100% /") + 2 * digits
+    name = max(width - verdict - 3 * digits - share - 5 * 2, 12)
+    table.add_column(words["principle"], no_wrap=True, overflow="ellipsis", max_width=name)
     table.add_column(words["verdict"], no_wrap=True, min_width=verdict)
     for state in ("pass", "fail", "error"):
-        table.add_column(_SIGN[state], justify="right", no_wrap=True, min_width=len(str(largest)))
-    table.add_column(words["coverage"], no_wrap=True, min_width=len(f"100% {largest}/{largest}"))
+        table.add_column(_SIGN[state], justify="right", no_wrap=True, min_width=digits)
+    table.add_column(words["coverage"], no_wrap=True, min_width=share)
     for number, principle in enumerate(principles, 1):
         counts, state = principle["counts"], principle["state"]
         blind = sum(counts.get(name, 0) for name in ("error", "unknown", "notchecked"))
@@ -187,7 +195,9 @@ def _worst(
         )
         line.append(f" · {where}", style=_QUIET)
         _line(console, line)
-        fix = [row for row in str(check.get("fix", "")).split("\n") if row.strip()]
+        fix = [
+            row for row in str(check.get("fix", "")).split("\n") if row.strip() and not row.startswith("#")
+        ]
         if fix:
             more = f"  (+{len(fix) - 1})" if len(fix) > 1 else ""
             command, cut = shown(fix[0])

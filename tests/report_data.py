@@ -729,12 +729,15 @@ def _norm(checks: list[dict[str, Any]], rows: Rows) -> dict[str, Any]:
         }[state]  # fmt: skip
         controls.append(
             {"id": number, "title_nl": title_nl, "title_en": title_en, "kind": kind, "testable": testable,
-             "confidence": "high", "outcome": outcome, "counts": dict(counts), "checks": mapped}
+             "confidence": "high", "outcome": outcome, "counts": dict(counts), "checks": mapped,
+             "gap_nl": "De procedure eromheen." if mapped else "",
+             "gap_en": "The procedure around it." if mapped else ""}
         )  # fmt: skip
     for number, title_nl, title_en in BIO2_ELSEWHERE:
         controls.append(
             {"id": number, "title_nl": title_nl, "title_en": title_en, "kind": "control", "testable": False,
-             "confidence": "high", "outcome": "not_covered", "counts": {}, "checks": []}
+             "confidence": "high", "outcome": "not_covered", "counts": {}, "checks": [],
+             "gap_nl": "", "gap_en": ""}
         )  # fmt: skip
     summary = Counter(control["outcome"] for control in controls)
     return {

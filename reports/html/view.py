@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from reports.escape import Shown, shown, visible
 from reports.html.columns import Columns, Failed
-from reports.runfolder import SEVERITIES, STATES, Record, RunFolder
+from reports.runfolder import LANGUAGES, SEVERITIES, STATES, Record, RunFolder
 
 #: Above this many systems the picture shows roles, and the systems that are worst off.
 MAX_SYSTEMS: Final = 60
 MAX_ROLES: Final = 30
 WORST_SYSTEMS: Final = 20
 PICTURE_WIDTH: Final = 930
+HEAD_LENGTH: Final = 24
 #: Names shown of a long list; the rest is counted.
 MAX_NAMES: Final = 12
 #: Failed checks of this severity are shown unfolded, up to so many.
@@ -24,6 +26,7 @@ ESTABLISHED: Final = ("pass", "fail")
 BLIND: Final = ("error", "unknown", "notchecked")
 APPLICABLE: Final = ("pass", "fail", "error", "unknown", "notchecked")
 OUTCOMES: Final = ("nonconform", "not_established", "partly", "conform", "notapplicable", "not_covered")
+RELATIONS: Final = ("proves", "supports", "indicates")
 #: With which state's shape and colour an outcome is shown.
 OUTCOME_STATE: Final = {
     "nonconform": "fail", "not_established": "error", "partly": "pass", "conform": "pass",
@@ -52,8 +55,15 @@ def build(run: RunFolder, columns: Columns) -> dict[str, Any]:
         "severities": severities,
         "leads": _leads(assessment["principles"]),
         "principles": [
-            {**principle, "number": numbers[principle["id"]], "bar": bar(principle["counts"], APPLICABLE)}
-            for principle in assessment["principles"]
+            {
+                **principle,
+                "number": number,
+                "bar": bar(principle["counts"], APPLICABLE),
+                "head": {
+                    language: _head(f"{number} {principle[f'title_{language}']}") for language in LANGUAGES
+                },
+            }
+            for number, principle in enumerate(assessment["principles"], 1)
         ],
         "pictures": _pictures(assessment["targets"], list(numbers)),
         "systems": len(assessment["targets"]),
@@ -110,10 +120,17 @@ def _pictures(targets: list[Record], principles: list[str]) -> list[dict[str, An
     ]
 
 
+def _head(title: str) -> list[str]:
+    """A slanted head in one line, or in two when it is long."""
+    if len(title) <= HEAD_LENGTH:
+        return [title]
+    return textwrap.wrap(shown(title, 4 * HEAD_LENGTH).text, HEAD_LENGTH, max_lines=2, placeholder=" …")
+
+
 def _picture(kind: str, rows: list[dict[str, Any]], principles: int) -> dict[str, Any]:
     """Rows, and measures in pixels: ``left`` for names, ``top`` for slanted heads, a cell is ``wide`` by ``high``."""
     longest = max((len(row["name"].text) for row in rows if row["name"]), default=0)
-    left, top, high, slant = min(max(longest * 8 + 18, 120), 300), 124, 38, 92
+    left, top, high, slant = min(max(longest * 8 + 18, 120), 300), 136, 38, 96
     wide = min(max((PICTURE_WIDTH - left - slant) // max(principles, 1), 62), 96)
     return {
         "kind": kind, "rows": rows, "left": left, "top": top, "wide": wide, "high": high,
@@ -177,9 +194,7 @@ def _failed(
                 "fleet": all(finding["target"] == "*" for finding in failed.findings),
                 "findings": [_finding(finding) for finding in failed.findings],
                 "subjects": any(finding["subject"] for finding in failed.findings),
-                "controls": [
-                    {"norm": norm, **control} for norm, rows in record.get("controls", {}).items() for control in rows
-                ],
+                "controls": _claims(record.get("controls", {}), run.assessment["norms"]),
                 "unfolded": len(cards) < UNFOLDED,
             }
         )  # fmt: skip
@@ -255,8 +270,33 @@ def _manual(run: RunFolder, per_check: dict[tuple[str, str], Counter[str]]) -> l
     ]
 
 
+def _claims(controls: Mapping[str, list[Record]], norms: list[Record]) -> list[dict[str, Any]]:
+    """What a check says of each norm, in the order of the norms: per relation the numbers of the controls."""
+    return [
+        {"name": norm["id"], "relations": _by_relation(controls[norm["id"]], "control")}
+        for norm in norms
+        if controls.get(norm["id"])
+    ]
+
+
+def _by_relation(rows: list[Record], key: str) -> list[tuple[str, list[str]]]:
+    found: dict[str, dict[str, None]] = {}
+    for row in rows:
+        found.setdefault(row["relation"], {})[row[key]] = None
+    return [(relation, list(found[relation])) for relation in RELATIONS if relation in found]
+
+
 def _norm(norm: Record) -> dict[str, Any]:
-    covered = [control for control in norm["controls"] if control["outcome"] != "not_covered"]
+    covered = [
+        {
+            **control,
+            "relations": [
+                (relation, some(checks)) for relation, checks in _by_relation(control["checks"], "check")
+            ],
+        }
+        for control in norm["controls"]
+        if control["outcome"] != "not_covered"
+    ]
     return {
         **norm,
         "total": len(norm["controls"]),

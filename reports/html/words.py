@@ -76,6 +76,17 @@ def moment(text: str | None) -> Pair:
     }
 
 
+def period(start: str, end: str) -> Pair:
+    """From when to when, with the date once where it is the same."""
+    first, last, same = moment(start), moment(end), day(start) == day(end)
+    to = {"nl": "tot", "en": "to"}
+    return {
+        language: f"{first[language].removesuffix(' UTC')} {to[language]} "
+        + (last[language].rpartition(", ")[2] if same else last[language])
+        for language in LANGUAGES
+    }
+
+
 def day(text: str) -> Pair:
     """A date of a run file in words; as it stands when it is not a date."""
     return {language: words.partition(",")[0] for language, words in moment(text).items()}
@@ -147,6 +158,6 @@ def finished(value: object) -> object:
 
 #: What the template may call.
 FUNCTIONS: Final = {
-    "t": t, "n": n, "told": told, "pair": pair, "percent": percent, "moment": moment, "day": day, "visible": visible,
+    "t": t, "n": n, "told": told, "pair": pair, "percent": percent, "moment": moment, "period": period, "day": day,
     "lines": lines, "confidence": confidence, "slot": slot, "path": path,
 }  # fmt: skip
