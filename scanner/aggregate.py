@@ -344,13 +344,9 @@ def _control(
 ) -> ControlResult:
     links = [link for link in cover.links if link.check in tallies] if cover else []
     total = _sum(tallies[link.check] for link in links)
-    passing = WORST_FIRST.index(State.PASS)
-    proven = (
-        cover is not None
-        and control.testable
-        and not cover.gap_en
-        and any(link.relation == "proves" and tallies[link.check][passing] for link in links)
-    )
+    proofs = [tallies[link.check] for link in links if link.relation == "proves"]
+    whole = bool(proofs) and control.testable and cover is not None and not cover.gap_en
+    proven = whole and any(tally[WORST_FIRST.index(State.PASS)] for tally in proofs)
     return {
         "id": control.id,
         "title_nl": control.title_nl,
@@ -358,7 +354,7 @@ def _control(
         "kind": control.kind,
         "testable": control.testable,
         "confidence": control.confidence,
-        "outcome": _outcome(total, proven=proven, unseen=unseen),
+        "outcome": _outcome(total, whole=whole, proven=proven, unseen=unseen),
         "counts": _counts(total),
         "checks": [{"check": link.check, "relation": link.relation, "via": link.via} for link in links],
         "gap_nl": cover.gap_nl if cover else "",
@@ -366,19 +362,22 @@ def _control(
     }
 
 
-def _outcome(tally: Sequence[int], *, proven: bool, unseen: bool) -> Outcome:
-    """What the findings of all checks mapped to one control mean for it."""
-    match _worst(tally):
-        case None:
-            return "not_covered"
-        case State.FAIL:
-            return "nonconform"
-        case State.PASS if not unseen:
-            return "conform" if proven else "partly"
-        case State.NOTAPPLICABLE if not unseen:
-            return "notapplicable"
-        case _:
-            return "not_established"
+def _outcome(tally: Sequence[int], *, whole: bool, proven: bool, unseen: bool) -> Outcome:
+    """What the findings of all checks mapped to one control mean for it.
+
+    ``whole``: no part of the control is left for other evidence. Only then can the absence of what was looked for
+    mean that the control does not apply; otherwise nothing of it was measured.
+    """
+    worst = _worst(tally)
+    if worst is None or (worst is State.NOTAPPLICABLE and not whole):
+        return "not_covered"
+    if worst is State.FAIL:
+        return "nonconform"
+    if unseen or worst not in (State.PASS, State.NOTAPPLICABLE):
+        return "not_established"
+    if worst is State.NOTAPPLICABLE:
+        return "notapplicable"
+    return "conform" if proven else "partly"
 
 
 def _worst(tally: Sequence[int]) -> State | None:

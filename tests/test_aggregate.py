@@ -134,6 +134,16 @@ def test_a_control_with_a_gap_is_never_more_than_partly() -> None:
     assert (result["whole"], result["gap"]) == ("conform", "partly")
 
 
+def test_absence_says_nothing_of_the_part_that_is_not_measured() -> None:
+    findings = [a_finding("a", check.id, NOTAPPLICABLE) for check in CHECKS]
+    result = outcomes(assessed(findings))
+    assert (result["whole"], result["gap"], result["piece"]) == (
+        "notapplicable",
+        "not_covered",
+        "not_covered",
+    )
+
+
 def test_support_alone_is_partly() -> None:
     findings = [a_finding("a", "two.supports", PASS), a_finding("a", "three.indicates", PASS)]
     assert outcomes(assessed(findings))["piece"] == "partly"
