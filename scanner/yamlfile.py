@@ -97,12 +97,17 @@ class Located:
         raise self.error(place, message, remedy)
 
 
+#: Words that are listed when none is near.
+_SUGGESTED: Final = 30
+
+
 def suggest(word: str, known: Iterable[str]) -> str:
-    """What to write instead of ``word``: the nearest of the ``known`` words, or all of them."""
+    """What to write instead of ``word``: the nearest of the ``known`` words, or the first so many of them."""
     words = sorted(known)
     if near := difflib.get_close_matches(word, words, n=1):
         return f"did you mean {near[0]!r}?"
-    return f"known here: {', '.join(words)}" if words else "none is known here"
+    more = f" and {len(words) - _SUGGESTED} more" if len(words) > _SUGGESTED else ""
+    return f"known here: {', '.join(words[:_SUGGESTED])}{more}" if words else "none is known here"
 
 
 def load_yaml(path: Path) -> Located:
