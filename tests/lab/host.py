@@ -367,9 +367,13 @@ class Host:
 
         The kernel is shared by all hosts and with the machine, so only ``net`` is ever written to.
         """
-        own = [f"{key}={value}" for key, value in values.items() if key.startswith("net.")]
+        own = [
+            f"echo '{value}' > /proc/sys/{key.replace('.', '/')}"
+            for key, value in values.items()
+            if key.startswith("net.")
+        ]
         if own:
-            self._box.sh('exec "$@"', "nsenter", f"--net=/run/netns/{self.netns}", "sysctl", "-qw", *own)
+            self._box.sh('exec nsenter --net="$1" sh -euc "$2"', f"/run/netns/{self.netns}", "\n".join(own))
         script = ["mkdir -p /run/sysctl"]
         for key, value in values.items():
             if not key.startswith("net."):

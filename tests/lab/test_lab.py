@@ -139,3 +139,22 @@ def test_the_good_host_keeps_time_from_another(lab: Lab) -> None:
 
 def test_trixie_is_debian_13(lab: Lab) -> None:
     assert 'VERSION_ID="13"' in lab.host("h-trixie").must("cat /etc/os-release")
+
+
+def test_the_command_line_scans_hosts_as_different_accounts(lab: Lab) -> None:
+    """The whole product once: inventory file in, run folder out, from within the lab's network."""
+    good, plain, other = lab.host("h-good"), lab.host("h-plain"), lab.host("h-other")
+    targets = [
+        lab.target(good, "plain", name="h-good-unprivileged", services=[{"port": 443, "tls": True}]),
+        lab.target(plain, "root"),
+        lab.target(other, "asks", role="test", tags=("lab",)),
+    ]
+    done = lab.run(["scan", lab.inventory(targets), "--only", "topic == 'ssh'", "--quiet"])
+    assert done.returncode == 2, done.stderr
+    (run,) = (lab.folder / "runs").iterdir()
+    findings = [json.loads(line) for line in (run / "results.jsonl").read_text().splitlines()]
+    of = {(one["target"], one["check"]): (one["status"], one["cause"]) for one in findings}
+    assert of["h-plain", "ssh.root-login"] == ("fail", None)
+    assert of["h-other", "ssh.root-login"] == ("error", "privilege")
+    assert of["h-good-unprivileged", "ssh.root-login"] == ("error", "privilege")
+    assert lab.run(["replay", run]).returncode == 0
