@@ -232,7 +232,7 @@ class SshTransport:
         self._allow(HOST_LIMIT)
         try:
             self._ssh.request_exec(channel, "sh -s")
-            self._converse(channel, batch)
+            self._converse(channel, batch, self._begin(channel, batch.script))
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise self._broken("in mid-script", error) from None
         finally:
@@ -283,8 +283,26 @@ class SshTransport:
                 Cause.TIMEOUT, f"{where}no answer within {self._timeouts.channel:g} s"
             ) from None
 
-    def _converse(self, channel: paramiko.Channel, batch: Batch) -> None:
-        """Send the script and feed the batch until it has all. One event wakes us for both of its streams."""
+    def _begin(self, channel: paramiko.Channel, script: bytes) -> bytes:
+        """Send as much of the script as the host takes at once, which is when it has a shell; the rest."""
+        channel.settimeout(self._timeouts.channel)
+        try:
+            return self._send(channel, script[channel.send(script) :])
+        except TimeoutError:
+            raise ChannelError(Cause.TIMEOUT, f"no shell within {self._timeouts.channel:g} s") from None
+        except OSError:  # closed: what the host said before that is still to be heard
+            return b""
+
+    def _send(self, channel: paramiko.Channel, script: bytes) -> bytes:
+        """Send what the host takes without waiting, and the end after the last of it; the rest."""
+        while script and channel.send_ready():
+            script = script[channel.send(script) :]
+        if not script:
+            channel.shutdown_write()
+        return script
+
+    def _converse(self, channel: paramiko.Channel, batch: Batch, script: bytes) -> None:
+        """Feed the batch until it has all. One event wakes us for both of its streams, so that neither blocks."""
         ready = threading.Event()
         channel.in_buffer.set_event(ready)
         channel.in_stderr_buffer.set_event(ready)
@@ -292,30 +310,27 @@ class SshTransport:
         patience = slowest + self._timeouts.silence
         heard = time.monotonic()
         end = heard + batch.deadline
-        script, first = batch.script, b""
+        first = b""
         while not batch.done:
             now = time.monotonic()
             if now >= end:
                 raise ChannelError(Cause.TIMEOUT, f"in mid-script: no end within {batch.deadline} s")
-            ended = (
-                channel.eof_received or channel.closed
-            )  # asked before the buffers are: nothing comes after it
+            # Asked before the buffers are: nothing comes after it.
+            ended = channel.eof_received or channel.closed
             if channel.recv_ready():
                 data, feed = channel.recv(MEBIBYTE), batch.feed_out
             elif channel.recv_stderr_ready():
                 data, feed = channel.recv_stderr(MEBIBYTE), batch.feed_err
             elif ended:
                 raise self._ended(channel, batch, first)
-            elif script and channel.send_ready():
-                script = script[channel.send(script) :]
-                if not script:
-                    channel.shutdown_write()
-                continue
             elif now >= heard + patience:
                 raise ChannelError(Cause.TIMEOUT, f"in mid-script: not a word for {patience:g} s")
             else:
                 # Nothing wakes us when there is room for more of the script, so then we look often.
                 ready.wait(0.02 if script else min(end, heard + patience) - now)
+                if script:
+                    with suppress(OSError):
+                        script = self._send(channel, script)
                 continue
             feed(data)
             heard = now
@@ -434,6 +449,7 @@ class _Transport(paramiko.Transport):
         number, code, reason = copy.get_int(), copy.get_int(), copy.get_string()
         self._refusals[number] = _Refusal(code, reason)
         super()._parse_channel_open_failure(m)  # type: ignore[misc]
+        self.saved_exception = None  # of that channel only, and kept here
 
     def _parse_disconnect(self, m: paramiko.Message) -> None:
         copy = paramiko.Message(m.asbytes())
