@@ -32,8 +32,8 @@ from scanner import (
 LSBLK: Final = Command("lsblk --json --output NAME,KNAME,TYPE,FSTYPE,MOUNTPOINT", root=True)
 # What must be readable before anything can be decrypted.
 _BOOT: Final = ("/boot", "/efi")
-# Files that a container engine binds over those of the image; their disk is the host's.
-_BOUND: Final = frozenset({"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"})
+# What a container engine or systemd-nspawn binds into a container; its disk is the host's.
+_BOUND: Final = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/run/host")
 # Formats that hold data without being mounted as such, and may encrypt by themselves.
 _POOLS: Final = frozenset({"zfs_member", "ceph_bluestore", "oracleasm", "bcachefs"})
 
@@ -132,9 +132,9 @@ def data_is_encrypted(volumes: Volumes) -> Verdict:
 
 def _holds_data(volume: Volume) -> bool:
     place = volume.mounted
-    if not place.startswith("/") or place in _BOUND or volume.kind in {"rom", "loop"}:
+    if not place.startswith("/") or volume.kind in {"rom", "loop"}:
         return False
-    return not any(place == boot or place.startswith(f"{boot}/") for boot in _BOOT)
+    return not any(place == other or place.startswith(f"{other}/") for other in (*_BOOT, *_BOUND))
 
 
 @check(
@@ -213,7 +213,10 @@ examples(
     passes=_SEALED,
     fails=[_CLEAR, _host(_device("sda2", "part", "ext4", "/"), _device("sda3", "part", "zfs_member", None))],
     unknown=[_host(_device("sda2", "part", "zfs_member", None)), "{}"],
-    notapplicable=_lsblk(_device("vda", "disk", None, "/etc/hosts"), _device("zram0", "disk", None, None)),
+    notapplicable=[
+        _lsblk(_device("vda", "disk", None, "/etc/hosts"), _device("zram0", "disk", None, None)),
+        _lsblk(_device("vda", "disk", None, "/run/host/os-release")),
+    ],
 )
 
 _HEADER: Final = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
