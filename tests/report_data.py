@@ -568,12 +568,14 @@ def municipality(path: Path, *, seed: int = 5, text: Callable[[str], str] = str)
 
 
 def hostile(path: Path) -> Path:
-    """The same fleet, but everything a target or an inventory says is an attack; one line is a megabyte."""
+    """The same fleet, but everything a target or an inventory says is an attack; some lines are a megabyte."""
     state = {"n": 0}
 
-    def attack(_: str) -> str:
+    def attack(text: str) -> str:
         state["n"] += 1
-        return "A" * 1_000_000 + "<b>" if state["n"] == 400 else HOSTILE[state["n"] % len(HOSTILE)]
+        return (
+            "A" * 1_000_000 + "<b>" if text == "PermitRootLogin yes" else HOSTILE[state["n"] % len(HOSTILE)]
+        )
 
     municipality(path, text=attack)
     run = json.loads((path / "run.json").read_text())
