@@ -364,12 +364,12 @@ def refuses_by_default(
     is what the kernel really does, over IPv4 and IPv6, on every interface.
     """
     judged = tuple(one for one in firewall.openings if one.interface not in open_interfaces)
-    _refused = _refused_by_default(
+    verdict = _refused_by_default(
         judged, firewall.doubts, firewall.unseen, most_ports, "refused unless a rule allows it"
     )
-    if not _refused.passed:
-        return _refused
-    return holds(True, f"{_refused.observed}; {_listed(firewall)}", _refused.expected)
+    return (
+        verdict._replace(observed=f"{verdict.observed}; {_listed(firewall)}") if verdict.passed else verdict
+    )
 
 
 @check(
