@@ -7,6 +7,13 @@ from typing import Final
 from scanner import NotUnderstood, Raw
 
 _MISSING: Final = "No such file or directory"
+# Said on every command of a host that cannot resolve its own name; the command runs all the same.
+_ASIDE: Final = "sudo: unable to resolve host "
+
+
+def complaints(raw: Raw) -> list[str]:
+    """The lines of standard error that are about the question; what sudo says of the host's own name is not."""
+    return [line for line in raw.err.decode().split("\n") if line and not line.startswith(_ASIDE)]
 
 
 def only_missing(raw: Raw) -> list[str]:
@@ -15,7 +22,7 @@ def only_missing(raw: Raw) -> list[str]:
     For commands that are asked for several things at once and go on when one of them is missing. Any other
     complaint means that not everything was seen: raises NotUnderstood with that line.
     """
-    said = [line for line in raw.err.decode().split("\n") if line]
+    said = complaints(raw)
     for line in said:
         if not line.endswith(_MISSING):
             raise NotUnderstood(f"not all could be seen: {line[:200]}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-from checks.linux._answers import named
+from checks.linux._answers import complaints, named
 from scanner import (
     DATA_FIRST,
     DEFAULT_DENY,
@@ -132,7 +132,7 @@ def modules(depends: Raw, loaded: Raw) -> Modules:
     The last does not name the module; it stands for those that nothing else was said of.
     """
     missing, loadable, built_in, instead = set(), set(), set(), list[str]()
-    for line in depends.err.decode().splitlines():
+    for line in complaints(depends):
         words = re.fullmatch(
             r"modprobe: (?:WARNING|ERROR|FATAL): Module (\S+) not found in directory .*", line
         )
