@@ -190,7 +190,9 @@ class CoreDumps:
 @probe(
     "linux",
     pattern=File(path="/proc/sys/kernel/core_pattern"),
-    config=Command("systemd-analyze cat-config systemd/coredump.conf", needs="systemd-analyze", exits=(0, 1)),
+    config=Command(
+        "systemd-analyze cat-config systemd/coredump.conf", root=True, needs="systemd-analyze", exits=(0, 1)
+    ),
 )
 def core_dumps(pattern: Raw, config: Raw | None) -> CoreDumps:
     """One line, and the settings of coredump.conf(5) in order of precedence; the last Storage= counts."""

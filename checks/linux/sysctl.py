@@ -85,7 +85,8 @@ def _matches(key: str, pattern: str) -> bool:
     return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
 
 
-@probe("linux", names=NAMES, lines=LINES, init=File(path="/proc/1/comm"))
+# As root: with hidepid= other users do not see process 1 at all.
+@probe("linux", names=NAMES, lines=LINES, init=File(path="/proc/1/comm", root=True))
 def persisted(names: Raw, lines: Raw, init: Raw) -> Persisted:
     """The files in the order in which systemd-sysctl(8) reads them: by name, whatever their folder.
 
