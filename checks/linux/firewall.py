@@ -550,36 +550,46 @@ def sources_as_declared(firewall: EffectiveFirewall, target: Target) -> Verdict:
 
     It was agreed who may come in. When the firewall admits more, that agreement is only paper.
     """
-    bounded = [service for service in target.services or () if service.from_]
+    bounded = [service for service in target.services or () if service.from_ and "any" not in service.from_]
     if not bounded:
         raise Absent("the inventory limits no service to networks ('from:')")
-    more, perhaps = [], False
+    more: list[str] = []
+    zones: list[str] = []
+    perhaps = False
     for service in bounded:
         for version in firewall.versions:
-            allowed = _allowed(service, version)
-            for sure in (True, False):
-                reached = minus(_reached(firewall, service, version, sure), allowed)
-                if reached and sure:
-                    more.append(f"{service.key} also from {show_addresses(reached, version, 3)}")
-                    break
-                perhaps = perhaps or bool(reached)
+            try:
+                allowed = _allowed(service, version)
+            except ValueError:
+                # A zone has no addresses here; that it is not everyone is certain.
+                zones.append(f"{service.key} from {', '.join(service.from_)}")
+                if size(_reached(firewall, service, version, sure=True)) > ANYWHERE[version]:
+                    more.append(f"{service.key} from anywhere, not only {', '.join(service.from_)}")
+                continue
+            reached = minus(_reached(firewall, service, version, sure=True), allowed)
+            if reached:
+                more.append(f"{service.key} also from {show_addresses(reached, version, 3)}")
+            perhaps = perhaps or bool(minus(_reached(firewall, service, version, sure=False), allowed))
     if more and firewall.unseen:
         raise Blind(f"could not look at {firewall.unseen}", Cause.TOOL_MISSING)
     if perhaps and not more:
         raise NotUnderstood(f"rules that are not understood decide: {named(list(firewall.doubts), 3)}")
-    return holds(not more, f"admitted beyond the inventory: {named(more, 5) or 'nothing'}", "nothing")
+    if zones and not more:
+        raise NotUnderstood(
+            f"the inventory names zones, which have no addresses: {named(list(dict.fromkeys(zones)), 5)}"
+        )
+    return holds(
+        not more,
+        f"admitted beyond the inventory: {named(list(dict.fromkeys(more)), 5) or 'nothing'}",
+        "nothing",
+    )
 
 
 def _allowed(service: Service, version: int) -> Spans:
-    found = []
-    for text in service.from_:
-        try:
-            block = network(text)
-        except ValueError:
-            raise NotUnderstood(f"inventory: {service.key}: 'from' {text!r} is not a network") from None
-        if (":" in text) == (version == 6):
-            found.append(block)
-    return join(*found)
+    """The networks of a service. Raises ValueError when one is named otherwise than by address."""
+    return join(
+        *(network(text) for text in service.from_ if network(text) and (":" in text) == (version == 6))
+    )
 
 
 def _reached(firewall: EffectiveFirewall, service: Service, version: int, sure: bool) -> Spans:
@@ -820,8 +830,9 @@ examples(
     fails=[
         seen(recorded.WHOLE_NETWORK, ONLY_IPV4, target=_DATABASE),
         seen(recorded.FEW_HOSTS, target={"services": [{"port": 5432, "from": ["10.1.2.0/24"]}]}),
+        seen(recorded.DROP, target={"services": [{"port": 22, "from": ["management"]}]}),
     ],
-    unknown=seen(recorded.DROP, target={"services": [{"port": 443, "from": ["the town hall"]}]}),
+    unknown=seen(recorded.DROP, target={"services": [{"port": 8443, "from": ["town-hall"]}]}),
     notapplicable=[seen(recorded.DROP), seen(recorded.DROP, target=_WEB)],
 )
 examples(
