@@ -11,7 +11,9 @@ tells what each law is for.
 
 from __future__ import annotations
 
+import gc
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -252,11 +254,12 @@ _OUTSIDE: Final = ("open", "socket.", "subprocess.", "os.", "shutil.", "tempfile
 _CLOCKS: Final = frozenset({"time", "time_ns", "monotonic", "perf_counter", "localtime", "gmtime", "urandom"})
 _watching: list[list[str]] = []
 _hooked = False
+_watcher = 0
 
 
 def _audit(event: str, arguments: tuple[object, ...]) -> None:
-    if _watching and event.startswith(_OUTSIDE):
-        _watching[-1].append(event)
+    if _watching and event.startswith(_OUTSIDE) and threading.get_ident() == _watcher:
+        _watching[-1].append(f"{event} {arguments[:1]}")
 
 
 def _profile(_frame: object, event: str, called: Any) -> None:
@@ -276,12 +279,14 @@ def _profile(_frame: object, event: str, called: Any) -> None:
 @contextmanager
 def _watched() -> Iterator[list[str]]:
     """What is touched outside within the block. Clocks raise no audit event, so a profiler watches those."""
-    global _hooked
+    global _hooked, _watcher
     if not _hooked:
         sys.addaudithook(_audit)
         _hooked = True
     touched: list[str] = []
-    before = sys.getprofile()
+    before, collecting_garbage = sys.getprofile(), gc.isenabled()
+    _watcher = threading.get_ident()
+    gc.disable()  # what others left behind closes its files when it is collected
     _watching.append(touched)
     sys.setprofile(_profile)
     try:
@@ -289,6 +294,8 @@ def _watched() -> Iterator[list[str]]:
     finally:
         sys.setprofile(before)
         _watching.pop()
+        if collecting_garbage:
+            gc.enable()
 
 
 # --- for pytest -----------------------------------------------------------------------------------------------
