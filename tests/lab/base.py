@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CACHE: Final = Path(__file__).resolve().parents[2] / ".cache" / "lab"
 
 _COMMON: Final = shlex.split("""
-    apparmor apt auditd ca-certificates chrony cron dbus iproute2 iptables libpam-pwquality logrotate nftables
+    apparmor apt auditd ca-certificates chrony cron dbus iproute2 iptables kmod libpam-pwquality logrotate nftables
     nginx-light openssh-client openssh-server openssl procps python3 rsyslog rsyslog-openssl sudo systemd systemd-sysv
     unattended-upgrades
 """)

@@ -14,7 +14,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +28,7 @@ from tests.lab.host import ACCOUNTS, Host
 from tests.lab.network import Box
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from tests.lab.host import Kind
 
@@ -38,20 +39,38 @@ REPOSITORY: Final = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a host is before it is started; ``needs`` are hosts to be started first."""
+    """What a host is before it is started.
+
+    ``needs`` are hosts to be started first; ``fields`` are what the inventory says of it.
+    """
 
     kind: Kind = "plain"
     base: str = "bookworm"
     trees: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
+
+_LAB_ONLY: Final = ("10.77.0.0/16",)
+_GOOD: Final = Plan(
+    "systemd",
+    trees=("good",),
+    needs=("h-time",),
+    fields={
+        "criticality": "high",
+        "services": (
+            {"port": 22, "name": "ssh", "purpose": "beheer", "from": _LAB_ONLY},
+            {"port": 443, "name": "https", "purpose": "website", "tls": True, "from": _LAB_ONLY},
+        ),
+    },
+)
 
 #: The hosts that have a character of their own; their addresses follow from their place here, from 10.77.0.11.
 #: Any other name is an unfurnished host.
 HOSTS: Final[dict[str, Plan]] = {
     "h-time": Plan(trees=("time",)),
-    "h-good": Plan("systemd", trees=("good",), needs=("h-time",)),
-    "h-twin": Plan("systemd", trees=("good", "twin"), needs=("h-time",)),
+    "h-good": _GOOD,
+    "h-twin": replace(_GOOD, trees=("good", "twin")),
     "h-bad": Plan("systemd", trees=("bad",)),
     "h-plain": Plan(),
     "h-iptables": Plan("systemd", base="iptables", trees=("iptables",)),
@@ -145,6 +164,7 @@ class Lab:
     def target(self, host: Host, account: str = "scan", **fields: Any) -> Target:
         """The host as the inventory says it; ``fields`` go into the Target as they are."""
         known: dict[str, Any] = {
+            **HOSTS.get(host.name, Plan()).fields,
             "name": host.name,
             "address": host.address,
             "port": host.port,

@@ -51,6 +51,20 @@ def remount(path: str, option: str) -> How:
     return run(f"mount -o remount,{option} {path}", f"mount -o remount,no{option} {path}")
 
 
+_LOAD: Final = "nft -f /etc/nftables.conf"
+_CENTRAL: Final = "/etc/rsyslog.d/10-central.conf"
+
+
+def policy(chain: str, to: str) -> How:
+    """What nftables does with a packet that no rule decides on."""
+    return run(f"nft chain inet filter {chain} '{{ policy {to}; }}'", _LOAD)
+
+
+def rule(text: str) -> How:
+    """One rule more, before all others, in the running firewall."""
+    return run(f"nft insert rule inet filter input {text}", _LOAD)
+
+
 SSH: Final = (
     Flip("ssh.root-login", sshd("PermitRootLogin yes")),
     Flip("ssh.root-login", sshd("Match Address 10.0.0.0/8", "PermitRootLogin yes"), name="match"),
@@ -184,6 +198,7 @@ SUDO: Final = (
 SYSCTL: Final = (
     Flip("sysctl.address-randomisation", sysctl("kernel.randomize_va_space", "0")),
     Flip("sysctl.address-randomisation", saved("kernel.randomize_va_space", "1"), name="after-a-restart"),
+    Flip("kernel.core-dumps", sysctl("kernel.core_pattern", "core")),
     Flip("sysctl.kernel-pointers", sysctl("kernel.kptr_restrict", "0")),
     Flip("sysctl.kernel-log", sysctl("kernel.dmesg_restrict", "0")),
     Flip("sysctl.privileged-core-dumps", sysctl("fs.suid_dumpable", "1")),
@@ -226,7 +241,113 @@ MOUNTS: Final = (
     Flip("mounts.logs-apart", run("umount --lazy /var/log", "mount /var/log")),
 )
 
-FLIPS: Final = (*SSH, *SSH_CRYPTO, *ACCOUNTS, *FILES, *PAM, *PASSWORDS, *SUDO, *SYSCTL, *MOUNTS)
+FIREWALL: Final = (
+    Flip("firewall.default-deny-input", policy("input", "accept")),
+    Flip(
+        "firewall.default-deny-input",
+        run("iptables -P INPUT ACCEPT", "iptables -P INPUT DROP"),
+        host="h-iptables",
+        account="scan",
+    ),
+    Flip(
+        "firewall.default-deny-input",
+        run("ufw default allow incoming", "ufw default deny incoming"),
+        host="h-ufw",
+        account="scan",
+    ),
+    Flip(
+        "firewall.default-deny-input",
+        run("firewall-cmd -q --zone=trusted --change-interface=eth0", "firewall-cmd -q --reload"),
+        host="h-firewalld",
+        account="scan",
+    ),
+    Flip(
+        "firewall.ipv6-as-strict",
+        run("ip6tables -P INPUT ACCEPT", "ip6tables -P INPUT DROP"),
+        host="h-iptables",
+        account="scan",
+    ),
+    Flip(
+        "firewall.default-deny-forward",
+        both(sysctl("net.ipv6.conf.all.forwarding", "1"), policy("forward", "accept")),
+    ),
+    Flip("firewall.no-open-networks", rule("ip saddr 10.0.0.0/8 accept")),
+    Flip("firewall.only-declared-open", rule("tcp dport 8080 accept")),
+    Flip("firewall.sources-as-declared", rule("tcp dport 22 accept")),
+    Flip(
+        "firewall.no-loopback-from-outside",
+        sysctl("net.ipv4.conf.eth0.route_localnet", "1"),
+        host="h-plain",
+        account="root",
+    ),
+    Flip("firewall.outbound-restricted", policy("output", "accept")),
+    Flip("firewall.refusals-logged", run("grep -v log /etc/nftables.conf | nft -f -", _LOAD)),
+    Flip(
+        "firewall.one-manager",
+        run("systemctl enable -q nftables", "systemctl disable -q nftables"),
+        host="h-ufw",
+        account="scan",
+    ),
+    Flip("firewall.loaded-at-boot", run("systemctl disable -q nftables", "systemctl enable -q nftables")),
+    Flip(
+        "firewall.before-network",
+        run(
+            "sed '/^Before=/d; /^Wants=/d' /lib/systemd/system/nftables.service > /etc/systemd/system/nftables.service;"
+            " systemctl daemon-reload",
+            "rm /etc/systemd/system/nftables.service; systemctl daemon-reload",
+        ),
+    ),
+    Flip("firewall.running-equals-saved", rule("tcp dport 8081 accept")),
+)
+
+AUDIT: Final = (
+    Flip(
+        "audit.disk-full",
+        replace("/etc/audit/auditd.conf", r"^disk_full_action.*$", "disk_full_action = suspend"),
+    ),
+    Flip(
+        "audit.kept",
+        replace("/etc/audit/auditd.conf", r"^max_log_file_action.*$", "max_log_file_action = rotate"),
+    ),
+    Flip("audit.logs-closed", mode("/var/log/audit", 0o755)),
+)
+
+LOGGING: Final = (
+    Flip("logging.leaves-the-host", change(_CENTRAL, "# nothing goes anywhere\n")),
+    Flip("logging.sent-encrypted", replace(_CENTRAL, r'StreamDriverMode="1"', 'StreamDriverMode="0"')),
+    Flip("logging.waits-on-outage", replace(_CENTRAL, r'queue.filename="central"', "")),
+    Flip(
+        "logging.journal-kept",
+        change("/etc/systemd/journald.conf.d/99-flip.conf", "[Journal]\nStorage=volatile\n"),
+    ),
+    Flip("logging.files-closed", mode("/var/log/syslog", 0o644)),
+)
+
+FOLDERS: Final = (
+    Flip("filesystem.world-writable-files", change("/usr/local/etc/open.conf", "x\n", mode=0o666)),
+    Flip("filesystem.sticky-folders", run("mkdir -m 777 /opt/open", "rmdir /opt/open")),
+    Flip("filesystem.owners-exist", change("/opt/orphan", "x\n", owner=(4242, 4242))),
+    Flip(
+        "filesystem.known-setid-programs",
+        run("install -m 4755 /bin/dash /usr/local/bin/rootshell", "rm /usr/local/bin/rootshell"),
+    ),
+)
+
+FLIPS: Final = (
+    *SSH,
+    *SSH_CRYPTO,
+    *ACCOUNTS,
+    *FILES,
+    *PAM,
+    *PASSWORDS,
+    *SUDO,
+    *SYSCTL,
+    *MOUNTS,
+    *FIREWALL,
+    *AUDIT,
+    *LOGGING,
+    *FOLDERS,
+)
 
 
 @pytest.fixture(scope="module")

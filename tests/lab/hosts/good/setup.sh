@@ -16,11 +16,12 @@ sed -i -E 's/^UMASK.*/UMASK 027/; s/^PASS_MAX_DAYS.*/PASS_MAX_DAYS 365/; s/^PASS
 sed -i -E 's/^#? *HOME_MODE.*/HOME_MODE 0750/' /etc/login.defs
 sed -i -E 's/^# *(auth +required +pam_wheel.so)$/\1 use_uid group=sudo/' /etc/pam.d/su
 DEBIAN_FRONTEND=noninteractive pam-auth-update --package --enable faillock faillock-notify pwhistory
-sed -i -E 's/^(max_log_file_action|space_left_action|disk_full_action|disk_error_action) *=.*/\1 = syslog/' \
+sed -i -E 's/^(max_log_file_action|space_left_action|admin_space_left_action|disk_full_action|disk_error_action) *=.*/\1 = syslog/' \
     /etc/audit/auditd.conf
 sed -i 's/^max_log_file_action.*/max_log_file_action = keep_logs/' /etc/audit/auditd.conf
 install -d -m 2755 -g systemd-journal /var/log/journal
 install -d -m 750 /var/log/audit
+install -D -m 640 /dev/null /var/log/unattended-upgrades/unattended-upgrades-shutdown.log
 find /var/log -type f -exec chmod u-x,g-wx,o-rwx {} +
 echo 'Acquire::https::Verify-Peer "true";' > /etc/apt/apt.conf.d/30verify
 find /var/lib/apt/lists -type f -exec touch {} +
