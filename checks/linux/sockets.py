@@ -113,6 +113,8 @@ class TlsPort:
 
 
 _LINE: Final = re.compile(r"(tcp|udp)\s+(LISTEN|UNCONN)\s+\d+\s+\d+\s+(\S+):(\d+)\s+\S+:\S+\s*(.*)")
+#: A name with a domain, not an address.
+_HOST_NAME: Final = re.compile(r"(?:[A-Za-z0-9-]+\.)+[A-Za-z][A-Za-z0-9-]*")
 _WHERE: Final = re.compile(r"\[?([0-9a-fA-F:.]+|\*)\]?(?:%([^\]\s]+))?\]?")
 
 
@@ -139,7 +141,7 @@ def tls_ports(sockets: list[ListeningSocket], target: Target) -> list[TlsPort]:
     On the scanner's own host loopback counts too; elsewhere only what can be reached from outside.
     """
     declared = {one.port: one for one in target.services or () if one.tls and one.protocol == "tcp"}
-    name = target.address if re.search(r"[A-Za-z]", target.address) and ":" not in target.address else ""
+    name = next((name for name in (target.address, target.name) if _HOST_NAME.fullmatch(name)), "")
     found: dict[int, TlsPort] = {}
     for one in sockets:
         if one.protocol != "tcp" or one.port not in TLS_PORTS | declared.keys():
