@@ -150,6 +150,7 @@ class SshTransport:
         options.ciphers, options.digests = _CIPHERS, _MACS
         options.key_types = sorted(_HOST_KEYS, key=lambda name: not name.startswith(types))
         done = threading.Event()
+        self._ssh.banner_timeout = self._timeouts.handshake + 1  # paramiko's own must not end first
         self._ssh.start_client(event=done)
         if not done.wait(self._timeouts.handshake):
             missing = "end to the key exchange" if self._wire.greeted else "SSH banner"
@@ -366,6 +367,8 @@ class SshTransport:
         if self._wire.fault:
             cause, detail = self._wire.fault
             return ChannelError(cause, f"{doing}: {detail}" if self._wire.greeted else detail)
+        if self._wire.stranger:
+            return ChannelError(Cause.PARSE, self._wire.stranger)
         error = self._ssh.get_exception() or error
         if isinstance(error, IncompatiblePeer):
             return ChannelError(Cause.POLICY, f"no algorithm in common with the host: {error}")

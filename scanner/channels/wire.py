@@ -127,7 +127,7 @@ class Wire:
             if _BANNER.search(self._greeting):
                 self.greeted = True
             elif len(self._greeting) > GREETING_LIMIT:
-                raise self.abort(Cause.PARSE, f"something else than SSH answers: {excerpt(self._greeting)}")
+                raise self.abort(Cause.PARSE, self.stranger)
         return data
 
     def send(self, data: bytes) -> int:
@@ -145,6 +145,12 @@ class Wire:
             raise
         self._stalled_since = 0.0
         return sent
+
+    @property
+    def stranger(self) -> str:
+        """What was said instead of an SSH banner; empty while nothing was, or the banner has come."""
+        said = self._greeting
+        return f"something else than SSH answers: {excerpt(said)}" if said and not self.greeted else ""
 
     def settimeout(self, seconds: float | None) -> None:
         """As `socket.socket.settimeout`."""
@@ -172,7 +178,7 @@ class Wire:
             if _TURNED_AWAY.search(self._greeting):
                 cause, detail = Cause.REFUSED, f"the SSH server turned us away: {excerpt(self._greeting)}"
             elif self._greeting:
-                cause, detail = Cause.PARSE, f"something else than SSH answers: {excerpt(self._greeting)}"
+                cause, detail = Cause.PARSE, self.stranger
             else:
                 detail += " before it said a word"
         self.fault = (cause, detail)
