@@ -367,12 +367,11 @@ def _crosswalk(path: Path, norms: Mapping[str, Norm]) -> list[_Row]:
 
 
 def _derived(
-    norm: Norm, direct: _Covers, crosswalk: Iterable[_Row], norms: Mapping[str, Norm]
+    norm: Norm, direct: _Covers, crosswalk: Sequence[_Row], norms: Mapping[str, Norm]
 ) -> dict[str, Cover]:
     """What covers a norm: what is mapped to it directly, and what follows from what is mapped to other norms.
 
-    Nothing follows from a row that has several counterparts: which of them a check is about, a mapping must say. A
-    relation becomes one step weaker when the crosswalk is not sure, when the counterpart has several ancestors, or
+    A relation becomes one step weaker when the crosswalk is not sure, when the counterpart has several ancestors, or
     when it is a control and the row a measure.
     """
     covers = dict(direct[norm.id])
@@ -380,22 +379,34 @@ def _derived(
     for source, mapped in direct.items():
         if source == norm.id:
             continue
-        pairs: dict[tuple[str, str], bool] = {}
-        for row in crosswalk:
-            if source in row.ids and norm.id in row.ids:
-                pair = (row.ids[source], row.ids[norm.id])
-                pairs[pair] = pairs.get(pair, False) or row.sure
-        ahead, back = Counter(there for there, _ in pairs), Counter(here for _, here in pairs)
-        for (there, here), sure in pairs.items():
-            if there not in mapped or ahead[there] > 1:
+        pairs = {
+            (row.ids[source], row.ids[norm.id]) for row in crosswalk if {source, norm.id} <= row.ids.keys()
+        }
+        ancestors = Counter(here for _, here in pairs)
+        for there, cover in mapped.items():
+            here, sure = _counterpart(source, there, norm.id, crosswalk)
+            if here is None:
                 continue
-            exact = sure and back[here] == 1 and kinds[source][there] == kinds[norm.id][here]
+            exact = sure and ancestors[here] == 1 and kinds[source][there] == kinds[norm.id][here]
             links = tuple(
                 Link(link.check, link.relation if exact else _weaker(link.relation), f"{source} {there}")
-                for link in mapped[there].links
+                for link in cover.links
             )
-            covers[here] = _together(covers.get(here), mapped[there]._replace(links=links))
+            covers[here] = _together(covers.get(here), cover._replace(links=links))
     return covers
+
+
+def _counterpart(source: str, id_: str, norm: str, crosswalk: Iterable[_Row]) -> tuple[str | None, bool]:
+    """The one row of ``norm`` that says the same, and whether that is sure.
+
+    A sure one goes before others. Of several none is taken: which of them a check is about, a mapping must say.
+    """
+    found = [row for row in crosswalk if row.ids.get(source) == id_ and norm in row.ids]
+    for rows, sure in (([row for row in found if row.sure], True), (found, False)):
+        ids = {row.ids[norm] for row in rows}
+        if ids:
+            return (ids.pop() if len(ids) == 1 else None), sure
+    return None, False
 
 
 def _rolled_up(norm: Norm, covers: Mapping[str, Cover]) -> dict[str, Cover]:

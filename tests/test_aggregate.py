@@ -374,7 +374,7 @@ def test_counting_is_fast_and_small() -> None:
         assert tracemalloc.get_traced_memory()[0] < 250 * 2048
     finally:
         tracemalloc.stop()
-    begin = time.perf_counter()
+    begin = time.process_time()
     for finding in findings:
         assessor.add(finding)
-    assert len(findings) / (time.perf_counter() - begin) > 200_000
+    assert len(findings) / (time.process_time() - begin) > 200_000
