@@ -54,7 +54,7 @@ _WORDS: Final[dict[Language, dict[str, str]]] = {
         "partial": "De meting is afgebroken: dit is niet alles.",
         "none": "Geen afwijkingen in wat is gemeten.",
         "0": "alles wat is gemeten voldoet", "1": "er zijn afwijkingen", "2": "niet alles kon worden vastgesteld",
-        "unreadable": "{n} regels van results.jsonl zijn niet te lezen",
+        "unreadable": "regels van results.jsonl die niet te lezen zijn: {n}",
         "legend": "✓ voldoet   ✗ voldoet niet   ! niet vastgesteld   van wat van toepassing is",
     },
     "en": {
@@ -70,7 +70,7 @@ _WORDS: Final[dict[Language, dict[str, str]]] = {
         "partial": "The run was cut short: this is not all.",
         "none": "No deviations in what was measured.",
         "0": "all that was measured conforms", "1": "there are deviations", "2": "not everything could be established",
-        "unreadable": "{n} lines of results.jsonl cannot be read",
+        "unreadable": "lines of results.jsonl that cannot be read: {n}",
         "legend": "✓ conforms   ✗ does not conform   ! not established   of what applies",
     },
 }  # fmt: skip
