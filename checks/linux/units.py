@@ -1,4 +1,4 @@
-"""What systemd runs and has planned, for the topics that ask: one question serves them all."""
+"""What runs and is planned, by systemd and by cron: one question to each serves all topics that ask."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator
 
+from checks.linux._answers import only_missing
 from scanner import Command, NotUnderstood, Raw, fact, probe, read
 
 # Patterns match what is loaded: everything that runs, failed, or is wanted at boot. A unit that is not among them is
@@ -16,6 +17,15 @@ UNITS: Final = Command(
     "env TZ=UTC systemctl show --all --property=Id,Names,LoadState,ActiveState,UnitFileState,Result,Unit"
     ",ExecMainExitTimestamp,LastTriggerUSec '*.service' '*.timer'",
     limit=4 << 20,
+)
+# What cron runs may hold passwords: of each line that is no remark only the name of a known tool is printed.
+CRON: Final = Command(
+    r"grep -RaoP '^[^#\n]*\K\b(aide|autorestic|backupninja|bacula|bareos|borg|borgmatic|duplicity|duply|kopia|mysqldump"
+    r"|pg_dump|pg_dumpall|pgbackrest|proxmox-backup-client|rdiff-backup|restic|resticprofile|rsnapshot|samhain|tripwire)\b'"
+    " /etc/crontab /etc/cron.d /etc/cron.hourly /etc/cron.daily /etc/cron.weekly /etc/cron.monthly /etc/anacrontab"
+    " /var/spool/cron /var/spool/anacron",
+    root=True,
+    exits=(0, 1, 2),
 )
 _MOMENT: Final = re.compile(r"[A-Z][a-z]{2} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC")
 
@@ -99,6 +109,30 @@ def units(shown: Raw) -> Units:
     if not any(unit.is_active for unit in found.values()):
         raise NotUnderstood("systemctl show names no unit that runs")
     return Units(tuple(found.values()))
+
+
+@fact
+class CronUses:
+    """Known tools that a line of cron names -> the files that do; see `CRON`."""
+
+    tools: dict[str, tuple[str, ...]]
+
+    def of(self, *names: str) -> list[str]:
+        """``tool in file`` for those of these tools that cron runs."""
+        return [f"{name} in {path}" for name in names for path in self.tools.get(name, ())]
+
+
+@probe("linux", found=CRON)
+def cron_uses(found: Raw) -> CronUses:
+    """``file:tool`` on each line, grep(1)."""
+    only_missing(found)
+    tools: dict[str, tuple[str, ...]] = {}
+    for line in found.lines:
+        path, colon, name = line.rpartition(":")
+        if not colon or not path.startswith("/"):
+            raise NotUnderstood(f"grep says {line[:60]!r}")
+        tools[name] = tuple(dict.fromkeys((*tools.get(name, ()), path)))
+    return CronUses(tools)
 
 
 def shown(*units: str) -> str:
