@@ -85,7 +85,7 @@ def understood(source: Source, raw: Raw) -> Gap | None:
         return raw.gap
     if isinstance(source, Handshake | TrustAnchors) or not isinstance(source, Shell):
         return None
-    code, what = raw.code, source.describe()
+    code, what = raw.code, _brief(source.describe())
     said = raw.err[-2000:].decode(errors="replace").strip() if raw.err else ""
     if source.root and code == 1 and not raw.out and (refusal := _SUDO_REFUSES.search(said)):
         # Before exit codes are read: what sudo refused did not run, whatever its status would have meant.
@@ -360,6 +360,11 @@ def _gap_finding(
     target: str, check: Check, subject: str, gap: Gap, evidence: tuple[str, ...], at: float
 ) -> Finding:
     return Finding(target, check.id, subject, gap.state, gap.cause, _cut(gap.detail), "", evidence, at)
+
+
+def _brief(command: str) -> str:
+    """A command short enough to name it in a sentence; the whole of it stands in the manifest."""
+    return command if len(command) <= 60 else f"{command[:59]}…"
 
 
 def _cut(text: str) -> str:
