@@ -66,7 +66,7 @@ RECIPES: Final = {
     for recipe in (
         Recipe("bookworm", suite="bookworm", packages=tuple(_COMMON)),
         Recipe("bullseye", suite="bullseye", packages=tuple(_COMMON)),
-        Recipe("trixie", suite="trixie", packages=tuple(_COMMON)),
+        Recipe("trixie", suite="trixie", packages=(*_COMMON, "lastlog2", "libpam-lastlog2")),
         Recipe("ufw", parent="bookworm", packages=("ufw",)),
         Recipe("firewalld", parent="bookworm", packages=("firewalld",)),
         Recipe("iptables", parent="bookworm", packages=("iptables-persistent",)),

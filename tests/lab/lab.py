@@ -145,7 +145,8 @@ class Lab:
         }
 
     def _layers(self, name: str) -> list[Path]:
-        folders = base.layers(name)
+        with self.box.left():  # packages come from outside
+            folders = base.layers(name)
         for folder in folders:
             if folder not in self._held:
                 self._held[folder] = base.hold(folder)
