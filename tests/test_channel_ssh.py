@@ -544,6 +544,21 @@ def test_agent_logs_in_and_is_not_forwarded(server, key, agent, tmp_path):
         assert ask(transport, Command("printenv SSH_AUTH_SOCK"))[0].out == b""
 
 
+def test_agent_that_may_not_sign(server, key, agent, monkeypatch):
+    monkeypatch.setenv("SSH_ASKPASS", "/bin/false")
+    subprocess.run(["ssh-add", "-q", "-c", key], check=True)
+    error = refusal(server.target(), Credential(user="root", agent=True))
+    assert (error.cause, "cannot be used for signing" in error.detail) == (Cause.AUTH, True)
+
+
+def test_password_is_not_kept(monkeypatch):
+    monkeypatch.setenv("KM_PASSWORD", "geheim")
+    login = Credential(user="scan", password="env:KM_PASSWORD")
+    with at_the_door(Doorman()) as target, connected(target, login) as transport:
+        kept = transport._ssh.auth_handler
+        assert "geheim" not in repr(vars(kept))
+
+
 def test_no_agent(server, monkeypatch, tmp_path):
     mine = Credential(user="root", agent=True)
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)

@@ -206,10 +206,17 @@ class SshTransport:
             if not done.wait(max(0.0, end - time.monotonic())):
                 raise ChannelError(Cause.TIMEOUT, f"{doing}: no answer within {self._timeouts.login:g} s")
             if self._ssh.is_authenticated():
+                assert self._ssh.auth_handler
+                self._ssh.auth_handler.password = None  # no longer needed
                 return
             answer = self._ssh.get_exception()
             if not self._ssh.is_active():
                 if b"authentication failures" in self._ssh.farewell:
+                    break
+                if "for signing" in str(
+                    answer
+                ):  # the agent's owner said no, or the host knows no such signature
+                    remark = f"; {answer}"
                     break
                 raise self._broken(doing, answer)
             if isinstance(answer, PartialAuthentication | BadAuthenticationType):

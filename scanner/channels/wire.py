@@ -109,8 +109,10 @@ class Wire:
         """As `socket.socket.recv`."""
         try:
             data = self._stream.recv(size)
-        except TimeoutError:
-            raise
+        except TimeoutError as error:
+            if error.errno is None:  # nothing yet
+                raise
+            raise self.abort(Cause.TIMEOUT, "the other side has fallen silent") from None
         except OSError as error:
             self._fail(cause_of(error), error.strerror or str(error))
             raise
@@ -134,12 +136,12 @@ class Wire:
         """As `socket.socket.send`; when nothing is taken for `STALL` seconds it is an error for good."""
         try:
             sent = self._stream.send(data)
-        except TimeoutError:
+        except TimeoutError as error:
             now = time.monotonic()
             self._stalled_since = self._stalled_since or now
-            if now - self._stalled_since > STALL:
-                raise self.abort(Cause.TIMEOUT, f"nothing we sent was taken for {STALL:.0f} s") from None
-            raise
+            if error.errno is None and now - self._stalled_since < STALL:
+                raise
+            raise self.abort(Cause.TIMEOUT, "the other side takes nothing more") from None
         except OSError as error:
             self._fail(cause_of(error), error.strerror or str(error))
             raise
@@ -191,7 +193,9 @@ _QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
 def _tune(sock: socket.socket) -> None:
     """No delay; and a silent end of the other side is noticed by the kernel within a minute."""
     options = {"TCP_NODELAY": 1, "TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 4}
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    with suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in options.items():
         if hasattr(socket, name):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+            with suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
