@@ -339,7 +339,7 @@ def replay(run_folder: RunFolder, config: ConfigFile = None, as_json: Json = Fal
     from scanner import run as runs
 
     loaded = scopes.load(scopes.read_config(config))
-    result = runs.replay(run_folder, loaded.registry)
+    result = runs.replay(run_folder, loaded)
     same = not result.faults and not result.differences
     if as_json:
         _show(

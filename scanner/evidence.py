@@ -76,13 +76,15 @@ class Store:
         """The raw bytes under this name. Raises EvidenceError when missing, damaged or not what the name says."""
         path = self.run / "evidence" / name[:2] / f"{name}.zst"
         try:
-            with path.open("rb") as packed, zstandard.ZstdDecompressor().stream_reader(packed) as reader:
-                data = reader.read(BLOB_LIMIT + 1)
+            packed = path.read_bytes()
+            if not 0 <= zstandard.frame_content_size(packed) <= BLOB_LIMIT:
+                raise EvidenceError(f"{self._short(path)}: changed: not a blob of at most {BLOB_LIMIT} bytes")
+            data = zstandard.ZstdDecompressor().decompress(packed, allow_extra_data=False)
         except FileNotFoundError:
             raise EvidenceError(f"{self._short(path)}: missing") from None
         except (OSError, zstandard.ZstdError) as error:
-            raise EvidenceError(f"{self._short(path)}: cannot be read: {error}") from None
-        if len(data) > BLOB_LIMIT or sha256(data).hexdigest() != name:
+            raise EvidenceError(f"{self._short(path)}: changed: {error}") from None
+        if sha256(data).hexdigest() != name:
             raise EvidenceError(f"{self._short(path)}: changed: its bytes are not what its name says")
         return data
 

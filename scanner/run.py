@@ -34,7 +34,7 @@ from scanner.evaluate import (
 from scanner.evidence import EvidenceError, Manifest, Store, write_private
 from scanner.model import Cause, Finding, Gap, InputError, State, Target
 from scanner.policy import Selected
-from scanner.scope import Scope
+from scanner.scope import Loaded, Scope
 
 FORMAT: Final = 1
 
@@ -273,60 +273,64 @@ class Replay:
     findings: int
 
 
-def replay(run: Path, registry: Registry) -> Replay:
-    """Verify every digest of a run, judge its evidence again and compare finding by finding.
+def replay(run: Path, loaded: Loaded) -> Replay:
+    """Verify every digest of a run, judge its evidence again and compare: findings, assessment, counts, checks.
 
     Needs no network, no credentials and no inventory. Raises InputError when ``run`` is not a run folder.
     """
-    header, targets, checks = read_run(run)
+    header, targets, kept_checks = read_run(run)
     store = Store(run)
     faults = list(store.verify(header["digest"]))
-    selected, differences = _again(checks, registry)
-    findings = 0
+    selected, differences = _again(kept_checks, loaded)
+    assessor = Assessor((one.check for one in selected), loaded.catalogue)
+    encode, unreached, findings = Encoder(header["run"]), dict[str, Gap](), 0
+
+    def again() -> Iterator[bytes]:
+        try:
+            for check, finding in _judged(store, targets, selected, loaded.registry, unreached):
+                assessor.add(finding)
+                yield encode(check, finding)
+        except EvidenceError as error:
+            if str(error) not in faults:
+                faults.append(str(error))
+
     with (run / "results.jsonl").open("rb") as kept:
-        for number, (before, after) in enumerate(
-            zip_longest(kept, _again_lines(header["run"], store, targets, selected, registry, faults)), 1
-        ):
+        for number, (before, after) in enumerate(zip_longest(kept, again()), 1):
             findings += after is not None
-            if before != after:
+            if before != after and len(differences) < _SHOWN:
                 differences.append(_difference(number, before, after))
-            if len(differences) >= 100:
-                differences.append("and more; not shown")
-                break
+    counts = assessor.counts()
+    summary = {"counts": counts, "coverage": coverage(counts), "exit_code": exit_code(counts)}
+    assessment = assessor.assessment(header["run"], targets, unreached)
+    differences += _differing("run.json", header, summary)
+    differences += _differing("assessment.json", read_json(run / "assessment.json"), assessment)
     return Replay(tuple(faults), tuple(differences), findings)
 
 
-def _again(checks: Iterable[Mapping[str, Any]], registry: Registry) -> tuple[list[Selected], list[str]]:
+#: Differing findings that are named one by one.
+_SHOWN: Final = 100
+
+
+def _differing(name: str, kept: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence for each part of a file that would be written otherwise now."""
+    for key, value in json.loads(json.dumps(now)).items():
+        if kept.get(key) != value:
+            yield f"{name}: {key} is not what the findings give"
+
+
+def _again(kept: Iterable[Mapping[str, Any]], loaded: Loaded) -> tuple[list[Selected], list[str]]:
+    """The checks of a run with their settings, and how they differ from the checks there are now."""
     selected: list[Selected] = []
     differences: list[str] = []
-    for data in checks:
-        check = registry.checks.get(data["id"])
+    for data in kept:
+        check = loaded.registry.checks.get(data["id"])
         if check is None:
             differences.append(f"{data['id']}: this version of the scanner does not have the check")
             continue
-        if check.version != data["version"]:
-            differences.append(f"{check.id}: was version {data['version']}, is now {check.version}")
-        selected.append(
-            Selected(check, policy.settings(check, {t["name"]: t["value"] for t in data["tunables"]}))
-        )
+        settings = policy.settings(check, {t["name"]: t["value"] for t in data["tunables"]})
+        selected.append(Selected(check, settings))
+        differences += _differing(f"checks.json {check.id}", data, check_data(selected[-1], loaded.catalogue))
     return selected, differences
-
-
-def _again_lines(
-    run_id: str,
-    store: Store,
-    targets: Sequence[Target],
-    selected: Sequence[Selected],
-    registry: Registry,
-    faults: list[str],
-) -> Iterator[bytes]:
-    encode = Encoder(run_id)
-    try:
-        for check, finding in _judged(store, targets, selected, registry, {}):
-            yield encode(check, finding)
-    except EvidenceError as error:
-        if str(error) not in faults:
-            faults.append(str(error))
 
 
 def _difference(number: int, before: bytes | None, after: bytes | None) -> str:

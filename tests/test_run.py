@@ -63,7 +63,7 @@ def test_only_the_owner_can_read_a_run(finished: Path) -> None:
 
 
 def test_replay_gives_the_same_findings_also_on_a_copy(copied: Path, loaded: scopes.Loaded) -> None:
-    result = runs.replay(copied, loaded.registry)
+    result = runs.replay(copied, loaded)
     assert (result.faults, result.differences) == ((), ())
     assert result.findings == len((copied / "results.jsonl").read_text().splitlines())
 
@@ -77,13 +77,36 @@ def test_one_changed_byte_of_evidence_is_named(copied: Path, loaded: scopes.Load
     data = bytearray(blob.read_bytes())
     data[len(data) // 2] ^= 1
     blob.write_bytes(data)
-    assert any(blob.name in fault for fault in runs.replay(copied, loaded.registry).faults)
+    assert any(blob.name in fault for fault in runs.replay(copied, loaded).faults)
+
+
+def test_one_added_byte_of_evidence_is_named(copied: Path, loaded: scopes.Loaded) -> None:
+    blob = _some_blob(copied)
+    blob.write_bytes(blob.read_bytes() + b"x")
+    assert any(blob.name in fault for fault in runs.replay(copied, loaded).faults)
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "said"),
+    [
+        ("assessment.json", '"state": "fail"', '"state": "pass"', "assessment.json: principles"),
+        ("checks.json", '"severity": "high"', '"severity": "low"', "severity is not what"),
+        ("run.json", '"fail": ', '"fail": 1', "run.json: counts"),
+    ],
+)
+def test_what_is_derived_from_findings_is_compared_too(
+    file: str, before: str, after: str, said: str, copied: Path, loaded: scopes.Loaded
+) -> None:
+    path = copied / file
+    assert before in path.read_text()
+    path.write_text(path.read_text().replace(before, after, 1))
+    assert said in " | ".join(runs.replay(copied, loaded).differences)
 
 
 def test_missing_evidence_is_named(copied: Path, loaded: scopes.Loaded) -> None:
     blob = _some_blob(copied)
     blob.unlink()
-    faults = runs.replay(copied, loaded.registry).faults
+    faults = runs.replay(copied, loaded).faults
     assert any(blob.name in fault and "missing" in fault for fault in faults)
 
 
@@ -91,7 +114,7 @@ def test_added_evidence_is_named(copied: Path, loaded: scopes.Loaded) -> None:
     added = copied / "evidence" / "ab" / ("ab" * 32 + ".zst")
     added.parent.mkdir(exist_ok=True)
     added.write_bytes(b"x")
-    faults = runs.replay(copied, loaded.registry).faults
+    faults = runs.replay(copied, loaded).faults
     assert any(added.name in fault and "added" in fault for fault in faults)
 
 
@@ -100,14 +123,14 @@ def test_evidence_replaced_under_a_right_name_is_named(copied: Path, loaded: sco
     other = Store(copied)
     other.add(Raw(out=b"something else"))
     blob.write_bytes(next(path for path in copied.rglob("*.zst") if path != blob).read_bytes())
-    faults = runs.replay(copied, loaded.registry).faults
+    faults = runs.replay(copied, loaded).faults
     assert any(blob.name in fault and "changed" in fault for fault in faults)
 
 
 def test_a_changed_manifest_is_named(copied: Path, loaded: scopes.Loaded) -> None:
     manifest = next((copied / "manifests").iterdir())
     manifest.write_text(manifest.read_text().replace('"code":0', '"code":1', 1))
-    assert any("run digest" in fault for fault in runs.replay(copied, loaded.registry).faults)
+    assert any("run digest" in fault for fault in runs.replay(copied, loaded).faults)
 
 
 def test_a_changed_finding_is_named(copied: Path, loaded: scopes.Loaded) -> None:
@@ -116,7 +139,7 @@ def test_a_changed_finding_is_named(copied: Path, loaded: scopes.Loaded) -> None
     number = next(index for index, line in enumerate(lines) if '"status":"fail"' in line)
     lines[number] = lines[number].replace('"status":"fail"', '"status":"pass"')
     results.write_text("".join(lines))
-    result = runs.replay(copied, loaded.registry)
+    result = runs.replay(copied, loaded)
     assert len(result.differences) == 1
     assert f"line {number + 1}:" in result.differences[0]
     assert "status was 'pass', is now 'fail'" in result.differences[0]
@@ -125,7 +148,7 @@ def test_a_changed_finding_is_named(copied: Path, loaded: scopes.Loaded) -> None
 def test_a_removed_finding_is_named(copied: Path, loaded: scopes.Loaded) -> None:
     results = copied / "results.jsonl"
     results.write_text("".join(results.read_text().splitlines(keepends=True)[:-1]))
-    assert "only in the replay" in runs.replay(copied, loaded.registry).differences[-1]
+    assert "only in the replay" in runs.replay(copied, loaded).differences[-1]
 
 
 def test_a_bomb_is_refused(copied: Path, loaded: scopes.Loaded) -> None:
@@ -133,12 +156,12 @@ def test_a_bomb_is_refused(copied: Path, loaded: scopes.Loaded) -> None:
 
     blob = _some_blob(copied)
     blob.write_bytes(zstandard.ZstdCompressor().compress(b"\0" * (65 << 20)))
-    assert any(blob.name in fault for fault in runs.replay(copied, loaded.registry).faults)
+    assert any(blob.name in fault for fault in runs.replay(copied, loaded).faults)
 
 
 def test_a_folder_that_is_no_run_is_wrong_input(tmp_path: Path, loaded: scopes.Loaded) -> None:
     with pytest.raises(InputError, match=r"not a run folder: run\.json is missing"):
-        runs.replay(tmp_path, loaded.registry)
+        runs.replay(tmp_path, loaded)
 
 
 def test_a_run_cut_short_is_valid_and_says_so(loaded: scopes.Loaded, tmp_path: Path) -> None:
@@ -151,7 +174,7 @@ def test_a_run_cut_short_is_valid_and_says_so(loaded: scopes.Loaded, tmp_path: P
     assert header["targets"] == {"planned": 1, "reached": 0}
     assert header["counts"]["pass"] == header["counts"]["fail"] == 0
     assert header["counts"]["error"] > 0
-    assert runs.replay(folder, loaded.registry) == runs.Replay((), (), sum(header["counts"].values()))
+    assert runs.replay(folder, loaded) == runs.Replay((), (), sum(header["counts"].values()))
 
 
 def test_one_broken_target_does_not_cost_the_others_their_scan(
