@@ -1,0 +1,499 @@
+"""Security updates: whether they are in, whether they come by themselves, and whether the host knows of them at all.
+
+Nothing is refreshed: the package lists are read as they lie there. So their age counts first: on old lists "nothing is
+waiting" means nothing. For apt that age is the date in the signed list of the security suite itself.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Annotated, Final
+
+from checks.linux._answers import named
+from checks.linux.end_of_support import DEBIAN_12, ROCKY_9, OsRelease
+from checks.linux.units import Units, shown
+from scanner import (
+    SECURE_DEPLOYMENT,
+    Absent,
+    Command,
+    File,
+    Layer,
+    NotUnderstood,
+    Raw,
+    ScanTime,
+    Severity,
+    Verdict,
+    check,
+    examples,
+    fact,
+    holds,
+    probe,
+)
+
+APT: Final = Command("apt list --upgradable", needs="apt", slow=True, timeout=60, limit=4 << 20)
+APT_LISTS: Final = Command(
+    "grep -rHE '^(Origin|Label|Suite|Codename|Date): ' --include=*Release /var/lib/apt/lists",
+    needs="apt",
+    exits=(0, 1),
+    timeout=20,
+)
+DNF: Final = Command(
+    "dnf -q -C updateinfo list --security", root=True, needs="dnf", slow=True, timeout=60, limit=4 << 20
+)
+DNF_CACHE: Final = Command(
+    "find /var/cache/dnf /var/cache/libdnf5 -name repomd.xml -printf '%T@ %p\\n'",
+    root=True,
+    needs="dnf",
+    exits=(0, 1),
+)
+#: Of these the package lists say which updates are for security.
+_WITH_ADVISORIES: Final = frozenset({"rhel", "rocky", "almalinux", "ol", "fedora"})
+
+
+@fact
+class Waiting:
+    """Updates that are known to the host and not installed: of security, and all."""
+
+    security: tuple[str, ...]
+    all: tuple[str, ...]
+
+
+@fact
+class Lists:
+    """How old the knowledge of updates is: the date of the security lists, oldest first of several."""
+
+    dated: datetime
+    source: str
+
+
+@fact
+class Kernels:
+    """The kernel that runs, and those installed; ``asked`` when the system itself asks for a restart."""
+
+    running: str
+    installed: tuple[str, ...]
+    asked: bool
+
+
+@fact
+class Automatic:
+    """Whether security updates install themselves, and what does it."""
+
+    on: bool
+    how: str
+
+
+@probe("linux", apt=APT, dnf=DNF)
+def waiting(system: OsRelease, apt: Raw | None, dnf: Raw | None) -> Waiting:
+    """`apt list`: ``name/suites version architecture [upgradable from: old]``; `dnf updateinfo list`: an advisory, its
+    kind and a package per line (version 5: the severity before the package).
+    """
+    if apt is not None:
+        return _apt(apt)
+    if dnf is None:
+        raise NotUnderstood(f"{system.name}: no package manager that is known here (apt, dnf)")
+    if system.id not in _WITH_ADVISORIES:
+        raise NotUnderstood(f"{system.name}: its package lists do not say which updates are for security")
+    found = []
+    for line in dnf.lines:
+        matched = re.fullmatch(r"(\S+)\s+(\S+/Sec\.|security)\s+(.*\S)\s*", line)
+        if matched:
+            found.append(
+                next(word for word in reversed(matched[3].split()) if "-" in word and ":" not in word[-3:])
+            )
+        elif not line.startswith(("Name ", "Last metadata", "Updating Subscription")):
+            raise NotUnderstood(f"not a line of dnf updateinfo: {line[:80]}")
+    return Waiting(tuple(found), tuple(found))
+
+
+def _apt(apt: Raw) -> Waiting:
+    lines = apt.lines
+    if not lines or not lines[0].startswith("Listing..."):
+        raise NotUnderstood("not an answer of apt list")
+    security, every = [], []
+    for line in lines[1:]:
+        matched = re.fullmatch(r"([^/\s]+)/(\S+) (\S+) (\S+) \[upgradable from: (\S+)\]", line)
+        if not matched:
+            raise NotUnderstood(f"not a line of apt list: {line[:80]}")
+        every.append(matched[1])
+        if any("security" in suite for suite in matched[2].split(",")):
+            security.append(matched[1])
+    return Waiting(tuple(security), tuple(every))
+
+
+@probe("linux", apt=APT_LISTS, dnf=DNF_CACHE)
+def lists(system: OsRelease, apt: Raw | None, dnf: Raw | None) -> Lists:
+    """``file:Field: value`` of every signed list of apt; the moment of the last refresh of every list of dnf."""
+    if apt is not None:
+        return _apt_lists(apt)
+    if dnf is None:
+        raise NotUnderstood(f"{system.name}: no package manager that is known here (apt, dnf)")
+    times = []
+    for line in dnf.lines:
+        seconds, _, path = line.partition(" ")
+        if not path.endswith("repomd.xml"):
+            raise NotUnderstood("not an answer of find")
+        times.append(float(seconds))
+    if not times:
+        raise NotUnderstood("dnf has no package lists: nothing is known of updates")
+    return Lists(datetime.fromtimestamp(min(times), UTC), "dnf")
+
+
+def _apt_lists(apt: Raw) -> Lists:
+    found: dict[str, dict[str, str]] = {}
+    for line in apt.lines:
+        path, mark, rest = line.partition(":")
+        key, colon, value = rest.partition(": ")
+        if not mark or not colon:
+            raise NotUnderstood("not a field of a package list")
+        found.setdefault(path, {})[key] = value.strip()
+    if not found:
+        raise NotUnderstood("apt has no package lists: nothing is known of updates")
+    security = [
+        values
+        for values in found.values()
+        if "security" in f"{values.get('Suite')} {values.get('Codename')} {values.get('Label')}".lower()
+    ]
+    if not security:
+        raise NotUnderstood("no package list is one of a security suite")
+    oldest = min(security, key=lambda values: parsedate_to_datetime(values["Date"]))
+    return Lists(parsedate_to_datetime(oldest["Date"]).astimezone(UTC), oldest.get("Suite", "security"))
+
+
+@probe(
+    "linux",
+    release=Command("uname -r"),
+    boot=Command("find /boot -maxdepth 1 -name 'vmlinu[xz]-*' -printf '%f\\n'"),
+    required=File("/run/reboot-required"),
+)
+def kernels(release: Raw, boot: Raw, required: Raw | None) -> Kernels:
+    """The names of the kernels in /boot, and the flag that Debian's packages leave behind."""
+    (running,) = release.lines
+    names = tuple(re.sub(r"^vmlinu[xz]-", "", name) for name in boot.lines)
+    if not all(re.fullmatch(r"[\w.+~-]+", name) for name in (running, *names)):
+        raise NotUnderstood("not names of kernels")
+    return Kernels(running, tuple(name for name in names if "rescue" not in name), required is not None)
+
+
+@probe(
+    "linux",
+    config=Command("apt-config dump APT::Periodic", needs="apt-config"),
+    installed=Command(
+        "dpkg-query -W -f '${db:Status-Status}' unattended-upgrades", needs="dpkg-query", exits=(0, 1)
+    ),
+    dnf=File("/etc/dnf/automatic.conf"),
+)
+def automatic(config: Raw | None, installed: Raw | None, dnf: Raw | None, units: Units) -> Automatic:
+    """apt.conf(5) of unattended-upgrades, or dnf-automatic(8) with its timers."""
+    if config is not None and installed is not None:
+        on = dict(re.findall(r'(?m)^APT::Periodic::([\w-]+) "([^"]*)";$', config.text))
+        if not re.fullmatch(r"(APT::Periodic.*;\n?)*", config.text):
+            raise NotUnderstood("not an answer of apt-config")
+        timer = units.get("apt-daily-upgrade.timer")
+        faults = []
+        if installed.code or installed.text.strip() != "installed":
+            faults.append("unattended-upgrades is not installed")
+        if on.get("Unattended-Upgrade", "0") == "0":
+            faults.append('APT::Periodic::Unattended-Upgrade "0"')
+        if on.get("Update-Package-Lists", "0") == "0":
+            faults.append('APT::Periodic::Update-Package-Lists "0"')
+        if timer is None or not timer.is_active:
+            faults.append("apt-daily-upgrade.timer does not run")
+        return Automatic(not faults, "; ".join(faults) or "unattended-upgrades")
+    active = units.active("dnf-automatic-install.timer", "dnf-automatic.timer", "dnf5-automatic.timer")
+    if not active:
+        return Automatic(False, "no timer of dnf-automatic runs")
+    if active[0].id == "dnf-automatic-install.timer":
+        return Automatic(True, active[0].id)
+    if dnf is None:
+        raise NotUnderstood(f"{active[0].id} runs, but /etc/dnf/automatic.conf is not there")
+    applies = re.search(r"(?mi)^\s*apply_updates\s*=\s*(yes|true|1)\s*$", dnf.text) is not None
+    return Automatic(applies, f"{active[0].id}, apply_updates {'yes' if applies else 'no'}")
+
+
+def _stale(lists: Lists, now: ScanTime, days: int) -> bool:
+    return lists.dated < now - timedelta(days=days)
+
+
+# --- checks ---------------------------------------------------------------------------------------------------
+
+
+@check(
+    "updates.security-installed",
+    principle=SECURE_DEPLOYMENT,
+    severity=Severity.CRITICAL,
+    layer=Layer.HOST,
+    title_nl="Alle bekende beveiligingsupdates zijn geïnstalleerd",
+    why_nl=(
+        "Van een lek waarvoor een update bestaat, weet iedereen hoe het werkt. De BIO2 geeft voor ernstige lekken een"
+        " week; wie elke dag scant, ziet op tijd wat er ligt."
+    ),
+    fix="apt-get update && apt-get upgrade    # or: dnf upgrade --security",
+    verify="apt list --upgradable",
+    advice="Restart the services (or the host) afterwards: what runs still uses the old files.",
+    advice_nl="Herstart daarna de diensten (of de host): wat draait, gebruikt nog de oude bestanden.",
+    references=("BIO2 1.3, measure 8.08.01", "apt(8)", "dnf(8) updateinfo"),
+)
+def security_installed(
+    waiting: Waiting,
+    lists: Lists,
+    now: ScanTime,
+    *,
+    most_days: Annotated[int, "days after which the package lists say nothing about today"] = 7,
+) -> Verdict:
+    """All known security updates are installed.
+
+    How a hole works is known to everyone once there is an update for it. BIO2 gives a week for serious ones; who scans
+    daily sees in time what is waiting.
+    """
+    if waiting.security:
+        return holds(False, f"{len(waiting.security)} waiting: {named(list(waiting.security))}", "none")
+    if _stale(lists, now, most_days):
+        raise NotUnderstood(
+            f"the package lists are of {lists.dated:%Y-%m-%d}: nothing is known of what came after"
+        )
+    return holds(True, f"none waiting, by lists of {lists.dated:%Y-%m-%d}", "none")
+
+
+@check(
+    "updates.lists-fresh",
+    principle=SECURE_DEPLOYMENT,
+    severity=Severity.MEDIUM,
+    layer=Layer.HOST,
+    title_nl="De host weet van de nieuwste beveiligingsupdates",
+    why_nl=(
+        "Wie de lijsten niet ververst, ziet nooit een update liggen. Dan lijkt alles bij, terwijl niets"
+        " bekend is."
+    ),
+    fix="apt-get update\nsystemctl enable --now apt-daily.timer    # or: dnf makecache",
+    verify="grep -rH '^Date:' --include=*Release /var/lib/apt/lists",
+    advice="Debian publishes a new security list daily; a mirror that stands still shows here too.",
+    advice_nl="Debian publiceert elke dag een nieuwe lijst; een spiegel die stilstaat is hier ook te zien.",
+    references=("apt-secure(8)", "https://wiki.debian.org/DebianRepository/Format#Date.2C_Valid-Until"),
+)
+def lists_fresh(
+    lists: Lists,
+    now: ScanTime,
+    *,
+    most_days: Annotated[
+        int, "days that the package lists may be old; apt itself refuses Debian's after 7"
+    ] = 7,
+) -> Verdict:
+    """The host knows of the newest security updates.
+
+    Who does not refresh the lists never sees an update. Then all seems done, while nothing is known.
+    """
+    age = -(lists.dated - now).days
+    observed = f"lists ({lists.source}) of {lists.dated:%Y-%m-%d}, {age} days old"
+    return holds(not _stale(lists, now, most_days), observed, f"at most {most_days} days old")
+
+
+@check(
+    "updates.few-waiting",
+    principle=SECURE_DEPLOYMENT,
+    severity=Severity.LOW,
+    layer=Layer.HOST,
+    title_nl="Er liggen ook geen andere updates te wachten",
+    why_nl=(
+        "Gewone updates herstellen fouten en maken de volgende beveiligingsupdate klein en veilig om te"
+        " installeren."
+    ),
+    fix="apt-get update && apt-get full-upgrade    # or: dnf upgrade",
+    verify="apt list --upgradable",
+    references=("apt(8)",),
+)
+def few_waiting(
+    waiting: Waiting,
+    lists: Lists,
+    now: ScanTime,
+    *,
+    most: Annotated[int, "updates that may be waiting"] = 20,
+) -> Verdict:
+    """No other updates are piling up either.
+
+    Ordinary updates mend faults, and keep the next security update small and safe to install.
+    """
+    if len(waiting.all) <= most and _stale(lists, now, 30):
+        raise NotUnderstood(
+            f"the package lists are of {lists.dated:%Y-%m-%d}: nothing is known of what came after"
+        )
+    return holds(
+        len(waiting.all) <= most,
+        f"{len(waiting.all)} waiting: {named(list(waiting.all), 5)}",
+        f"at most {most}",
+    )
+
+
+@check(
+    "updates.restarted",
+    principle=SECURE_DEPLOYMENT,
+    severity=Severity.HIGH,
+    layer=Layer.HOST,
+    title_nl="De host draait op de nieuwste kernel die is geïnstalleerd",
+    why_nl="Een nieuwe kernel die nog niet is gestart, dicht geen lek. Tot de herstart draait de oude door.",
+    fix="systemctl reboot",
+    verify="uname -r; ls /boot",
+    advice="Plan the restart; of a cluster, one node at a time.",
+    advice_nl="Plan de herstart; bij een cluster één knooppunt tegelijk.",
+    references=("uname(1)", "Debian policy for /run/reboot-required: update-notifier-common"),
+)
+def restarted(kernels: Kernels) -> Verdict:
+    """The host runs on the newest kernel that is installed.
+
+    A new kernel that was not started yet closes no hole. Until the restart the old one runs on.
+    """
+    if kernels.asked:
+        return holds(
+            False, f"/run/reboot-required is there; running {kernels.running}", "no restart asked for"
+        )
+    if not kernels.installed:
+        raise Absent("no kernel in /boot: the host's kernel comes from elsewhere")
+    flavour = _flavour(kernels.running)
+    alike = [name for name in kernels.installed if _flavour(name) == flavour]
+    if kernels.running not in alike:
+        raise NotUnderstood(
+            f"{kernels.running} runs and is not in /boot, which has {named(list(kernels.installed), 3)}"
+        )
+    newest = max(alike, key=_order)
+    return holds(
+        newest == kernels.running, f"running {kernels.running}, newest installed {newest}", "the newest"
+    )
+
+
+def _flavour(release: str) -> str:
+    """The part of a kernel's name that says what it is for: ``amd64``, ``cloud-amd64``, ``el.x86_64``."""
+    rest = re.sub(r"^\d[\d.]*(-[\d.]*\d)?[-.]?", "", release)
+    return re.sub(r"(el|fc|deb)\d+([_.]\d+)*", r"\1", rest)
+
+
+def _order(release: str) -> list[int]:
+    """Its numbers, so that 6.1.0-10 comes after 6.1.0-9."""
+    return [int(part) for part in re.findall(r"\d+", release)]
+
+
+@check(
+    "updates.automatic",
+    principle=SECURE_DEPLOYMENT,
+    severity=Severity.MEDIUM,
+    layer=Layer.HOST,
+    title_nl="Beveiligingsupdates installeren zichzelf",
+    why_nl="Wat een mens elke week moet onthouden, gaat een keer mis. Een lek wordt vaak binnen een dag misbruikt.",
+    fix="apt-get install unattended-upgrades\n"
+    'printf \'APT::Periodic::Update-Package-Lists "1";\\nAPT::Periodic::Unattended-Upgrade "1";\\n\''
+    " > /etc/apt/apt.conf.d/20auto-upgrades",
+    verify="apt-config dump APT::Periodic",
+    advice="RHEL: dnf install dnf-automatic && systemctl enable --now dnf-automatic-install.timer. When another tool"
+    " installs updates, accept the finding and name that tool.",
+    advice_nl="RHEL: dnf install dnf-automatic && systemctl enable --now dnf-automatic-install.timer. Installeert ander"
+    " gereedschap de updates, accepteer dan de bevinding en noem het.",
+    references=("unattended-upgrade(8)", "dnf-automatic(8)", "BIO2 1.3, measure 8.08.01"),
+)
+def installs_itself(automatic: Automatic) -> Verdict:
+    """Security updates install themselves.
+
+    What a person must remember every week goes wrong once. A hole is often abused within a day.
+    """
+    return holds(automatic.on, automatic.how, "unattended-upgrades or dnf-automatic, on")
+
+
+# --- examples -------------------------------------------------------------------------------------------------
+
+_LISTS: Final = """/var/lib/apt/lists/deb.debian.org_debian_dists_bookworm_InRelease:Origin: Debian
+/var/lib/apt/lists/deb.debian.org_debian_dists_bookworm_InRelease:Suite: oldstable
+/var/lib/apt/lists/deb.debian.org_debian_dists_bookworm_InRelease:Date: Sat, 11 Jul 2026 10:16:37 UTC
+/var/lib/apt/lists/security.debian.org_dists_bookworm-security_InRelease:Label: Debian-Security
+/var/lib/apt/lists/security.debian.org_dists_bookworm-security_InRelease:Suite: oldstable-security
+/var/lib/apt/lists/security.debian.org_dists_bookworm-security_InRelease:Date: Sun, 22 Nov 2026 18:02:11 UTC
+"""
+_OLD: Final = _LISTS.replace("22 Nov", "22 Oct").replace("Sun", "Thu")
+_NONE: Final = "Listing...\n"
+_SOME: Final = (
+    _NONE
+    + """openssl/oldstable-security 3.0.17-1~deb12u3 amd64 [upgradable from: 3.0.17-1~deb12u2]
+tzdata/oldstable-updates 2026b-0+deb12u1 all [upgradable from: 2026a-0+deb12u1]
+"""
+)
+_DNF: Final = """RLSA-2026:1234 Important/Sec. openssl-1:3.0.7-28.el9_4.x86_64
+RLSA-2026:1240 Moderate/Sec.  kernel-5.14.0-427.40.1.el9_4.x86_64
+"""
+_CACHE: Final = "1795345200.0000000000 /var/cache/dnf/baseos-2d1c6d0e/repodata/repomd.xml\n"
+
+
+def _debian(waiting: str = _NONE, lists: str = _LISTS) -> dict[str, object]:
+    return {"text": DEBIAN_12, "waiting.apt": waiting, "lists.apt": lists}
+
+
+def _rocky(waiting: str, text: str = ROCKY_9) -> dict[str, object]:
+    return {"text": text, "waiting.dnf": waiting, "lists.dnf": _CACHE}
+
+
+_CENTOS: Final = ROCKY_9.replace('"rocky"', '"centos"')
+examples(
+    security_installed,
+    passes=[_debian(), _rocky("")],
+    fails=[_debian(_SOME), _debian(_SOME, _OLD), _rocky(_DNF)],
+    unknown=[
+        _debian(_NONE, _OLD),
+        _debian(_NONE, ""),
+        _debian("E: broken"),
+        _rocky("", _CENTOS),
+        {"text": DEBIAN_12},
+    ],
+)
+examples(lists_fresh, passes=[_debian(), _rocky("")], fails=_debian(_NONE, _OLD), unknown=_debian(_NONE, ""))
+_MANY: Final = _NONE + "".join(f"package{n}/oldstable 2 amd64 [upgradable from: 1]\n" for n in range(30))
+examples(
+    few_waiting,
+    passes=_debian(_SOME),
+    fails=_debian(_MANY),
+    unknown=_debian(_NONE, _OLD.replace("Oct", "Aug")),
+)
+examples(
+    restarted,
+    passes=[
+        {"release": "6.1.0-28-amd64\n", "boot": "vmlinuz-6.1.0-9-amd64\nvmlinuz-6.1.0-28-amd64\n"},
+        {"release": "6.1.0-28-amd64\n", "boot": "vmlinuz-6.1.0-29-cloud-amd64\nvmlinuz-6.1.0-28-amd64\n"},
+        {
+            "release": "5.14.0-427.40.1.el9_4.x86_64\n",
+            "boot": "vmlinuz-5.14.0-427.40.1.el9_4.x86_64\nvmlinuz-0-rescue-4f\n",
+        },
+    ],
+    fails=[
+        {"release": "6.1.0-9-amd64\n", "boot": "vmlinuz-6.1.0-9-amd64\nvmlinuz-6.1.0-28-amd64\n"},
+        {
+            "release": "6.1.0-28-amd64\n",
+            "boot": "vmlinuz-6.1.0-28-amd64\n",
+            "required": "*** System restart required ***\n",
+        },
+    ],
+    unknown={"release": "6.1.0-9-amd64\n", "boot": "vmlinuz-6.1.0-28-amd64\n"},
+    notapplicable={"release": "6.8.0-cloud\n", "boot": ""},
+)
+_PERIODIC: Final = (
+    'APT::Periodic "";\nAPT::Periodic::Update-Package-Lists "1";\nAPT::Periodic::Unattended-Upgrade "1";\n'
+)
+_TIMER: Final = shown("apt-daily-upgrade.timer active enabled")
+examples(
+    installs_itself,
+    passes=[
+        {"config": _PERIODIC, "installed": "installed", "shown": _TIMER},
+        {"shown": shown("dnf-automatic-install.timer active enabled")},
+        {"shown": shown("dnf-automatic.timer active enabled"), "dnf": "[commands]\napply_updates = yes\n"},
+    ],
+    fails=[
+        {"config": _PERIODIC.replace("1", "0"), "installed": "installed", "shown": _TIMER},
+        {
+            "config": _PERIODIC,
+            "installed": Raw(code=1, err=b"dpkg-query: no packages found\n"),
+            "shown": _TIMER,
+        },
+        {
+            "config": _PERIODIC,
+            "installed": "installed",
+            "shown": shown("apt-daily-upgrade.timer inactive disabled"),
+        },
+        {"shown": shown("cron.service active enabled")},
+    ],
+)
