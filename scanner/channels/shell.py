@@ -36,7 +36,9 @@ HOST_SECONDS: Final = 300
 _PRELUDE: Final = r"""LC_ALL=C; LANG=C; PATH=/usr/sbin:/usr/bin:/sbin:/bin; export LC_ALL LANG PATH
 N={nonce}
 m() {{ printf '\n%s %s\n' "$N" "$1"; printf '\n%s %s\n' "$N" "$1" >&2; }}
-I=$(id -u); m "U $I $(id -un)"
+W=$(id); W=${{W#uid=}}; I=${{W%%[!0-9]*}}; W=${{W#"$I"}}
+case $W in "("*) W=${{W#?}}; W=${{W%%)*}};; *) W=;; esac
+m "U $I $W"
 R=
 if [ "$I" != 0 ]; then
  R=none
