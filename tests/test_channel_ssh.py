@@ -26,9 +26,7 @@ from scanner.sources import MEBIBYTE, Command
 from scanner.vault import Vault
 from tests.sshd import Sshd, by_key, keygen, public
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not Path("/usr/sbin/sshd").exists(), reason="needs root and openssh-server"
-)
+pytestmark = pytest.mark.server
 
 GAP = Gap(State.ERROR, Cause.RESET, "no end")
 SOON = Timeouts(connect=1, handshake=1, login=2, channel=2, silence=1)
