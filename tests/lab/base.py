@@ -67,6 +67,11 @@ RECIPES: Final = {
         Recipe("bookworm", suite="bookworm", packages=tuple(_COMMON)),
         Recipe("bullseye", suite="bullseye", packages=tuple(_COMMON)),
         Recipe("trixie", suite="trixie", packages=(*_COMMON, "lastlog2", "libpam-lastlog2")),
+        Recipe(
+            "weak",
+            parent="bookworm",
+            packages=("avahi-daemon", "inetutils-telnetd", "openbsd-inetd", "rpcbind"),
+        ),
         Recipe("ufw", parent="bookworm", packages=("ufw",)),
         Recipe("firewalld", parent="bookworm", packages=("firewalld",)),
         Recipe("iptables", parent="bookworm", packages=("iptables-persistent",)),

@@ -49,11 +49,14 @@ class Authority:
         rsa_bits: int = 0,
         complete: bool = True,
         self_signed: bool = False,
+        for_servers: bool = True,
     ) -> Pair:
         """A server certificate for these names, valid from and until so many days from now.
 
-        ``rsa_bits`` makes an RSA key of that size; without ``complete`` the issuing certificate is left out.
+        ``rsa_bits`` makes an RSA key of that size; without ``complete`` the issuing certificate is left out;
+        without ``for_servers`` it says that it is for clients.
         """
+        purpose = ExtendedKeyUsageOID.SERVER_AUTH if for_servers else ExtendedKeyUsageOID.CLIENT_AUTH
         key: CertificateIssuerPrivateKeyTypes = (
             rsa.generate_private_key(65537, rsa_bits) if rsa_bits else ec.generate_private_key(ec.SECP256R1())
         )
@@ -64,7 +67,7 @@ class Authority:
                 x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False
             )
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
         )
         certificate = builder.sign(key if self_signed else self._key, hashes.SHA256())
         shown = [certificate, self._issuing] if complete and not self_signed else [certificate]

@@ -230,10 +230,14 @@ class Host:
     def stop(self) -> None:
         """Cut the power: the processes end and the address is silent; the files are gone."""
         os.kill(self.pid, 9)
-        self._process.wait()
+        self.wait()
         self._box.sh(
             'ip netns del "$2"; umount -l "$1/root"; umount -l "$1"; rmdir "$1"', self._folder, self.name
         )
+
+    def wait(self) -> None:
+        """Wait until the host's processes are gone."""
+        self._process.wait()
 
     # --- using it ---------------------------------------------------------------------------------------------
 

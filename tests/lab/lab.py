@@ -14,8 +14,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,29 +41,25 @@ REPOSITORY: Final = Path(__file__).resolve().parents[2]
 class Plan:
     """What a host is before it is started.
 
-    ``needs`` are hosts to be started first; ``fields`` are what the inventory says of it.
+    ``needs`` are hosts to be started first; ``fields`` tells what the inventory says of it.
     """
 
     kind: Kind = "plain"
     base: str = "bookworm"
     trees: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    fields: Callable[[str], dict[str, Any]] = lambda name: {}
 
 
-_LAB_ONLY: Final = ("10.77.0.0/16",)
-_GOOD: Final = Plan(
-    "systemd",
-    trees=("good",),
-    needs=("h-time",),
-    fields={
-        "criticality": "high",
-        "services": (
-            {"port": 22, "name": "ssh", "purpose": "beheer", "from": _LAB_ONLY},
-            {"port": 443, "name": "https", "purpose": "website", "tls": True, "from": _LAB_ONLY},
-        ),
-    },
-)
+def _agreed(name: str) -> dict[str, Any]:
+    """What the inventory says of a hardened host."""
+    lab_only = ("10.77.0.0/16",)
+    ssh = {"port": 22, "name": "ssh", "purpose": "beheer", "from": lab_only}
+    web = {"port": 443, "name": "https", "purpose": "website", "from": lab_only, "tls": True}
+    return {"criticality": "high", "services": (ssh, {**web, "server_name": f"{name}.lab.test"})}
+
+
+_GOOD: Final = Plan("systemd", trees=("good",), needs=("h-time",), fields=_agreed)
 
 #: The hosts that have a character of their own; their addresses follow from their place here, from 10.77.0.11.
 #: Any other name is an unfurnished host.
@@ -71,7 +67,7 @@ HOSTS: Final[dict[str, Plan]] = {
     "h-time": Plan(trees=("time",)),
     "h-good": _GOOD,
     "h-twin": replace(_GOOD, trees=("good", "twin")),
-    "h-bad": Plan("systemd", trees=("bad",)),
+    "h-bad": Plan("systemd", base="weak", trees=("bad",)),
     "h-plain": Plan(),
     "h-iptables": Plan("systemd", base="iptables", trees=("iptables",)),
     "h-ufw": Plan("systemd", base="ufw", trees=("ufw",)),
@@ -105,6 +101,8 @@ class Lab:
     def close(self) -> None:
         """End every host and remove every file."""
         self.box.close()
+        for host in self.hosts.values():
+            host.wait()
         for handle in self._held.values():
             os.close(handle)
         self._folder.cleanup()
@@ -165,7 +163,7 @@ class Lab:
     def target(self, host: Host, account: str = "scan", **fields: Any) -> Target:
         """The host as the inventory says it; ``fields`` go into the Target as they are."""
         known: dict[str, Any] = {
-            **HOSTS.get(host.name, Plan()).fields,
+            **HOSTS.get(host.name, Plan()).fields(host.name),
             "name": host.name,
             "address": host.address,
             "port": host.port,

@@ -65,6 +65,20 @@ def rule(text: str) -> How:
     return run(f"nft insert rule inet filter input {text}", _LOAD)
 
 
+def listens(port: int) -> How:
+    """A program takes connections on this port, on every address."""
+    ready = f"until ss -Hltn sport = :{port} | grep -q .; do sleep 0.02; done"
+    return run(
+        f"systemd-run -q --unit=lab-{port} python3 -m http.server {port}; {ready}",
+        f"systemctl stop lab-{port}",
+    )
+
+
+def off(units: str) -> How:
+    """These services do not run, now and after a restart."""
+    return run(f"systemctl disable -q --now {units}", f"systemctl enable -q --now {units}")
+
+
 SSH: Final = (
     Flip("ssh.root-login", sshd("PermitRootLogin yes")),
     Flip("ssh.root-login", sshd("Match Address 10.0.0.0/8", "PermitRootLogin yes"), name="match"),
@@ -333,6 +347,64 @@ FOLDERS: Final = (
     ),
 )
 
+SOCKETS: Final = (
+    Flip("sockets.declared", listens(8080)),
+    Flip("sockets.no-clear-text", listens(23)),
+    Flip("sockets.mail-local", listens(25), before=State.NOTAPPLICABLE),
+    Flip("sockets.inner-services-bound", listens(5432), before=State.NOTAPPLICABLE),
+    Flip("sockets.no-open-container-engine", listens(2375)),
+)
+
+SERVICES: Final = (
+    Flip(
+        "services.no-legacy", off("inetd"), host="h-bad", account="scan", before=State.FAIL, during=State.PASS
+    ),
+    Flip(
+        "services.no-desktop",
+        off("avahi-daemon.socket avahi-daemon"),
+        host="h-bad",
+        account="scan",
+        before=State.FAIL,
+        during=State.PASS,
+    ),
+    Flip(
+        "services.no-rpcbind",
+        off("rpcbind.socket rpcbind"),
+        host="h-bad",
+        account="scan",
+        before=State.FAIL,
+        during=State.PASS,
+    ),
+    Flip(
+        "services.none-failed",
+        run("systemd-run -q --wait --unit=lab-fails /bin/false || true", "systemctl reset-failed lab-fails"),
+    ),
+    Flip(
+        "time.synchronised",
+        replace(
+            "/etc/chrony/chrony.conf",
+            r"^server .*$",
+            "server 10.77.255.254 iburst",
+            reload="systemctl restart chrony && sleep 0.2 && { grep -q 255.254 /etc/chrony/chrony.conf ||"
+            " chronyc -h /run/chrony/chronyd.sock waitsync 50 0.5 0 0.1; } > /dev/null",
+        ),
+    ),
+    Flip("backup.planned", run("systemctl stop backup-etc.timer", "systemctl start backup-etc.timer")),
+    Flip(
+        "backup.recent",
+        change(
+            "/etc/systemd/system/backup-etc.service.d/flip.conf",
+            "[Service]\nExecStart=\nExecStart=/bin/false\n",
+            reload="systemctl daemon-reload; systemctl start backup-etc.service || true",
+        ),
+    ),
+    Flip(
+        "backup.settings-closed",
+        change("/etc/restic/password", "geheim\n", mode=0o644),
+        before=State.NOTAPPLICABLE,
+    ),
+)
+
 FLIPS: Final = (
     *SSH,
     *SSH_CRYPTO,
@@ -347,6 +419,8 @@ FLIPS: Final = (
     *AUDIT,
     *LOGGING,
     *FOLDERS,
+    *SOCKETS,
+    *SERVICES,
 )
 
 

@@ -18,4 +18,5 @@ rm -f /etc/audit/rules.d/*.rules
 chmod 440 /etc/sudoers.d/*
 chmod 644 /etc/ssl/lab/server.key
 systemctl disable -q nftables.service chrony.service rsyslog.service
-systemctl enable -q nginx.service
+echo 'telnet stream tcp nowait root /usr/sbin/tcpd /usr/sbin/telnetd' > /etc/inetd.conf
+systemctl enable -q nginx.service inetd.service rpcbind.service rpcbind.socket avahi-daemon.service

@@ -24,11 +24,10 @@ install -d -m 750 /var/log/audit
 install -D -m 640 /dev/null /var/log/unattended-upgrades/unattended-upgrades-shutdown.log
 find /var/log -type f -exec chmod u-x,g-wx,o-rwx {} +
 echo 'Acquire::https::Verify-Peer "true";' > /etc/apt/apt.conf.d/30verify
-find /var/lib/apt/lists -type f -exec touch {} +
-install -d /var/lib/apt/periodic
-touch /var/lib/apt/periodic/update-success-stamp
+# The package lists are as old as the cached base: what they say is as if it were fetched now.
+sed -i "s/^Date: .*/Date: $(date -u '+%a, %d %b %Y %H:%M:%S UTC')/" /var/lib/apt/lists/*InRelease
 for account in scan audit plain asks; do lastlog -S -u "$account"; done
 passwd -q -l root
 sed -i "s/ nullok//" /etc/pam.d/common-auth
 systemctl enable -q nftables.service chrony.service nginx.service unattended-upgrades.service \
-    apt-daily.timer apt-daily-upgrade.timer
+    apt-daily.timer apt-daily-upgrade.timer backup-etc.timer
