@@ -235,7 +235,7 @@ def _gaps(console: Console, folder: RunFolder, words: Mapping[str, str], causes:
 def _failed(folder: RunFolder) -> list[_Failed]:
     """The failed checks, gravest first, then those on most systems."""
     found: dict[tuple[str, str], _Failed] = {}
-    for target, head, line in folder.heads():
+    for target, head, line in folder.findings(lambda head: head):
         if head.status != "fail":
             continue
         key = head.check, head.severity

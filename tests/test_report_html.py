@@ -81,12 +81,15 @@ def unpacked(page: Page) -> list[tuple[str, str, str, str, str, str, str]]:
     blob = gzip.decompress(base64.b64decode(packed))
     (size,) = struct.unpack_from("<I", blob)
     head = json.loads(blob[4 : 4 + size])
-    at, table = 4 + size, []
-    for length in head["lengths"]:
-        table.append(array("I", blob[at : at + 4 * length]))
+    at, table = 4 + size, {}
+    for name, length in head["columns"].items():
+        table[name] = array("I", blob[at : at + 4 * length])
         at += 4 * length
     assert at == len(blob)
-    target, code, subject, observed, expected, _ = table
+    code, observed, expected = table["code"], table["observed"], table["expected"]
+    subject = dict(zip(table["named"], table["subject"], strict=True))
+    since = [*table["since"], len(code)]
+    target = [who for place, who in enumerate(table["target"]) for _ in range(since[place], since[place + 1])]
     rows, detail = [], 0
     for place, kind in enumerate(code):
         check, severity, *_ = head["kinds"][kind >> 3]
@@ -98,7 +101,7 @@ def unpacked(page: Page) -> list[tuple[str, str, str, str, str, str, str]]:
             (
                 head["targets"][target[place]],
                 check,
-                head["subjects"][subject[place]],
+                head["subjects"][subject.get(place, 0)],
                 STATES[kind & 7],
                 severity,
                 *said,
@@ -292,7 +295,7 @@ def test_examples_per_check_are_bounded_and_the_rest_is_counted(tmp_path: Path) 
 
 
 def heads(run: Path) -> list[tuple[str, Head]]:
-    return [(target, head) for target, head, _ in RunFolder.open(run).heads()]
+    return [(target, head) for target, head, _ in RunFolder.open(run).findings(lambda head: head)]
 
 
 def plainly(run: Path) -> list[tuple[str, Head]]:

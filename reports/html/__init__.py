@@ -2,46 +2,79 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from reports.html import columns, view, words
 from reports.runfolder import RunFolder
 from scanner import __version__
 
+if TYPE_CHECKING:
+    from jinja2.bccache import Bucket
+
 HERE = Path(__file__).parent
 
 
 def write(run: Path) -> Path:
     """Write ``report.html`` in a run folder and give its path. Raises InputError when the folder holds no run."""
+    with _no_collector():
+        page = _page(run)
+    # A page that is half written never stands in the place of a whole one, and nobody else may read it.
+    draft = run / "report.html.part"
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600, exist_ok=False)
+    draft.write_text(page, encoding="utf-8")
+    return draft.replace(run / "report.html")
+
+
+def _page(run: Path) -> str:
     folder = RunFolder.open(run)
     table = columns.read(folder)
     style, script = _asset("report.css"), _asset("report.js")
-    page = _environment().get_template("report.html.j2").stream(
+    return template().render(
         **view.build(folder, table),
         style=Markup(style),  # noqa: S704 -- our own file
         script=Markup(script),  # noqa: S704 -- our own file
         policy=_policy(style, script),
         data=Markup(table.packed(folder.checks)),  # noqa: S704 -- base64
         version=__version__,
-    )  # fmt: skip
-    page.enable_buffering(100)
-    # A page that is half written never stands in the place of a whole one, and nobody else may read it.
-    draft = run / "report.html.part"
-    draft.unlink(missing_ok=True)
-    draft.touch(mode=0o600, exist_ok=False)
-    with draft.open("w", encoding="utf-8") as out:
-        out.writelines(page)
-    return draft.replace(run / "report.html")
+    )
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Without the garbage collector: no cycles are made here, it would only walk through the run again and again."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+class _Compiled(FileSystemBytecodeCache):
+    """The compiled template beside the compiled modules, on the same terms: kept where that is allowed."""
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        if not sys.dont_write_bytecode:
+            with suppress(OSError):
+                super().dump_bytecode(bucket)
 
 
 @cache
-def _environment() -> Environment:
+def template() -> Template:
+    """The page, compiled."""
     environment = Environment(
         loader=PackageLoader("reports.html", "."),
         autoescape=True,
@@ -49,10 +82,11 @@ def _environment() -> Environment:
         finalize=words.finished,
         trim_blocks=True,
         lstrip_blocks=True,
+        bytecode_cache=_Compiled(str(HERE / "__pycache__"), f"%s.{sys.implementation.cache_tag}.jinja"),
     )
     environment.globals.update(words.FUNCTIONS)
     environment.filters["svg_pair"] = words.svg_text
-    return environment
+    return environment.get_template("report.html.j2")
 
 
 def _asset(name: str) -> str:

@@ -12,6 +12,7 @@ from array import array
 from base64 import b64encode
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from struct import pack
 from typing import Final
 
@@ -22,13 +23,17 @@ from reports.runfolder import LANGUAGES, QUIET, SEVERITIES, STATES, Head, Record
 FULL_ROWS: Final = 20_000
 #: Characters of observations that are embedded at most; beyond it the table refers to results.jsonl.
 TEXT_BUDGET: Final = 8_000_000
-LEVEL: Final = 6
+#: Of gzip: the next one is twice as slow for a tenth less.
+LEVEL: Final = 3
 #: Findings kept in full per failed check.
 EXAMPLES: Final = 10
 
 _OMITTED: Final = "\0"  # after it stands the whole length of a text that was cut; nothing for a text left out
 _STATE_BITS: Final = 3
 _STATE_MASK: Final = 7
+
+#: The columns in the order in which they are packed.
+COLUMNS: Final = ("code", "target", "since", "subject", "named", "observed", "expected", "evidence")
 
 Column = array  # of unsigned 32-bit numbers
 
@@ -48,11 +53,13 @@ class Failed:
 
 @dataclass
 class Columns:
-    """The findings of a run, a number per finding and column.
+    """The findings of a run as numbers.
 
-    ``code`` is a finding's place in ``kinds`` (check and severity) and, in the last three bits, its state.
-    ``observed`` and ``expected`` have a number for each finding that carries details: all of them when ``full``,
-    otherwise those that are not quiet. ``evidence`` is only there when ``full``.
+    ``code`` has one for each finding: its place in ``kinds`` (check and severity) and, in the last three bits, its
+    state. The other columns say only what they must: ``target`` who comes next and ``since`` from which finding on;
+    ``subject`` that of finding ``named``, where there is one; ``observed`` and ``expected`` go with the findings that
+    carry details, which is all of them when ``full``, otherwise those that are not quiet; ``evidence`` only when
+    ``full``.
     """
 
     full: bool
@@ -61,9 +68,11 @@ class Columns:
     subjects: dict[str, int] = field(default_factory=lambda: {"": 0})
     texts: list[str] = field(default_factory=lambda: [_OMITTED, ""])
     failed: dict[tuple[str, str], Failed] = field(default_factory=dict)
-    target: Column[int] = field(default_factory=_column)
     code: Column[int] = field(default_factory=_column)
+    target: Column[int] = field(default_factory=_column)
+    since: Column[int] = field(default_factory=_column)
     subject: Column[int] = field(default_factory=_column)
+    named: Column[int] = field(default_factory=_column)
     observed: Column[int] = field(default_factory=_column)
     expected: Column[int] = field(default_factory=_column)
     evidence: Column[int] = field(default_factory=_column)
@@ -83,10 +92,10 @@ class Columns:
             record = checks.get(check, {})
             titles = (visible(record.get(f"title_{language}", "")) for language in LANGUAGES)
             kinds.append((visible(check), severity, *titles))
-        columns = (self.target, self.code, self.subject, self.observed, self.expected, self.evidence)
+        columns = [getattr(self, name) for name in COLUMNS]
         head = {
             "full": self.full,
-            "lengths": [len(column) for column in columns],
+            "columns": {name: len(column) for name, column in zip(COLUMNS, columns, strict=True)},
             "targets": [visible(name) for name in self.targets],
             "kinds": kinds,
             "subjects": [visible(name) for name in self.subjects],
@@ -147,22 +156,17 @@ def read(run: RunFolder) -> Columns:
     full = sum(run.run["counts"].values()) <= FULL_ROWS
     columns = Columns(full)
     details = _Details(columns.texts)
-    known: dict[Head, tuple[int, int, bool]] = {}
-    add_target, add_code, add_subject = columns.target.append, columns.code.append, columns.subject.append
-    last, place = "", -1
-    for target, head, line in run.heads():
-        numbers = known.get(head)
-        if numbers is None:
-            if head.status not in STATES or head.severity not in SEVERITIES:
-                run.unreadable += 1
-                continue
-            numbers = known[head] = _numbers(columns, head)
-        code, subject, detailed = numbers
+    add_code, last, place = columns.code.append, "", -1
+    for target, meaning, line in run.findings(partial(_understand, columns)):
+        code, subject, detailed, failed = meaning
         if target != last or place < 0:
             last, place = target, columns.targets.setdefault(target, len(columns.targets))
-        add_target(place)
+            columns.target.append(place)
+            columns.since.append(len(columns.code))
+        if subject:
+            columns.subject.append(subject)
+            columns.named.append(len(columns.code))
         add_code(code)
-        add_subject(subject)
         if detailed:
             observed, expected = details.read(line)
             columns.observed.append(observed)
@@ -170,29 +174,24 @@ def read(run: RunFolder) -> Columns:
             if full:
                 digests = parse(line)["evidence"][:4]
                 columns.evidence.append(details.number(" ".join(digest[:12] for digest in digests)))
-            if not code & _STATE_MASK:
-                _keep(columns, head, place, line)
+            if failed is not None:
+                failed.count += 1
+                failed.targets.add(place)
+                if len(failed.findings) < EXAMPLES:
+                    failed.findings.append(parse(line))
     return columns
 
 
-def _numbers(columns: Columns, head: Head) -> tuple[int, int, bool]:
-    kind = columns.kinds.setdefault((head.check, head.severity), len(columns.kinds))
+def _understand(columns: Columns, head: Head) -> tuple[int, int, bool, Failed | None]:
+    """The code and subject of a finding, whether it carries details, and what to add it to when it failed."""
+    state, severity = STATES.index(head.status), SEVERITIES[SEVERITIES.index(head.severity)]
+    kind = columns.kinds.setdefault((head.check, severity), len(columns.kinds))
     return (
-        kind << _STATE_BITS | STATES.index(head.status),
+        kind << _STATE_BITS | state,
         columns.subjects.setdefault(head.subject, len(columns.subjects)),
         columns.full or head.status not in QUIET,
+        columns.failed.setdefault((head.check, severity), Failed()) if head.status == "fail" else None,
     )
-
-
-def _keep(columns: Columns, head: Head, place: int, line: bytes) -> None:
-    key = head.check, head.severity
-    failed = columns.failed.get(key)
-    if failed is None:
-        failed = columns.failed[key] = Failed()
-    failed.count += 1
-    failed.targets.add(place)
-    if len(failed.findings) < EXAMPLES:
-        failed.findings.append(parse(line))
 
 
 def _little_endian(column: Column[int]) -> bytes:

@@ -31,12 +31,16 @@
     const size = new DataView(buffer).getUint32(0, true);
     const head = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, size)));
     let at = 4 + size;
-    const [target, code, subject, observed, expected, evidence] = head.lengths.map((length) => {
-      const column = new Uint32Array(buffer, at, length);
+    const column = {};
+    for (const [name, length] of Object.entries(head.columns)) {
+      column[name] = new Uint32Array(buffer, at, length);
       at += length * 4;
-      return column;
-    });
-    return { ...head, target, code, subject, observed, expected, evidence };
+    }
+    // Targets and subjects are told once, from a row on or for a row: spread them over the rows.
+    const rows = column.code.length, target = new Uint32Array(rows), subject = new Uint32Array(rows);
+    column.since.forEach((row, place) => target.fill(column.target[place], row, column.since[place + 1] ?? rows));
+    column.named.forEach((row, place) => { subject[row] = column.subject[place]; });
+    return { ...head, ...column, target, subject };
   };
 
   let data;

@@ -27,6 +27,9 @@ BLIND: Final = ("error", "unknown", "notchecked")
 APPLICABLE: Final = ("pass", "fail", "error", "unknown", "notchecked")
 OUTCOMES: Final = ("nonconform", "not_established", "partly", "conform", "notapplicable", "not_covered")
 RELATIONS: Final = ("proves", "supports", "indicates")
+#: Of so many failed checks, the gravest, all findings that were kept are shown; of the others a few.
+MANY: Final = 40
+FEW: Final = 3
 #: With which state's shape and colour an outcome is shown.
 OUTCOME_STATE: Final = {
     "nonconform": "fail", "not_established": "error", "partly": "pass", "conform": "pass",
@@ -192,7 +195,9 @@ def _failed(
                 "looked": seen["fail"] + seen["pass"],
                 "count": failed.count,
                 "fleet": all(finding["target"] == "*" for finding in failed.findings),
-                "findings": [_finding(finding) for finding in failed.findings],
+                "findings": [
+                    _finding(finding) for finding in failed.findings[: None if len(cards) < MANY else FEW]
+                ],
                 "subjects": any(finding["subject"] for finding in failed.findings),
                 "controls": _claims(record.get("controls", {}), run.assessment["norms"]),
                 "unfolded": len(cards) < UNFOLDED,

@@ -100,15 +100,22 @@ def pair(texts: Mapping[str, object]) -> Markup:
 
 def t(key: str, **values: Value) -> Markup:
     """The label of that name, filled in."""
-    label = labels()[key]
     if not values:
-        return pair(label)
+        return _label(key)
+    label = labels()[key]
     return pair({language: label[language].format(**_said(values, language)) for language in LANGUAGES})
+
+
+@cache
+def _label(key: str) -> Markup:
+    return pair(labels()[key])
 
 
 def n(value: int) -> Markup:
     """A whole number in both languages."""
-    return pair({language: number(value, language) for language in LANGUAGES})
+    return (
+        escape(value) if value < 1000 else pair({language: number(value, language) for language in LANGUAGES})
+    )
 
 
 def told(record: Mapping[str, object], name: str) -> Markup:
