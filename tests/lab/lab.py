@@ -59,7 +59,7 @@ def _agreed(name: str) -> dict[str, Any]:
     return {"criticality": "high", "services": (ssh, {**web, "server_name": f"{name}.lab.test"})}
 
 
-_GOOD: Final = Plan("systemd", trees=("good",), needs=("h-time",), fields=_agreed)
+_GOOD: Final = Plan("systemd", base="strong", trees=("good",), needs=("h-time",), fields=_agreed)
 
 #: The hosts that have a character of their own; their addresses follow from their place here, from 10.77.0.11.
 #: Any other name is an unfurnished host.

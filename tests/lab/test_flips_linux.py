@@ -51,6 +51,9 @@ def remount(path: str, option: str) -> How:
     return run(f"mount -o remount,{option} {path}", f"mount -o remount,no{option} {path}")
 
 
+_UPGRADES: Final = "systemctl {} apt-daily-upgrade.timer"
+#: A unit by the name of a known agent: the agents themselves are not in Debian.
+_AGENT: Final = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
 _LOAD: Final = "nft -f /etc/nftables.conf"
 _CENTRAL: Final = "/etc/rsyslog.d/10-central.conf"
 
@@ -405,6 +408,54 @@ SERVICES: Final = (
     ),
 )
 
+_SOURCES: Final = "/etc/apt/sources.list"
+_SIGNED_BY: Final = r"\[signed-by=[^]]*\] "
+
+SOFTWARE: Final = (
+    Flip("package-sources.signed", replace(_SOURCES, r"\[signed-by", "[trusted=yes signed-by")),
+    Flip(
+        "package-sources.signed",
+        change("/etc/apt/apt.conf.d/99-flip", 'Acquire::AllowInsecureRepositories "true";\n'),
+        name="by-setting",
+    ),
+    Flip("package-sources.bound-to-key", replace(_SOURCES, _SIGNED_BY, "")),
+    Flip("package-sources.encrypted", replace(_SOURCES, r"https:", "http:")),
+    Flip(
+        "package-sources.certificates-checked",
+        change("/etc/apt/apt.conf.d/99-flip", 'Acquire::https::Verify-Peer "false";\n'),
+    ),
+    Flip("package-sources.security-suite", replace(_SOURCES, r"^.*bookworm-security.*$", "")),
+    Flip("updates.automatic", run(_UPGRADES.format("stop"), _UPGRADES.format("start"))),
+    Flip(
+        "end-of-support.release-supported",
+        replace("/usr/lib/os-release", r"^VERSION_ID=.*$", 'VERSION_ID="10"'),
+    ),
+    Flip(
+        "end-of-support.time-to-move", replace("/usr/lib/os-release", r"^VERSION_ID=.*$", 'VERSION_ID="11"')
+    ),
+    Flip("integrity.tool", run("mv /usr/bin/aide /usr/bin/aide.away", "mv /usr/bin/aide.away /usr/bin/aide")),
+    Flip(
+        "integrity.planned",
+        run("systemctl stop dailyaidecheck.timer", "systemctl start dailyaidecheck.timer"),
+    ),
+    Flip(
+        "integrity.baseline", run("mv /var/lib/aide/aide.db /root", "mv /root/aide.db /var/lib/aide/aide.db")
+    ),
+    Flip(
+        "integrity.recent",
+        run("touch -d '5 days ago' /var/log/aide/aide.log", "touch /var/log/aide/aide.log"),
+    ),
+    Flip(
+        "malware.agent-runs",
+        both(
+            change("/etc/systemd/system/falcon-sensor.service", _AGENT),
+            run("systemctl enable -q --now falcon-sensor", "systemctl disable -q --now falcon-sensor"),
+        ),
+        before=State.FAIL,
+        during=State.PASS,
+    ),
+)
+
 FLIPS: Final = (
     *SSH,
     *SSH_CRYPTO,
@@ -421,6 +472,7 @@ FLIPS: Final = (
     *FOLDERS,
     *SOCKETS,
     *SERVICES,
+    *SOFTWARE,
 )
 
 
