@@ -22,6 +22,8 @@ Language = Literal["nl", "en"]
 
 #: Failed checks that are shown, the gravest first.
 WORST: Final = 5
+#: Columns of the table where there is no terminal that limits them.
+PIPE_WIDTH: Final = 160
 #: Causes for which something could not be established that are shown, the largest first.
 CAUSES: Final = 4
 
@@ -42,7 +44,7 @@ _QUIET: Final = "dim"
 
 _WORDS: Final[dict[Language, dict[str, str]]] = {
     "nl": {
-        "fail": "voldoet niet", "error": "niet vastgesteld", "unknown": "niet begrepen", "notchecked": "handmatig",
+        "fail": "voldoet niet", "error": "niet vastgesteld", "unknown": "niet begrepen", "notchecked": "niet gemeten",
         "pass": "voldoet", "notapplicable": "n.v.t.",
         "critical": "kritiek", "high": "hoog", "medium": "midden", "low": "laag", "info": "info",
         "principle": "Principe", "verdict": "Oordeel", "coverage": "Dekking",
@@ -58,8 +60,8 @@ _WORDS: Final[dict[Language, dict[str, str]]] = {
         "legend": "✓ voldoet   ✗ voldoet niet   ! niet vastgesteld   van wat van toepassing is",
     },
     "en": {
-        "fail": "does not conform", "error": "not established", "unknown": "not understood", "notchecked": "manual",
-        "pass": "conforms", "notapplicable": "n/a",
+        "fail": "does not conform", "error": "not established", "unknown": "not understood",
+        "notchecked": "not measured", "pass": "conforms", "notapplicable": "n/a",
         "critical": "critical", "high": "high", "medium": "medium", "low": "low", "info": "info",
         "principle": "Principle", "verdict": "Verdict", "coverage": "Coverage",
         "fix first": "Fix first", "systems": "systems", "fleet": "all systems together",
@@ -121,7 +123,7 @@ def write(run: Path, *, lang: Language = "nl", console: Console | None = None) -
         _line(console, Text("! " + words["unreadable"].format(n=folder.unreadable), style=_STYLE["error"]))
 
     console.print()
-    console.print(_principles(folder.assessment["principles"], lang, words, console.width))
+    _wide(console, _principles(folder.assessment["principles"], lang, words, _width(console)))
     _line(console, Text(words["legend"], style=_QUIET))
     _worst(console, folder, failed, lang, words)
     _gaps(console, folder, words, causes)
@@ -261,6 +263,18 @@ def _line(console: Console, text: Text) -> None:
         console.print(text, no_wrap=True, overflow="ellipsis")
     else:
         console.print(text, soft_wrap=True)
+
+
+def _width(console: Console) -> int:
+    return console.width if console.is_terminal else PIPE_WIDTH
+
+
+def _wide(console: Console, table: Table) -> None:
+    """The table, in a pipe as wide as it likes."""
+    before = console.width
+    console.width = _width(console)
+    console.print(table)
+    console.width = before
 
 
 def _title(record: Mapping[str, object], lang: Language) -> str:

@@ -15,48 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
+
 OUTCOMES = ("nonconform", "not_established", "conform", "partly", "notapplicable", "not_covered")
 WORST_FIRST = ("fail", "error", "unknown", "notchecked", "pass", "notapplicable")
 SEVERITIES = ("critical", "high", "medium", "low", "info")
 
-PRINCIPLES = (
-    ("Gegevens eerst", "Data security first", "Bescherming volgt de gegevens zelf.", "Protection follows the data."),
-    (
-        "Veilig ontworpen", "Secure by design",
-        "De sterkste redelijke techniek is in het ontwerp gekozen.",
-        "The strongest sensible technique is chosen in the design.",
-    ),
-    (
-        "Verdediging in lagen", "Defence in depth",
-        "Valt één maatregel weg, dan houdt een andere stand.",
-        "When one measure falls away, another one holds.",
-    ),
-    (
-        "Standaard veilig", "Secure by default",
-        "Maatregelen staan aan, tenzij bewust anders is besloten.",
-        "Measures are on, unless decided otherwise.",
-    ),
-    (
-        "Standaard dicht", "Default deny",
-        "Wat niet is toegestaan, wordt geweigerd.",
-        "What is not allowed is refused.",
-    ),
-    (
-        "Veilig falen", "Fail secure",
-        "Bij een storing blijft de bescherming in stand.",
-        "When something fails, protection stays in force.",
-    ),
-    (
-        "Veilig uitgerold", "Secure in deployment",
-        "Uitrol en onderhoud volgen de leverancier en de beste praktijk.",
-        "Rollout and upkeep follow the vendor and good practice.",
-    ),
-    (
-        "Geen gaten", "No security gap",
-        "Overal gelden dezelfde regels, ook op het systeem dat niemand meer kent.",
-        "The same rules hold everywhere, also on the system nobody remembers.",
-    ),
-)  # fmt: skip
+PRINCIPLES = yaml.safe_load(
+    (Path(__file__).parents[1] / "checks" / "norms" / "dsm-ibp.yaml").read_text(encoding="utf-8")
+)["principles"]
 
 BIO2 = (
     ("5.14.01", "Internetstandaarden", "Internet standards", "measure", True),
@@ -680,20 +647,23 @@ def _assess(
     silent: dict[str, str],
 ) -> dict[str, Any]:
     principles = []
-    for number, (title_nl, title_en, statement_nl, statement_en) in enumerate(PRINCIPLES, 1):
-        key = f"DSM-IBP-{number}"
+    for principle in PRINCIPLES:
+        key = principle["id"]
         counts = rows.per_principle.get(key, Counter())
         applicable, established = coverage(counts)
+        texts = ("title_nl", "title_en", "statement_nl", "statement_en")
         principles.append(
             {
-                "id": key, "title_nl": title_nl, "title_en": title_en, "statement_nl": statement_nl,
-                "statement_en": statement_en, "state": worst(counts.keys()),
+                "id": key,
+                **{name: principle[name] for name in texts},
+                "state": worst(counts.keys()),
                 "checks": sum(key in check["principles"] for check in checks),
-                "counts": {state: counts[state] for state in WORST_FIRST}, "applicable": applicable,
+                "counts": {state: counts[state] for state in WORST_FIRST},
+                "applicable": applicable,
                 "established": established,
                 "failed_by_severity": {s: rows.failed.get(key, Counter())[s] for s in SEVERITIES},
             }
-        )  # fmt: skip
+        )
     targets = [
         {
             "name": name, "role": role, "zone": zone, "tenant": "Zeedrecht", "owner": "Team Infra",

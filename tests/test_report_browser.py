@@ -213,7 +213,7 @@ def test_policy_blocks_what_an_intruder_would_try(browser: Browser, report: Path
 def test_reads_without_javascript(browser: Browser, report: Path) -> None:
     with Opened(browser, report, java_script_enabled=False) as opened:
         text = opened.page.locator("body").inner_text()
-        assert "Gegevens eerst" in text
+        assert "De beveiliging van gegevens staat voorop" in text
         assert "De firewall laat alleen binnen wat is toegestaan" in text
         assert "nft add chain inet filter input" in text
         assert "Geen antwoord op tijd" in text

@@ -128,15 +128,14 @@ def test_english(run: Path) -> None:
 
 def test_main_part_fits_a_small_terminal(run: Path) -> None:
     lines = told(run).splitlines()
-    table = lines[: lines.index("Eerst herstellen")]
-    assert len(table) <= 16
-    assert max(map(len, table)) <= 80
+    assert lines.index("Eerst herstellen") <= 16
     assert len(lines) <= 36
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_narrow_terminal_cuts_names_but_never_numbers(run: Path, columns: int) -> None:
     _, screen = on_terminal(run, "nl", columns=columns)
+    assert screen.display[0].startswith("Keurmeester")
     principles = json.loads((run / "assessment.json").read_text())["principles"]
     for number, principle in enumerate(principles, 1):
         line = next(line for line in screen.display if line.startswith(f"{number} "))

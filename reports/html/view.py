@@ -144,7 +144,7 @@ def _picture(kind: str, rows: list[dict[str, Any]], principles: int) -> dict[str
 def _system(target: Record, principles: list[str]) -> dict[str, Any]:
     cells = []
     for principle in principles:
-        seen = target["principles"].get(principle, {"state": "notapplicable", "counts": {}})
+        seen = target["principles"].get(principle, {"state": "notchecked", "counts": {}})
         cells.append({"state": seen["state"], "count": seen["counts"].get(seen["state"], 0)})
     return {
         "name": shown(target["name"], 36),
@@ -164,7 +164,7 @@ def _roles(targets: list[Record], principles: list[str]) -> list[dict[str, Any]]
         cells = []
         for principle in principles:
             states = Counter(
-                member["principles"].get(principle, {"state": "notapplicable"})["state"] for member in members
+                member["principles"].get(principle, {"state": "notchecked"})["state"] for member in members
             )
             applicable = sum(states[state] for state in APPLICABLE)
             cells.append({"bar": bar(states, APPLICABLE), "pass": states["pass"], "applicable": applicable})
