@@ -67,7 +67,7 @@ RECIPES: Final = {
         Recipe("bookworm", suite="bookworm", packages=tuple(_COMMON)),
         Recipe("bullseye", suite="bullseye", packages=tuple(_COMMON)),
         Recipe("trixie", suite="trixie", packages=(*_COMMON, "lastlog2", "libpam-lastlog2")),
-        Recipe("strong", parent="bookworm", packages=("aide", "aide-common")),
+        Recipe("strong", parent="bookworm", packages=("aide",)),
         Recipe(
             "weak",
             parent="bookworm",

@@ -436,7 +436,7 @@ SOFTWARE: Final = (
     Flip("integrity.tool", run("mv /usr/bin/aide /usr/bin/aide.away", "mv /usr/bin/aide.away /usr/bin/aide")),
     Flip(
         "integrity.planned",
-        run("systemctl stop dailyaidecheck.timer", "systemctl start dailyaidecheck.timer"),
+        run("systemctl stop aidecheck.timer", "systemctl start aidecheck.timer"),
     ),
     Flip(
         "integrity.baseline", run("mv /var/lib/aide/aide.db /root", "mv /root/aide.db /var/lib/aide/aide.db")
