@@ -105,11 +105,11 @@ def some(names: Iterable[str], limit: int = MAX_NAMES) -> dict[str, Any]:
     return {"names": [visible(name) for name in every[:limit]], "more": max(len(every) - limit, 0)}
 
 
-def _leads(principles: list[Record]) -> list[tuple[str, int]]:
-    lead = {"fail": "lead_fail", "pass": "lead_pass"}
-    seen = (principle["state"] for principle in principles if principle["state"] != "notapplicable")
-    states = Counter(lead.get(state, "lead_blind") for state in seen)
-    return [(lead, states[lead]) for lead in ("lead_fail", "lead_blind", "lead_pass") if states[lead]]
+def _leads(principles: list[Record]) -> list[tuple[str, str, int]]:
+    """The opening sentences: label, the state it is about, and of how many principles it is true."""
+    seen = Counter("error" if principle["state"] in BLIND else principle["state"] for principle in principles)
+    leads = (("lead_fail", "fail"), ("lead_blind", "error"), ("lead_pass", "pass"))
+    return [(lead, state, seen[state]) for lead, state in leads if seen[state]]
 
 
 def _pictures(targets: list[Record], principles: list[str]) -> list[dict[str, Any]]:
