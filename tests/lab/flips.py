@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from scanner.model import State
 
@@ -24,7 +24,10 @@ How = Callable[["Host"], AbstractContextManager[object]]
 
 @dataclass(frozen=True)
 class Flip:
-    """One check, one change of one host, and the states it must go through."""
+    """One check, one change of one host, and the states it must go through.
+
+    ``among`` are checks whose findings this check is made of.
+    """
 
     check: str
     how: How
@@ -33,6 +36,7 @@ class Flip:
     before: State = State.PASS
     during: State = State.FAIL
     name: str = ""
+    among: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.check}{'-' if self.name else ''}{self.name}-on-{self.host}"
@@ -45,7 +49,7 @@ class Flip:
         assert self._seen(scanner, host) is self.before, scanner.why
 
     def _seen(self, scanner: Scanner, host: Host) -> State:
-        found = scanner.look(host, self.account, [self.check])
+        found = scanner.look(host, self.account, [self.check, *self.among])
         scanner.why = found.why(self.check)
         return found.state(self.check)
 
@@ -108,3 +112,31 @@ def both(*parts: How) -> How:
             yield
 
     return changed
+
+
+#: Puts the packet filter back as it is configured.
+LOAD_FIREWALL: Final = "nft -f /etc/nftables.conf"
+
+
+def sshd(*lines: str) -> How:
+    """These lines come before all others, and in sshd_config the first value wins."""
+    return change("/etc/ssh/sshd_config.d/00-flip.conf", "".join(f"{line}\n" for line in lines))
+
+
+def policy(chain: str, to: str) -> How:
+    """What nftables does with a packet that no rule decides on."""
+    return run(f"nft chain inet filter {chain} '{{ policy {to}; }}'", LOAD_FIREWALL)
+
+
+def rule(text: str) -> How:
+    """One rule more, before all others, in the running firewall."""
+    return run(f"nft insert rule inet filter input {text}", LOAD_FIREWALL)
+
+
+def listens(port: int) -> How:
+    """A program takes connections on this port, on every address."""
+    ready = f"until ss -Hltn sport = :{port} | grep -q .; do sleep 0.02; done"
+    return run(
+        f"systemd-run -q --unit=lab-{port} python3 -m http.server {port}; {ready}",
+        f"systemctl stop lab-{port}",
+    )

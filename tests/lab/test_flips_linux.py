@@ -10,7 +10,22 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from scanner.model import State
-from tests.lab.flips import Flip, append, both, change, mode, owner, replace, run, sysctl
+from tests.lab.flips import (
+    LOAD_FIREWALL,
+    Flip,
+    append,
+    both,
+    change,
+    listens,
+    mode,
+    owner,
+    policy,
+    replace,
+    rule,
+    run,
+    sshd,
+    sysctl,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,11 +34,6 @@ if TYPE_CHECKING:
     from tests.lab.host import Host
     from tests.lab.lab import Lab
     from tests.lab.scan import Scanner
-
-
-def sshd(*lines: str) -> How:
-    """These lines come before all others, and in sshd_config the first value wins."""
-    return change("/etc/ssh/sshd_config.d/00-flip.conf", "".join(f"{line}\n" for line in lines))
 
 
 def account(line: str) -> How:
@@ -54,27 +64,7 @@ def remount(path: str, option: str) -> How:
 _UPGRADES: Final = "systemctl {} apt-daily-upgrade.timer"
 #: A unit by the name of a known agent: the agents themselves are not in Debian.
 _AGENT: Final = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
-_LOAD: Final = "nft -f /etc/nftables.conf"
 _CENTRAL: Final = "/etc/rsyslog.d/10-central.conf"
-
-
-def policy(chain: str, to: str) -> How:
-    """What nftables does with a packet that no rule decides on."""
-    return run(f"nft chain inet filter {chain} '{{ policy {to}; }}'", _LOAD)
-
-
-def rule(text: str) -> How:
-    """One rule more, before all others, in the running firewall."""
-    return run(f"nft insert rule inet filter input {text}", _LOAD)
-
-
-def listens(port: int) -> How:
-    """A program takes connections on this port, on every address."""
-    ready = f"until ss -Hltn sport = :{port} | grep -q .; do sleep 0.02; done"
-    return run(
-        f"systemd-run -q --unit=lab-{port} python3 -m http.server {port}; {ready}",
-        f"systemctl stop lab-{port}",
-    )
 
 
 def off(units: str) -> How:
@@ -298,7 +288,7 @@ FIREWALL: Final = (
         account="root",
     ),
     Flip("firewall.outbound-restricted", policy("output", "accept")),
-    Flip("firewall.refusals-logged", run("grep -v log /etc/nftables.conf | nft -f -", _LOAD)),
+    Flip("firewall.refusals-logged", run("grep -v log /etc/nftables.conf | nft -f -", LOAD_FIREWALL)),
     Flip(
         "firewall.one-manager",
         run("systemctl enable -q nftables", "systemctl disable -q nftables"),
