@@ -56,7 +56,12 @@ def _agreed(name: str) -> dict[str, Any]:
     lab_only = ("10.77.0.0/16",)
     ssh = {"port": 22, "name": "ssh", "purpose": "beheer", "from": lab_only}
     web = {"port": 443, "name": "https", "purpose": "website", "from": lab_only, "tls": True}
-    return {"criticality": "high", "services": (ssh, {**web, "server_name": f"{name}.lab.test"})}
+    return {
+        "owner": "Team Lab",
+        "role": "web",
+        "criticality": "high",
+        "services": (ssh, {**web, "server_name": f"{name}.lab.test"}),
+    }
 
 
 _GOOD: Final = Plan("systemd", base="strong", trees=("good",), needs=("h-time",), fields=_agreed)
