@@ -180,7 +180,10 @@ def load_catalogue(folders: Sequence[Path], checks: Iterable[Check]) -> Catalogu
     _must_know_principles(known.values(), principles)
     direct, unmapped = _mappings(folders, norms, known)
     crosswalk = [row for folder in folders for row in _crosswalk(folder / "crosswalk.csv", norms)]
-    covers = {id_: _derived(norm, direct, crosswalk, norms) for id_, norm in norms.items()}
+    newest_first = sorted(norms.values(), key=lambda norm: norm.date, reverse=True)
+    covers: _Covers = {}
+    for index, norm in enumerate(newest_first):
+        covers[norm.id] = _derived(norm, direct[norm.id], newest_first[:index], covers, crosswalk)
     by_check: dict[str, dict[str, list[dict[str, str]]]] = defaultdict(lambda: defaultdict(list))
     for norm_id, of_norm in covers.items():
         for control, cover in of_norm.items():
@@ -189,8 +192,8 @@ def load_catalogue(folders: Sequence[Path], checks: Iterable[Check]) -> Catalogu
                 by_check[link.check][norm_id].append(row | ({"via": link.via} if link.via else {}))
     return Catalogue(
         principles=tuple(principles.values()),
-        norms=tuple(sorted(norms.values(), key=lambda norm: norm.date, reverse=True)),
-        covers={id_: _rolled_up(norm, covers[id_]) for id_, norm in norms.items()},
+        norms=tuple(newest_first),
+        covers={norm.id: _rolled_up(norm, covers[norm.id]) for norm in newest_first},
         unmapped=unmapped,
         _controls=by_check,
     )
@@ -367,33 +370,37 @@ def _crosswalk(path: Path, norms: Mapping[str, Norm]) -> list[_Row]:
 
 
 def _derived(
-    norm: Norm, direct: _Covers, crosswalk: Sequence[_Row], norms: Mapping[str, Norm]
+    norm: Norm, direct: Mapping[str, Cover], newer: Sequence[Norm], covers: _Covers, crosswalk: Sequence[_Row]
 ) -> dict[str, Cover]:
-    """What covers a norm: what is mapped to it directly, and what follows from what is mapped to other norms.
+    """What covers a norm: what is mapped to it directly, and what follows from its successor.
 
-    A relation becomes one step weaker when the crosswalk is not sure, when the counterpart has several ancestors, or
-    when it is a control and the row a measure.
+    The successor is the nearest of the ``newer`` norms that the crosswalk knows. A relation becomes one step weaker
+    when the crosswalk is not sure, when the older control has several successors, or when it is a control and its
+    successor a measure.
     """
-    covers = dict(direct[norm.id])
-    kinds = {other.id: {control.id: control.kind for control in other.controls} for other in norms.values()}
-    for source, mapped in direct.items():
-        if source == norm.id:
+    found = dict(direct)
+    for successor in reversed(newer):
+        shared = [row.ids for row in crosswalk if {successor.id, norm.id} <= row.ids.keys()]
+        if shared:
+            break
+    else:
+        return found
+    successors = Counter(here for _, here in {(ids[successor.id], ids[norm.id]) for ids in shared})
+    kinds = {control.id: control.kind for control in norm.controls}
+    for control in successor.controls:
+        cover = covers[successor.id].get(control.id)
+        here, sure = _counterpart(successor.id, control.id, norm.id, crosswalk) if cover else (None, False)
+        if cover is None or here is None:
             continue
-        pairs = {
-            (row.ids[source], row.ids[norm.id]) for row in crosswalk if {source, norm.id} <= row.ids.keys()
-        }
-        ancestors = Counter(here for _, here in pairs)
-        for there, cover in mapped.items():
-            here, sure = _counterpart(source, there, norm.id, crosswalk)
-            if here is None:
-                continue
-            exact = sure and ancestors[here] == 1 and kinds[source][there] == kinds[norm.id][here]
-            links = tuple(
-                Link(link.check, link.relation if exact else _weaker(link.relation), f"{source} {there}")
-                for link in cover.links
+        exact = sure and successors[here] == 1 and control.kind == kinds[here]
+        links = tuple(
+            Link(
+                link.check, link.relation if exact else _weaker(link.relation), f"{successor.id} {control.id}"
             )
-            covers[here] = _together(covers.get(here), cover._replace(links=links))
-    return covers
+            for link in cover.links
+        )
+        found[here] = _together(found.get(here), cover._replace(links=links))
+    return found
 
 
 def _counterpart(source: str, id_: str, norm: str, crosswalk: Iterable[_Row]) -> tuple[str | None, bool]:

@@ -221,6 +221,17 @@ def test_a_sure_counterpart_goes_before_others(shop: Shop) -> None:
     assert set(shop.catalogue().covers["old"]) == {"9.1.1", "9.1"}
 
 
+def test_the_oldest_norm_follows_from_the_one_before_it(shop: Shop) -> None:
+    shop.write("norms/oldest.yaml", NORM.format(id="oldest", date="2010"))
+    shop.write("norms/oldest.csv", "id,kind,testable,confidence,title_nl\n7,control,yes,high,Zeven\n")
+    rows = "7,9.1.1,1.01.01,measure,high,\n"
+    shop.write("norms/crosswalk.csv", "oldest,old,new,level,confidence,note\n" + rows)
+    assert shop.catalogue().covers["oldest"]["7"].links == (
+        Link("ssh.root-login", "supports", "old 9.1.1"),  # a control is more than a measure
+        Link("firewall.policy", "indicates", "old 9.1.1"),
+    )
+
+
 def test_a_direct_mapping_adds_to_the_crosswalk(shop: Shop) -> None:
     shop.write(
         "norms/mapping/old.yaml",
