@@ -7,10 +7,11 @@ from typing import Final, NamedTuple
 
 from markupsafe import Markup, escape
 
+from scanner import visible
+
 #: Characters of an observation that a report shows; the rest stays in results.jsonl.
 SHOWN_LIMIT: Final = 500
 
-_MARKS: Final = {"\n": " ⏎ ", "\t": " ⇥ "}
 _CODE: Final = re.compile(r"`([^`\n]+)`")
 
 
@@ -19,17 +20,6 @@ class Shown(NamedTuple):
 
     text: str
     cut: int = 0
-
-
-def _mark(character: str) -> str:
-    if character.isprintable():
-        return character
-    return _MARKS.get(character) or f"⟦U+{ord(character):04X}⟧"
-
-
-def visible(text: str) -> str:
-    """The text with every character that cannot be seen (control, bidi, zero width) written as ``⟦U+202E⟧``."""
-    return text if text.isprintable() else "".join(map(_mark, text))
 
 
 def lines(text: str) -> Markup:

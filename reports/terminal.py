@@ -15,8 +15,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reports.escape import shown, visible
+from reports.escape import shown
 from reports.runfolder import SEVERITIES, STATES, Record, RunFolder, parse
+from scanner import visible
 
 Language = Literal["nl", "en"]
 

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         Target,
         Verdict,
     )
+    from scanner.plain import visible
     from scanner.sources import Command, File, Handshake, Tree, TrustAnchors, tree_files
     from scanner.yamlfile import Located, load_yaml
 
@@ -65,6 +66,7 @@ _HOME = {
         "DATA_FIRST DEFAULT_DENY FAIL_SECURE IN_DEPTH NO_GAP SECURE_DEFAULT SECURE_DEPLOYMENT SECURE_DESIGN "
         "Cause Credential Finding Gap InputError Inventory Layer Raw Service Severity State Target Verdict"
     ),
+    "plain": "visible",
     "sources": "Command File Handshake Tree TrustAnchors tree_files",
     "yamlfile": "Located load_yaml",
 }
@@ -75,7 +77,7 @@ __all__ = [
     "SECURE_DESIGN", "Absent", "Blind", "Cause", "Check", "Command", "Credential", "Each", "File", "Finding",
     "Fleet", "Gap", "Handshake", "InputError", "Inventory", "Layer", "Located", "NotUnderstood", "Raw", "Results",
     "Row", "ScanTime", "Service", "Severity", "State", "Target", "Tree", "TrustAnchors", "Verdict", "__version__",
-    "at_least", "check", "examples", "fact", "holds", "load_yaml", "probe", "read", "table", "tree_files",
+    "at_least", "check", "examples", "fact", "holds", "load_yaml", "probe", "read", "table", "tree_files", "visible",
 ]  # fmt: skip
 
 

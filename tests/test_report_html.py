@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from reports import escape
 from reports.html import columns, view, words, write
 from reports.runfolder import STATES, Head, RunFolder, parse
-from scanner import InputError
+from scanner import InputError, visible
 from tests import report_data
 
 HERE = Path(__file__).parent.parent / "reports" / "html"
@@ -347,7 +347,7 @@ def test_any_text_comes_through_the_columns(observed: str, subject: str, state: 
     for _ in range(2):
         line = (json.dumps(row, separators=(",", ":")) + "\n").encode()
         number, nothing = details.read(line)
-        assert details.texts[number] == escape.visible(observed)
+        assert details.texts[number] == visible(observed)
         assert nothing == 1
 
 
@@ -356,7 +356,7 @@ def test_any_text_comes_through_the_columns(observed: str, subject: str, state: 
 
 @given(st.text())
 def test_visible_leaves_only_what_can_be_seen(text: str) -> None:
-    seen = escape.visible(text)
+    seen = visible(text)
     assert seen.isprintable()
     assert text.isprintable() is (seen == text)
 
@@ -374,7 +374,7 @@ def test_visible_leaves_only_what_can_be_seen(text: str) -> None:
     ],
 )
 def test_visible_names_what_cannot_be_seen(text: str, seen: str) -> None:
-    assert escape.visible(text) == seen
+    assert visible(text) == seen
 
 
 def test_long_text_is_cut_and_says_so() -> None:

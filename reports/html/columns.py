@@ -16,8 +16,9 @@ from functools import partial
 from struct import pack
 from typing import Final
 
-from reports.escape import shown, visible
+from reports.escape import shown
 from reports.runfolder import LANGUAGES, QUIET, SEVERITIES, STATES, Head, Record, RunFolder, parse
+from scanner import visible
 
 #: Up to this many findings every observation and digest is embedded; above it only those of findings to act on.
 FULL_ROWS: Final = 20_000

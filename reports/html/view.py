@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from reports.escape import Shown, shown, visible
+from reports.escape import Shown, shown
 from reports.html.columns import Columns, Failed
 from reports.runfolder import LANGUAGES, SEVERITIES, STATES, Record, RunFolder
+from scanner import visible
 
 #: Above this many systems the picture shows roles, and the systems that are worst off.
 MAX_SYSTEMS: Final = 60

@@ -11,8 +11,9 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-from reports.escape import code, lines, visible
+from reports.escape import code, lines
 from reports.runfolder import LANGUAGES
+from scanner import visible
 
 Pair = dict[str, str]
 Value = str | int | Mapping[str, str]
