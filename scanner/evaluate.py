@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
 
 from scanner.declare import (
@@ -85,7 +85,7 @@ def understood(source: Source, raw: Raw) -> Gap | None:
         return raw.gap
     if isinstance(source, Handshake | TrustAnchors) or not isinstance(source, Shell):
         return None
-    code, what = raw.code, _brief(source.describe())
+    code, what = raw.code, _named(source)
     said = raw.err[-2000:].decode(errors="replace").strip() if raw.err else ""
     if source.root and code == 1 and not raw.out and (refusal := _SUDO_REFUSES.search(said)):
         # Before exit codes are read: what sudo refused did not run, whatever its status would have meant.
@@ -103,6 +103,13 @@ def understood(source: Source, raw: Raw) -> Gap | None:
     if code == 127:
         return Gap(State.ERROR, Cause.TOOL_MISSING, f"{what}: {last}")
     return Gap(State.UNKNOWN, Cause.PARSE, f"{what}: exit status {code}" + (f": {last}" if last else ""))
+
+
+@lru_cache(maxsize=4096)
+def _named(source: Source) -> str:
+    """What was asked, short enough for a sentence; the whole of it stands in the manifest."""
+    command = source.describe()
+    return command if len(command) <= 60 else f"{command[:59]}…"
 
 
 def _worse(gaps: Iterable[Gap]) -> Gap:
@@ -360,11 +367,6 @@ def _gap_finding(
     target: str, check: Check, subject: str, gap: Gap, evidence: tuple[str, ...], at: float
 ) -> Finding:
     return Finding(target, check.id, subject, gap.state, gap.cause, _cut(gap.detail), "", evidence, at)
-
-
-def _brief(command: str) -> str:
-    """A command short enough to name it in a sentence; the whole of it stands in the manifest."""
-    return command if len(command) <= 60 else f"{command[:59]}…"
 
 
 def _cut(text: str) -> str:

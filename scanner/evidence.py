@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from threading import local
@@ -23,6 +24,8 @@ from scanner.sources import MEBIBYTE, Source, from_data, to_data
 
 #: No blob is larger than this when unpacked: a bomb in a copied run folder is refused.
 BLOB_LIMIT: Final = 64 * MEBIBYTE
+#: Bytes of blobs that are kept once read and found right: much is the same on every host.
+READ_LIMIT: Final = MEBIBYTE
 
 
 class EvidenceError(Exception):
@@ -51,6 +54,8 @@ class Store:
         self._known: set[str] = set()
         self._made: set[str] = set()
         self._tools = local()
+        self._read: dict[str, bytes] = {}
+        self._kept = 0
 
     def add(self, raw: Raw) -> tuple[str, ...]:
         """Keep the bytes of an answer; the digests that name them (standard output first)."""
@@ -74,6 +79,17 @@ class Store:
 
     def read(self, name: str) -> bytes:
         """The raw bytes under this name. Raises EvidenceError when missing, damaged or not what the name says."""
+        data = self._read.get(name)
+        if data is None:
+            data = self._load(name)
+            self._kept += len(data)
+            if self._kept > READ_LIMIT:
+                self._read.clear()
+                self._kept = len(data)
+            self._read[name] = data
+        return data
+
+    def _load(self, name: str) -> bytes:
         path = self.run / "evidence" / name[:2] / f"{name}.zst"
         try:
             packed = path.read_bytes()
@@ -164,7 +180,7 @@ def _manifest_data(manifest: Manifest) -> dict[str, Any]:
         "gap": manifest.gap,
         "answers": [
             {
-                "source": to_data(source),
+                "source": _source_data(source),
                 "out": evidence[0],
                 "err": evidence[1] if len(evidence) > 1 else "",
                 "code": raw.code,
@@ -203,12 +219,13 @@ def _manifest(data: Mapping[str, Any], store: Store) -> Manifest:
     )
 
 
+# The same few dozen sources come back for every target.
+_source_data = lru_cache(maxsize=4096)(to_data)
 _sources: dict[str, Source] = {}
 
 
 def _source(data: dict[str, Any]) -> Source:
-    # The same few dozen sources come back for every target.
-    key = json.dumps(data, sort_keys=True)
+    key = str(data)
     source = _sources.get(key)
     if source is None:
         source = _sources[key] = from_data(data)
