@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 RELEASES: Final = {"h-bullseye": "11", "h-bookworm": "12", "h-trixie": "13"}
 
 #: What belongs to the kernel, which the hosts have on loan from the machine and which answers to nobody in a
-#: container; what a bare host rightly cannot tell; and what depends on the age of the cached package lists.
-NOT_HERE: Final = ("audit.", "kernel.", "backup.", "updates.")
+#: container; what a bare host rightly cannot tell, and what is made of that; and what depends on the age of the
+#: cached package lists.
+NOT_HERE: Final = ("audit.", "kernel.", "backup.", "layers.", "updates.")
 
 #: Checks whose tools answer in other words from release to release.
 FLIPS: Final = (
