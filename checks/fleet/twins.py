@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 from checks.linux._answers import named
@@ -17,8 +18,22 @@ from checks.linux.netfilter.rules import TCP, UDP
 from checks.linux.sockets import ListeningSocket
 from checks.linux.ssh import Situation
 from checks.linux.sysctl import Running, answers
-from checks.linux.updates import Kernels, Waiting
-from scanner import NO_GAP, Absent, Fleet, Layer, Severity, Verdict, check, examples, holds
+from checks.linux.updates import Kernels, Lists, Waiting
+from scanner import (
+    NO_GAP,
+    Absent,
+    Fleet,
+    Layer,
+    NotUnderstood,
+    ScanTime,
+    Severity,
+    Verdict,
+    check,
+    examples,
+    fact,
+    holds,
+    probe,
+)
 
 T = TypeVar("T")
 
@@ -207,6 +222,21 @@ def same_kernel(fleet: Fleet[Kernels]) -> Verdict:
     )
 
 
+@fact
+class KnownUpdates:
+    """The updates for security that wait, by package lists of this week."""
+
+    waiting: frozenset[str]
+
+
+@probe("linux")
+def known_updates(waiting: Waiting, lists: Lists, now: ScanTime) -> KnownUpdates:
+    """On old lists "nothing waits" means nothing: then two hosts are not alike, but unknown."""
+    if lists.dated < now - timedelta(days=7):
+        raise NotUnderstood(f"the package lists are of {lists.dated:%Y-%m-%d}")
+    return KnownUpdates(frozenset(waiting.security))
+
+
 @check(
     "twins.same-updates",
     principle=NO_GAP,
@@ -219,15 +249,15 @@ def same_kernel(fleet: Fleet[Kernels]) -> Verdict:
     references=("BIO2 1.3, measure 8.08.01",),
     within="cluster",
 )
-def same_updates(fleet: Fleet[Waiting]) -> Verdict:
+def same_updates(fleet: Fleet[KnownUpdates]) -> Verdict:
     """The same security updates wait on hosts of one cluster.
 
     Who updates one host and forgets the other has one hole too many, and thinks it is closed.
     """
     return _alike(
         fleet,
-        lambda waiting: frozenset(waiting.security),
-        lambda one, usual: f"{len(one.security)} waiting, not {len(usual.security)}",
+        lambda known: known.waiting,
+        lambda one, usual: f"{len(one.waiting)} waiting, not {len(usual.waiting)}",
     )
 
 
@@ -290,9 +320,14 @@ examples(
 _OLD: Final = {"release": "6.1.0-9-amd64\n", "boot": ""}
 _NEW: Final = {"release": "6.1.0-28-amd64\n", "boot": ""}
 examples(same_kernel, passes=_pair(_NEW, _NEW), fails=_pair(_NEW, _OLD))
-_DONE: Final = {"text": DEBIAN_12, "apt": "Listing...\n"}
+_LISTS: Final = """/var/lib/apt/lists/security_InRelease:Suite: oldstable-security
+/var/lib/apt/lists/security_InRelease:Date: Sun, 22 Nov 2026 18:02:11 UTC
+"""
+_DONE: Final = {"text": DEBIAN_12, "waiting.apt": "Listing...\n", "lists.apt": _LISTS}
 _BEHIND: Final = {
-    "text": DEBIAN_12,
-    "apt": "Listing...\nopenssl/oldstable-security 3.0.17-1~deb12u3 amd64 [upgradable from: 3.0.17-1~deb12u2]\n",
+    **_DONE,
+    "waiting.apt": "Listing...\nopenssl/oldstable-security 3.0.17-1~deb12u3 amd64 [upgradable from: 3.0.17-1~deb12u2]\n"
+    "openssl/now 3.0.17-1~deb12u2 amd64 [installed,upgradable to: 3.0.17-1~deb12u3]\n\n",
 }
-examples(same_updates, passes=_pair(_DONE, _DONE), fails=_pair(_DONE, _BEHIND))
+_STALE: Final = {**_DONE, "lists.apt": _LISTS.replace("Sun, 22 Nov", "Thu, 22 Oct")}
+examples(same_updates, passes=_pair(_DONE, _DONE), fails=_pair(_DONE, _BEHIND), error=_pair(_DONE, _STALE))

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Final
 
-from checks.linux._answers import named
+from checks.linux._answers import named, only_missing
 from checks.linux.end_of_support import DEBIAN_12, ROCKY_9, OsRelease
 from checks.linux.units import Units, shown
 from scanner import (
@@ -43,7 +43,8 @@ DNF: Final = Command(
     "dnf -q -C updateinfo list --security", root=True, needs="dnf", slow=True, timeout=60, limit=4 << 20
 )
 DNF_CACHE: Final = Command(
-    "find /var/cache/dnf /var/cache/libdnf5 -name repomd.xml -printf '%T@ %p\\n'",
+    "find /var/cache/dnf /var/cache/libdnf5 -regextype posix-extended"
+    " -regex '.*/(repomd[.]xml|[^/]*updateinfo[^/]*)' -printf '%T@ %p\\n'",
     root=True,
     needs="dnf",
     exits=(0, 1),
@@ -109,16 +110,23 @@ def waiting(system: OsRelease, apt: Raw | None, dnf: Raw | None) -> Waiting:
 
 
 def _apt(apt: Raw) -> Waiting:
-    lines = apt.lines
-    if not lines or not lines[0].startswith("Listing..."):
+    first, _, rest = apt.text.partition("\n")
+    if not first.startswith("Listing..."):
         raise NotUnderstood("not an answer of apt list")
     security, every = [], []
-    for line in lines[1:]:
-        matched = re.fullmatch(r"([^/\s]+)/(\S+) (\S+) (\S+) \[upgradable from: (\S+)\]", line)
-        if not matched:
-            raise NotUnderstood(f"not a line of apt list: {line[:80]}")
+    for block in re.split(r"\n{2,}", rest.strip("\n")) if rest.strip("\n") else ():
+        newer: list[str] = []  # the suites of the versions above the one that is installed
+        for line in block.split("\n"):
+            matched = re.fullmatch(r"([^/\s]+)/(\S+) (\S+) (\S+)(?: \[([^\]]*)\])?", line)
+            if not matched:
+                raise NotUnderstood(f"not a line of apt list: {line[:80]}")
+            if (matched[5] or "").startswith("installed"):
+                break
+            newer += matched[2].split(",")
+        else:
+            raise NotUnderstood(f"apt list does not say which version is installed: {block[:80]}")
         every.append(matched[1])
-        if any("security" in suite for suite in matched[2].split(",")):
+        if any("security" in suite for suite in newer):
             security.append(matched[1])
     return Waiting(tuple(security), tuple(every))
 
@@ -130,14 +138,23 @@ def lists(system: OsRelease, apt: Raw | None, dnf: Raw | None) -> Lists:
         return _apt_lists(apt)
     if dnf is None:
         raise NotUnderstood(f"{system.name}: no package manager that is known here (apt, dnf)")
-    times = []
+    only_missing(dnf)
+    times, advisories = [], False
     for line in dnf.lines:
         seconds, _, path = line.partition(" ")
-        if not path.endswith("repomd.xml"):
+        if path.endswith("/repomd.xml"):
+            times.append(float(seconds))
+        elif "updateinfo" in path:
+            advisories = True
+        else:
             raise NotUnderstood("not an answer of find")
-        times.append(float(seconds))
     if not times:
         raise NotUnderstood("dnf has no package lists: nothing is known of updates")
+    if not advisories:
+        # A mirror may leave them out; then dnf finds no update for security, ever.
+        raise NotUnderstood(
+            "the package lists of dnf hold no advisories: which updates are for security is not known"
+        )
     return Lists(datetime.fromtimestamp(min(times), UTC), "dnf")
 
 
@@ -191,7 +208,6 @@ def automatic(config: Raw | None, installed: Raw | None, dnf: Raw | None, units:
         on = dict(re.findall(r'(?m)^APT::Periodic::([\w-]+) "([^"]*)";$', config.text))
         if not re.fullmatch(r"(APT::Periodic.*;\n?)*", config.text):
             raise NotUnderstood("not an answer of apt-config")
-        timer = units.get("apt-daily-upgrade.timer")
         faults = []
         if installed.code or installed.text.strip() != "installed":
             faults.append("unattended-upgrades is not installed")
@@ -199,8 +215,10 @@ def automatic(config: Raw | None, installed: Raw | None, dnf: Raw | None, units:
             faults.append('APT::Periodic::Unattended-Upgrade "0"')
         if on.get("Update-Package-Lists", "0") == "0":
             faults.append('APT::Periodic::Update-Package-Lists "0"')
-        if timer is None or not timer.is_active:
-            faults.append("apt-daily-upgrade.timer does not run")
+        for name in ("apt-daily.timer", "apt-daily-upgrade.timer"):
+            timer = units.get(name)
+            if timer is None or not timer.is_active:
+                faults.append(f"{name} does not run")
         return Automatic(not faults, "; ".join(faults) or "unattended-upgrades")
     active = units.active("dnf-automatic-install.timer", "dnf-automatic.timer", "dnf5-automatic.timer")
     if not active:
@@ -412,13 +430,38 @@ _NONE: Final = "Listing...\n"
 _SOME: Final = (
     _NONE
     + """openssl/oldstable-security 3.0.17-1~deb12u3 amd64 [upgradable from: 3.0.17-1~deb12u2]
+openssl/oldstable,now 3.0.17-1~deb12u2 amd64 [installed,upgradable to: 3.0.17-1~deb12u3]
+
 tzdata/oldstable-updates 2026b-0+deb12u1 all [upgradable from: 2026a-0+deb12u1]
+tzdata/now 2026a-0+deb12u1 all [installed,upgradable to: 2026b-0+deb12u1]
+
+"""
+)
+#: The newest version is no security update, and one that lies behind it is.
+_BEHIND: Final = (
+    _NONE
+    + """openssl/jammy-updates 3.0.2-0ubuntu1.20 amd64 [upgradable from: 3.0.2-0ubuntu1.10]
+openssl/jammy-security 3.0.2-0ubuntu1.18 amd64
+openssl/now 3.0.2-0ubuntu1.10 amd64 [installed,upgradable to: 3.0.2-0ubuntu1.20]
+openssl/jammy 3.0.2-0ubuntu1 amd64
+
+"""
+)
+_PAST: Final = (
+    _NONE
+    + """curl/oldstable 7.88.1-10+deb12u15 amd64 [upgradable from: 7.88.1-10+deb12u14]
+curl/now 7.88.1-10+deb12u14 amd64 [installed,upgradable to: 7.88.1-10+deb12u15]
+curl/oldstable-security 7.88.1-10+deb12u5 amd64
+
 """
 )
 _DNF: Final = """RLSA-2026:1234 Important/Sec. openssl-1:3.0.7-28.el9_4.x86_64
 RLSA-2026:1240 Moderate/Sec.  kernel-5.14.0-427.40.1.el9_4.x86_64
 """
-_CACHE: Final = "1795345200.0000000000 /var/cache/dnf/baseos-2d1c6d0e/repodata/repomd.xml\n"
+_CACHE: Final = """1795345200.0000000000 /var/cache/dnf/baseos-2d1c6d0e/repodata/repomd.xml
+1795345200.0000000000 /var/cache/dnf/baseos-2d1c6d0e/repodata/0c3a-updateinfo.xml.gz
+"""
+_NO_ADVISORIES: Final = _CACHE.splitlines()[0] + "\n"
 
 
 def _debian(waiting: str = _NONE, lists: str = _LISTS) -> dict[str, object]:
@@ -432,18 +475,25 @@ def _rocky(waiting: str, text: str = ROCKY_9) -> dict[str, object]:
 _CENTOS: Final = ROCKY_9.replace('"rocky"', '"centos"')
 examples(
     security_installed,
-    passes=[_debian(), _rocky("")],
-    fails=[_debian(_SOME), _debian(_SOME, _OLD), _rocky(_DNF)],
+    passes=[_debian(), _debian(_PAST), _rocky("")],
+    fails=[_debian(_SOME), _debian(_SOME, _OLD), _debian(_BEHIND), _rocky(_DNF)],
     unknown=[
         _debian(_NONE, _OLD),
         _debian(_NONE, ""),
         _debian("E: broken"),
+        _debian(
+            _NONE + "openssl/oldstable-security 3.0.17-1~deb12u3 amd64 [upgradable from: 3.0.17-1~deb12u2]\n"
+        ),
         _rocky("", _CENTOS),
+        {**_rocky(""), "lists.dnf": _NO_ADVISORIES},
         {"text": DEBIAN_12},
     ],
 )
 examples(lists_fresh, passes=[_debian(), _rocky("")], fails=_debian(_NONE, _OLD), unknown=_debian(_NONE, ""))
-_MANY: Final = _NONE + "".join(f"package{n}/oldstable 2 amd64 [upgradable from: 1]\n" for n in range(30))
+_MANY: Final = _NONE + "".join(
+    f"package{n}/oldstable 2 amd64 [upgradable from: 1]\npackage{n}/now 1 amd64 [installed,upgradable to: 2]\n\n"
+    for n in range(30)
+)
 examples(
     few_waiting,
     passes=_debian(_SOME),
@@ -474,7 +524,7 @@ examples(
 _PERIODIC: Final = (
     'APT::Periodic "";\nAPT::Periodic::Update-Package-Lists "1";\nAPT::Periodic::Unattended-Upgrade "1";\n'
 )
-_TIMER: Final = shown("apt-daily-upgrade.timer active enabled")
+_TIMER: Final = shown("apt-daily.timer active enabled", "apt-daily-upgrade.timer active enabled")
 examples(
     installs_itself,
     passes=[
@@ -492,7 +542,12 @@ examples(
         {
             "config": _PERIODIC,
             "installed": "installed",
-            "shown": shown("apt-daily-upgrade.timer inactive disabled"),
+            "shown": shown("apt-daily.timer active enabled", "apt-daily-upgrade.timer inactive disabled"),
+        },
+        {
+            "config": _PERIODIC,
+            "installed": "installed",
+            "shown": shown("apt-daily-upgrade.timer active enabled"),
         },
         {"shown": shown("cron.service active enabled")},
     ],
