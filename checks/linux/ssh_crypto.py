@@ -18,7 +18,7 @@ from pydantic import BeforeValidator
 
 from checks.linux._answers import named
 from checks.linux.files import SSH_HOST_KEYS, Paths, seen
-from checks.linux.ssh import DUMP, settings
+from checks.linux.ssh import DUMP, drop_in, settings
 from scanner import (
     SECURE_DESIGN,
     Absent,
@@ -172,11 +172,9 @@ def _without_weak(part: str, offered: Iterable[str]) -> Verdict:
     return holds(not weak, ", ".join(weak) or named(list(offered)), "none of the weak ones")
 
 
-def _fix(line: str) -> str:
-    name = line.partition(" ")[0].lower()
-    return f"echo '{line}' > /etc/ssh/sshd_config.d/00-{name}.conf\nsshd -t && systemctl reload ssh"
-
-
+# One line for both claims about key exchange: the first KexAlgorithms is the only one sshd takes. OpenSSH's own list,
+# which it adds to, has had no SHA-1 since 8.2.
+_KEX: Final = drop_in("KexAlgorithms ^sntrup761x25519-sha512@openssh.com")
 _ADVICE: Final = (
     "Try old clients and appliances first: they may fail. On RHEL use update-crypto-policies instead."
 )
@@ -193,11 +191,17 @@ _ADVICE_NL: Final = (
     layer=Layer.NETWORK,
     title_nl="SSH spreekt sleutels alleen op een veilige manier af",
     why_nl="Met SHA-1 of een kleine groep kan een meelezer de sessiesleutel ooit terugrekenen of namaken.",
-    fix=_fix("KexAlgorithms -*sha1*"),
+    fix=_KEX,
     verify="sshd -T | grep kexalgorithms",
     references=("RFC 9142 (2022-01)", "checks/linux/ssh_algorithms.csv"),
-    advice=_ADVICE,
-    advice_nl=_ADVICE_NL,
+    advice=(
+        "OpenSSH older than 8.5: KexAlgorithms -*sha1*. With GSSAPIKeyExchange yes, name those without sha1 in"
+        f" GSSAPIKexAlgorithms as well. {_ADVICE}"
+    ),
+    advice_nl=(
+        "OpenSSH ouder dan 8.5: KexAlgorithms -*sha1*. Noem bij GSSAPIKeyExchange yes ook in GSSAPIKexAlgorithms"
+        f" alleen die zonder sha1. {_ADVICE_NL}"
+    ),
 )
 def key_exchange_is_strong(algorithms: SshAlgorithms) -> Verdict:
     """SSH agrees on keys in strong ways only.
@@ -214,7 +218,7 @@ def key_exchange_is_strong(algorithms: SshAlgorithms) -> Verdict:
     layer=Layer.NETWORK,
     title_nl="SSH versleutelt alleen met sterke algoritmen",
     why_nl="CBC, RC4 en 3DES geven een meelezer delen van de sessie prijs.",
-    fix=_fix("Ciphers -*-cbc*,arcfour*"),
+    fix=drop_in("Ciphers -*-cbc*,arcfour*"),
     verify="sshd -T | grep ciphers",
     references=("RFC 8758 (2020-04)", "CVE-2008-5161", "checks/linux/ssh_algorithms.csv"),
     advice=_ADVICE,
@@ -235,7 +239,7 @@ def ciphers_are_strong(algorithms: SshAlgorithms) -> Verdict:
     layer=Layer.NETWORK,
     title_nl="SSH bewaakt de echtheid van het verkeer met sterke algoritmen",
     why_nl="Een zwakke of korte controlecode maakt het doenlijk om verkeer onderweg ongemerkt te wijzigen.",
-    fix=_fix("MACs -*sha1*,*md5*,*-96*,umac-64*"),
+    fix=drop_in("MACs -*sha1*,*md5*,*-96*,umac-64*"),
     verify="sshd -T | grep macs",
     references=("BSI TR-02102-4 (2025-01)", "sshd_config(5) MACs", "checks/linux/ssh_algorithms.csv"),
     advice=_ADVICE,
@@ -256,9 +260,9 @@ def macs_are_strong(algorithms: SshAlgorithms) -> Verdict:
     layer=Layer.IDENTITY,
     title_nl="SSH bewijst en controleert identiteit zonder SHA-1 en DSA",
     why_nl="Wie een handtekening met SHA-1 of DSA kan namaken, doet zich voor als de server of als een beheerder.",
-    fix=_fix("HostKeyAlgorithms -ssh-rsa*,ssh-dss*")
+    fix=drop_in("HostKeyAlgorithms -ssh-rsa*,ssh-dss*")
     + "\n"
-    + _fix("PubkeyAcceptedAlgorithms -ssh-rsa*,ssh-dss*"),
+    + drop_in("PubkeyAcceptedAlgorithms -ssh-rsa*,ssh-dss*"),
     verify="sshd -T | grep -E 'hostkeyalgorithms|pubkeyacceptedalgorithms'",
     references=("OpenSSH 8.8 release notes (2021-09)", "RFC 8332", "checks/linux/ssh_algorithms.csv"),
     advice=_ADVICE,
@@ -280,7 +284,7 @@ def signatures_are_strong(algorithms: SshAlgorithms) -> Verdict:
     layer=Layer.NETWORK,
     title_nl="SSH biedt een sleutelafspraak aan die een quantumcomputer weerstaat",
     why_nl="Verkeer dat nu wordt bewaard, is anders later met een quantumcomputer alsnog te lezen.",
-    fix=_fix("KexAlgorithms ^sntrup761x25519-sha512@openssh.com"),
+    fix=_KEX,
     verify="sshd -T | grep -oE 'mlkem768x25519|sntrup761x25519'",
     references=("OpenSSH 9.0 (2022-04) and 9.9 (2024-09) release notes", "BIO2 1.3 maatregel 8.24.04"),
     advice="OpenSSH older than 8.5 cannot do this: then upgrade the system.",
