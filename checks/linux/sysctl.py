@@ -97,6 +97,11 @@ def persisted(names: Raw, lines: Raw, init: Raw) -> Persisted:
     if not names.out and not all(f"'{folder}'" in missing for folder in FOLDERS):
         raise NotUnderstood("find says nothing of the folders of sysctl.d")
     content = tree_files(lines)
+    listed = set(names.lines)
+    for path in content:
+        folder, _, _ = path.rpartition("/")
+        if folder in FOLDERS and path not in listed:
+            raise NotUnderstood(f"find does not list {path}, which grep reads")
     first: dict[str, str] = {}
     for folder in reversed(FOLDERS):
         for path in names.lines:
@@ -106,15 +111,18 @@ def persisted(names: Raw, lines: Raw, init: Raw) -> Persisted:
     if init.text.strip() != "systemd":
         read.append(_CONF)
     assigned: dict[str, tuple[str, str]] = {}
-    excluded = set()
+    excluded: set[str] = set()
     for path in read:
         for line in content.get(path, []):
             key, sign, value = line.strip().partition("=")
-            dotted = _dotted(key.strip().removeprefix("-"))
+            dotted = _dotted(key.strip().removeprefix("-").strip())
+            # Of a key that comes twice the last line counts, and that may be the one that leaves it alone.
             if sign:
                 assigned.pop(dotted, None)
+                excluded.discard(dotted)
                 assigned[dotted] = (value.strip(), path)
             elif key.startswith("-"):
+                assigned.pop(dotted, None)
                 excluded.add(dotted)
     return Persisted(assigned=assigned, excluded=frozenset(excluded))
 
@@ -388,6 +396,9 @@ ROWS: Final = (
     ),
 )
 
+#: Routing is switched per interface as well; sysctl_network judges this row.
+FORWARDING: Final = next(row for row in ROWS if row.id == "sysctl.forwarding")
+_ALONE: Final = tuple(row for row in ROWS if row is not FORWARDING)
 KEYS: Final = tuple(key.name for key in chain.from_iterable(row.keys for row in ROWS))
 # sysctl(8) of procps 3 counts a step down from 256 for each key that is not there; procps 4 says 1 or 2.
 RUNNING: Final = Command(f"sysctl {' '.join(KEYS)}", root=True, exits=(0, 1, 2, *range(256 - len(KEYS), 256)))
@@ -416,7 +427,7 @@ def running(answer: Raw) -> Running:
     return Running(values=values)
 
 
-@table(*ROWS)
+@table(*_ALONE)
 def right_now_and_after_a_restart(running: Running, persisted: Persisted, *, row: Setting) -> Verdict:
     """Each key of the row is right now, and stays so."""
     present = [key for key in row.keys if key.name in running.values]
@@ -463,7 +474,7 @@ def answers(set_now: str, *lines: str, names: str = _NAMES, init: str = "systemd
     }
 
 
-for _setting in ROWS:
+for _setting in _ALONE:
     _now = "".join(f"{key.name} = {key.least}\n" for key in _setting.keys)
     _files = [f"{key.name} = {key.least}" for key in _setting.keys]
     _first = _setting.keys[0]
@@ -491,6 +502,7 @@ examples(
     fails=[
         answers("kernel.kptr_restrict = 1\n"),
         answers("kernel.kptr_restrict = 1\n", "kernel.kptr_* = 1", "-kernel.kptr_restrict"),
+        answers("kernel.kptr_restrict = 1\n", "kernel.kptr_restrict = 1", "-kernel.kptr_restrict"),
         {**answers("kernel.kptr_restrict = 1\n"), "lines": "/etc/sysctl.conf\0kernel.kptr_restrict = 1\n"},
         {
             # The administrator's empty file of the same name hides the vendor's.

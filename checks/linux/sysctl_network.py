@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from checks.linux._answers import named, only_missing
-from checks.linux.sysctl import Persisted, answers
+from checks.linux.sysctl import (
+    FORWARDING,
+    Persisted,
+    Running,
+    Setting,
+    answers,
+    right_now_and_after_a_restart,
+)
 from scanner import (
     IN_DEPTH,
     SECURE_DEFAULT,
@@ -262,6 +269,27 @@ def _later(persisted: Persisted, row: InterfaceSetting, name: str) -> int:
     return found[0] if found else row.defaults[name != "all"]
 
 
+@table(FORWARDING)
+def forwards_nowhere(
+    running: Running, persisted: Persisted, interfaces: Interfaces, *, row: Setting
+) -> Verdict:
+    """The keys for all are right, and no interface routes IPv4 by itself; IPv6 looks at the key for all alone."""
+    verdict = right_now_and_after_a_restart(running, persisted, row=row)
+    key = "net.ipv4.conf.{}.forwarding"
+    wrong = [
+        f"{key.format(name)} is {value}"
+        for (family, name, setting), value in sorted(interfaces.values.items())
+        if family == "ipv4" and setting == "forwarding" and name != "lo" and value != 0
+    ]
+    for name in ("all", *interfaces.names("ipv4")):
+        later = persisted.value(key.format(name))
+        if later and later[0] != 0:
+            wrong.append(f"{key.format(name)} is {later[0]} in {later[1]}")
+    if verdict.passed and wrong:
+        return holds(False, named(wrong), verdict.expected)
+    return verdict
+
+
 # --- examples: Debian 12 ------------------------------------------------------------------------------------------
 
 
@@ -317,3 +345,30 @@ examples(
     fails=_answer("ipv4/conf/all/accept_redirects=0", files=("net.ipv4.conf.all.accept_redirects = 0",)),
 )
 examples("sysctl.router-advertisements", notapplicable=_answer(ipv6=False))
+
+_HOST: Final = "net.ipv4.ip_forward = 0\nnet.ipv6.conf.all.forwarding = 0\n"
+
+
+def _routing(
+    *files: str, now: str = _HOST, eth0: int = 0, ipv6: bool = True, broken: bool = False
+) -> dict[str, object]:
+    """An example: the keys for all, and what one interface does by itself."""
+    return {
+        **answers("" if broken else now, *files),
+        "interfaces.answer": _answer(f"ipv4/conf/eth0/forwarding={eth0}", ipv6=ipv6)["answer"],
+    }
+
+
+examples(
+    "sysctl.forwarding",
+    passes=[_routing(), _routing("net.ipv4.ip_forward = 0"), _routing(now=_HOST.splitlines()[0], ipv6=False)],
+    fails=[
+        _routing(now=_HOST.replace("ip_forward = 0", "ip_forward = 1")),
+        _routing("net.ipv6.conf.all.forwarding = 1"),
+        # Off for all, and yet on: systemd-networkd's IPv4Forwarding= sets the interface alone.
+        _routing(eth0=1),
+        # Another name of ip_forward.
+        _routing("net.ipv4.conf.all.forwarding = 1"),
+    ],
+    unknown=_routing(broken=True),
+)
