@@ -64,16 +64,16 @@ def _agreed(name: str) -> dict[str, Any]:
     }
 
 
-_GOOD: Final = Plan("systemd", base="strong", trees=("good",), needs=("h-time",), fields=_agreed)
+_GOOD: Final = Plan("systemd", base="strong", trees=("fresh", "good"), needs=("h-time",), fields=_agreed)
 
 #: The hosts that have a character of their own; their addresses follow from their place here, from 10.77.0.11.
 #: Any other name is an unfurnished host.
 HOSTS: Final[dict[str, Plan]] = {
     "h-time": Plan(trees=("time",)),
     "h-good": _GOOD,
-    "h-twin": replace(_GOOD, trees=("good", "twin")),
+    "h-twin": replace(_GOOD, trees=("fresh", "good", "twin")),
     "h-bad": Plan("systemd", base="weak", trees=("bad",)),
-    "h-plain": Plan(),
+    "h-plain": Plan(trees=("fresh",)),
     "h-iptables": Plan("systemd", base="iptables", trees=("iptables",)),
     "h-ufw": Plan("systemd", base="ufw", trees=("ufw",)),
     "h-firewalld": Plan("systemd", base="firewalld", trees=("firewalld",)),

@@ -72,6 +72,11 @@ def off(units: str) -> How:
     return run(f"systemctl disable -q --now {units}", f"systemctl enable -q --now {units}")
 
 
+def older(package: str) -> How:
+    """The installed version of a package is older than what the lists offer, as far as dpkg knows."""
+    return replace("/var/lib/dpkg/status", rf"(^Package: {package}\n(?:.+\n)*?Version: )\S+", r"\g<1>0.1")
+
+
 SSH: Final = (
     Flip("ssh.root-login", sshd("PermitRootLogin yes")),
     Flip("ssh.root-login", sshd("Match Address 10.0.0.0/8", "PermitRootLogin yes"), name="match"),
@@ -415,6 +420,16 @@ SOFTWARE: Final = (
         change("/etc/apt/apt.conf.d/99-flip", 'Acquire::https::Verify-Peer "false";\n'),
     ),
     Flip("package-sources.security-suite", replace(_SOURCES, r"^.*bookworm-security.*$", "")),
+    Flip("updates.security-installed", older("openssl"), host="h-plain", account="root"),
+    Flip(
+        "updates.lists-fresh",
+        run(
+            "sed -i.before 's/^Date: .*/Date: Sat, 01 Aug 2026 10:00:00 UTC/' /var/lib/apt/lists/*InRelease",
+            "cd /var/lib/apt/lists; for file in *.before; do mv $file ${file%.before}; done",
+        ),
+        host="h-plain",
+        account="root",
+    ),
     Flip("updates.automatic", run(_UPGRADES.format("stop"), _UPGRADES.format("start"))),
     Flip(
         "end-of-support.release-supported",

@@ -24,8 +24,6 @@ install -d -m 750 /var/log/audit
 install -D -m 640 /dev/null /var/log/unattended-upgrades/unattended-upgrades-shutdown.log
 find /var/log -type f -exec chmod u-x,g-wx,o-rwx {} +
 echo 'Acquire::https::Verify-Peer "true";' > /etc/apt/apt.conf.d/30verify
-# The package lists are as old as the cached base: what they say is as if it were fetched now.
-sed -i "s/^Date: .*/Date: $(date -u '+%a, %d %b %Y %H:%M:%S UTC')/" /var/lib/apt/lists/*InRelease
 for account in scan audit plain asks; do lastlog -S -u "$account"; done
 install -d -m 750 /var/lib/aide /var/log/aide
 aide --config=/etc/aide/aide.conf --init > /var/log/aide/aide.log
