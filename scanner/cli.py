@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -116,10 +118,22 @@ def _main(
     """Look at hosts, judge them on security principles, and report with evidence."""
 
 
+def _load(config: Path | None) -> scopes.Loaded:
+    """All checks and norms. They stay until the end: looking among them for garbage would cost a tenth of the start,
+    and again and again after it.
+    """
+    gc.disable()
+    try:
+        return scopes.load(scopes.read_config(config))
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def _scope(
     inventories: list[Path] | None, profile: str, targets: str, only: str, config: Path | None
 ) -> Scope:
-    loaded = scopes.load(scopes.read_config(config))
+    loaded = _load(config)
     for name in loaded.refused:
         _say(
             f"keurmeester: {name} brings checks but is not on the list 'plugins:' in keurmeester.yaml; not loaded"
@@ -150,27 +164,33 @@ def scan(
     folder = runs.new_run(out, scope)
     worker = Worker(scope.inventory, Vault())
     interrupted = False
-    with _progress(len(scope.targets), quiet) as progress:
-        engine = LocalEngine(scope.plan, worker, Store(folder), workers=workers, progress=progress)
-        preload = _preload()
+    with _progress(len(scope.targets), quiet) as progress, _preloading() as asked:
+
+        def tell(event: str, target: Target) -> None:
+            if event == "open":
+                asked.set()
+            progress(event, target)
+
+        engine = LocalEngine(scope.plan, worker, Store(folder), workers=workers, progress=tell)
         try:
             for _ in engine.run(scope.targets):
                 pass
         except KeyboardInterrupt:
             interrupted = True
             _say("keurmeester: stopped early; judging what was collected")
-        preload.join()
     code = runs.finish(folder, scope, interrupted=interrupted)
     plugins.entry_point("reports", "html")(folder)
     plugins.entry_point("reports", "terminal")(folder, lang=str(lang))
     return code
 
 
-def _preload() -> Any:
-    """Load what judging and reporting need while the targets answer: it costs no waiting then."""
-    from threading import Thread
+@contextmanager
+def _preloading() -> Iterator[Event]:
+    """Load what reporting needs as soon as the first target has been asked: while it answers, that costs no time."""
+    asked = Event()
 
     def load() -> None:
+        asked.wait()
         # What goes wrong here goes wrong again, and is told, where the report is made.
         with suppress(Exception):
             plugins.entry_point("reports", "html")
@@ -178,7 +198,11 @@ def _preload() -> Any:
 
     thread = Thread(target=load, name="preload")
     thread.start()
-    return thread
+    try:
+        yield asked
+    finally:
+        asked.set()
+        thread.join()
 
 
 @contextmanager
@@ -294,7 +318,7 @@ def explain(
     """Tell what a check is, what it asks for, and why its verdict on a target is what it is."""
     from scanner import explain as explained
 
-    loaded = scopes.load(scopes.read_config(config))
+    loaded = _load(config)
     found = _check(loaded, check)
     controls = loaded.catalogue.controls_of(found.id)
     paragraphs = list(explained.check_paragraphs(found, loaded.registry, controls))
@@ -338,7 +362,7 @@ def replay(run_folder: RunFolder, config: ConfigFile = None, as_json: Json = Fal
     """Verify every digest of a run, judge its evidence again, and compare. Exit code 1 on any difference."""
     from scanner import run as runs
 
-    loaded = scopes.load(scopes.read_config(config))
+    loaded = _load(config)
     result = runs.replay(run_folder, loaded)
     same = not result.faults and not result.differences
     if as_json:
@@ -392,7 +416,7 @@ def checks_list(only: Only = "", config: ConfigFile = None, as_json: Json = Fals
     from scanner.policy import CHECK_FIELDS, Selected
     from scanner.run import check_data
 
-    loaded = scopes.load(scopes.read_config(config))
+    loaded = _load(config)
     keep = compile_filter(only, CHECK_FIELDS, "--only") if only else lambda _check: True
     found = [check for _, check in sorted(loaded.registry.checks.items()) if keep(check)]
     if as_json:
@@ -410,7 +434,7 @@ def checks_show(check: CheckId, config: ConfigFile = None, as_json: Json = False
     from scanner.policy import Selected
     from scanner.run import check_data
 
-    loaded = scopes.load(scopes.read_config(config))
+    loaded = _load(config)
     found = _check(loaded, check)
     if as_json:
         _show(check_data(Selected(found, {}), loaded.catalogue))
@@ -426,7 +450,7 @@ def checks_docs(
     """Write a page per topic with all its checks, and an index."""
     from scanner.docs import write_pages
 
-    loaded = scopes.load(scopes.read_config(config))
+    loaded = _load(config)
     print(f"{write_pages(folder, loaded)} pages in {folder}")
 
 

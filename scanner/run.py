@@ -37,6 +37,9 @@ from scanner.policy import Selected
 from scanner.scope import Loaded, Scope
 
 FORMAT: Final = 1
+_quoted: Final = (
+    json.encoder.encode_basestring_ascii
+)  # what json.dumps does with a string, without its detours
 
 
 class Judgement:
@@ -90,7 +93,7 @@ def new_run(out: Path, scope: Scope) -> Path:
     run.mkdir(mode=0o700)
     (run / "evidence").mkdir(mode=0o700)
     (run / "manifests").mkdir(mode=0o700)
-    _write_json(run / "run.json", {**_header(scope, run_id, started), "status": "partial"})
+    _write_json(run / "run.json", {**_header(scope, run_id, started), "status": "partial"}, indent=1)
     _write_json(run / "checks.json", [check_data(one, scope.loaded.catalogue) for one in scope.selected])
     lines = (target.model_dump_json(by_alias=True) for target in scope.targets)
     write_private(run / "inventory.jsonl", "".join(f"{line}\n" for line in lines).encode())
@@ -125,7 +128,7 @@ def finish(run: Path, scope: Scope, *, interrupted: bool = False) -> int:
         "exit_code": code,
     }
     _write_json(run / "assessment.json", assessor.assessment(header["run"], scope.targets, unreached))
-    _write_json(run / "run.json", header)
+    _write_json(run / "run.json", header, indent=1)
     return code
 
 
@@ -175,15 +178,11 @@ class Encoder:
         proof = ",".join(f'"{one}"' for one in finding.evidence)
         at = f'"{_iso(finding.collected_at)}"' if finding.collected_at else "null"
         return (
-            f'{{"run":{self._run},"target":{json.dumps(finding.target)},{fixed[0]},'
-            f'"subject":{_text(finding.subject)},"status":"{finding.status}","cause":{cause},{fixed[1]},'
-            f'"observed":{_text(finding.observed)},"expected":{_text(finding.expected)},'
+            f'{{"run":{self._run},"target":{_quoted(finding.target)},{fixed[0]},'
+            f'"subject":{_quoted(finding.subject)},"status":"{finding.status}","cause":{cause},{fixed[1]},'
+            f'"observed":{_quoted(finding.observed)},"expected":{_quoted(finding.expected)},'
             f'"evidence":[{proof}],"collected_at":{at}}}\n'
         ).encode()
-
-
-def _text(text: str) -> str:
-    return json.dumps(text) if text else '""'
 
 
 def check_data(one: Selected, catalogue: policy.Catalogue) -> dict[str, Any]:
@@ -370,8 +369,8 @@ def read_json(path: Path) -> Any:
         raise InputError(f"not valid JSON: {error}", file=str(path)) from None
 
 
-def _write_json(path: Path, data: Any) -> None:
-    write_private(path, json.dumps(data, indent=1, ensure_ascii=False).encode() + b"\n")
+def _write_json(path: Path, data: Any, indent: int | None = None) -> None:
+    write_private(path, json.dumps(data, indent=indent, ensure_ascii=False).encode() + b"\n")
 
 
 _iso_cache: dict[float, str] = {}

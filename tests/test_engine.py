@@ -140,7 +140,7 @@ def test_progress_tells_of_every_target(store: Store) -> None:
     )  # fmt: skip
     for _ in engine.run(inventory.targets):
         pass
-    assert Counter(told) == Counter((event, f"h{n}") for event in ("start", "end") for n in range(6))
+    assert Counter(told) == Counter((event, f"h{n}") for event in ("start", "open", "end") for n in range(6))
 
 
 def test_equal_evidence_is_stored_once(store: Store) -> None:
