@@ -34,6 +34,8 @@ LSBLK: Final = Command("lsblk --json --output NAME,KNAME,TYPE,FSTYPE,MOUNTPOINT"
 _BOOT: Final = ("/boot", "/efi")
 # What a container engine or systemd-nspawn binds into a container; its disk is the host's.
 _BOUND: Final = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/run/host")
+# What lies below a layer that lsblk calls crypt and that guards against change only: integritysetup, veritysetup(8).
+_GUARDED: Final = frozenset({"DM_integrity", "DM_verity_hash"})
 # Formats that hold data without being mounted as such, and may encrypt by themselves.
 _POOLS: Final = frozenset({"zfs_member", "ceph_bluestore", "oracleasm", "bcachefs"})
 
@@ -67,21 +69,24 @@ class Swaps:
 @probe("linux", listed=LSBLK)
 def volumes(listed: Raw) -> Volumes:
     """The tree of lsblk(8), walked from each disk; encrypted is what has a crypt layer above its disk."""
-    return Volumes(volumes=tuple(_walk(json.loads(listed.text)["blockdevices"], encrypted=False)))
+    return Volumes(volumes=tuple(_walk(json.loads(listed.text)["blockdevices"], below="", encrypted=False)))
 
 
-def _walk(devices: list[dict[str, Any]], *, encrypted: bool) -> Iterator[Volume]:
+def _walk(devices: list[dict[str, Any]], *, below: str, encrypted: bool) -> Iterator[Volume]:
     for device in devices:
-        sealed = encrypted or device["type"] == "crypt"
+        form = device["fstype"] or ""
+        # Verity shows the very file system that is below it. (Of swap the old mark may still be there.)
+        same = below == form and form not in {"", "swap"}
+        sealed = encrypted or (device["type"] == "crypt" and below not in _GUARDED and not same)
         yield Volume(
             name=device["name"],
             device=device["kname"],
             kind=device["type"],
-            format=device["fstype"] or "",
+            format=form,
             mounted=device["mountpoint"] or "",
             encrypted=sealed,
         )
-        yield from _walk(device.get("children", []), encrypted=sealed)
+        yield from _walk(device.get("children", []), below=form, encrypted=sealed)
 
 
 @probe("linux", table=File(path="/proc/swaps"))
@@ -110,14 +115,14 @@ def swaps(table: Raw) -> Swaps:
     advice="Where the hypervisor or disk array encrypts, record that with its proof in a waiver.",
     advice_nl="Versleutelt de hypervisor of het opslagsysteem, leg dat dan met bewijs vast in een waiver.",
 )
-def data_is_encrypted(volumes: Volumes) -> Verdict:
+def data_is_encrypted(volumes: Volumes, mounts: Mounts) -> Verdict:
     """Volumes with data are encrypted.
 
     Whoever takes a disk, a server or a copy of a disk could otherwise read everything on it.
     """
-    mounted = [volume for volume in volumes.volumes if _holds_data(volume)]
+    mounted = [volume for volume in volumes.volumes if _holds_data(volume, mounts)]
     pools = {volume.name for volume in volumes.volumes if volume.format in _POOLS and not volume.encrypted}
-    clear = {f"{volume.mounted} ({volume.name})" for volume in mounted if not volume.encrypted}
+    clear = {f"{volume.mounted or '?'} ({volume.name})" for volume in mounted if not volume.encrypted}
     if clear:
         return holds(
             False, f"not encrypted: {named(sorted(clear))}", "dm-crypt below every file system but /boot"
@@ -126,15 +131,21 @@ def data_is_encrypted(volumes: Volumes) -> Verdict:
         raise NotUnderstood(f"whether {named(sorted(pools))} encrypts by itself is not seen")
     if not mounted:
         raise Absent("no volume of its own is mounted here")
-    seen = sorted({volume.mounted for volume in mounted})
+    seen = sorted({volume.mounted or volume.name for volume in mounted})
     return holds(True, f"encrypted: {named(seen)}", "dm-crypt below every file system but /boot")
 
 
-def _holds_data(volume: Volume) -> bool:
-    place = volume.mounted
-    if not place.startswith("/") or volume.kind in {"rom", "loop"}:
+def _holds_data(volume: Volume, mounts: Mounts) -> bool:
+    if volume.kind in {"rom", "loop"}:
         return False
-    return not any(place == other or place.startswith(f"{other}/") for other in (*_BOOT, *_BOUND))
+    # lsblk names one place of a volume; subvolumes and bind mounts give it more.
+    names = {f"/dev/{volume.device}", f"/dev/{volume.name}", f"/dev/mapper/{volume.name}"}
+    places = {mount.target for mount in mounts.mounted if mount.source.partition("[")[0] in names}
+    return any(
+        place.startswith("/")
+        and not any(place == other or place.startswith(f"{other}/") for other in (*_BOOT, *_BOUND))
+        for place in {volume.mounted, *places}
+    )
 
 
 @check(
@@ -208,17 +219,6 @@ _SEALED: Final = _host(
     )
 )
 _CLEAR: Final = _host(_device("sda2", "part", "LVM2_member", None, _ROOT, _SWAP))
-examples(
-    data_is_encrypted,
-    passes=_SEALED,
-    fails=[_CLEAR, _host(_device("sda2", "part", "ext4", "/"), _device("sda3", "part", "zfs_member", None))],
-    unknown=[_host(_device("sda2", "part", "zfs_member", None)), "{}"],
-    notapplicable=[
-        _lsblk(_device("vda", "disk", None, "/etc/hosts"), _device("zram0", "disk", None, None)),
-        _lsblk(_device("vda", "disk", None, "/run/host/os-release")),
-    ],
-)
-
 _HEADER: Final = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
 _FINDMNT: Final = json.dumps(
     {
@@ -227,6 +227,54 @@ _FINDMNT: Final = json.dumps(
             {"target": "/net", "source": "files01:/export", "fstype": "nfs4", "options": "rw,relatime"},
         ]
     }
+)
+_BTRFS: Final = json.dumps(
+    {
+        "filesystems": [
+            {"target": "/", "source": "/dev/sda2[/@]", "fstype": "btrfs", "options": "rw,subvol=/@"},
+            {
+                "target": "/boot",
+                "source": "/dev/sda2[/@boot]",
+                "fstype": "btrfs",
+                "options": "rw,subvol=/@boot",
+            },
+        ]
+    }
+)
+
+
+def _disks(*volumes: object, listed: str = "", found: str = _FINDMNT) -> dict[str, str]:
+    return {"listed": listed or _host(*volumes), "found": found}
+
+
+def _over(form: str, kind: str = "crypt", inside: str = "ext4") -> dict[str, object]:
+    """A partition in a format, and a layer over it that holds /srv."""
+    return _device("sda3", "part", form, None, _device("data", kind, inside, "/srv"))
+
+
+examples(
+    data_is_encrypted,
+    passes=[_disks(listed=_SEALED), _disks(_over("crypto_LUKS"))],
+    fails=[
+        _disks(listed=_CLEAR),
+        _disks(_device("sda2", "part", "ext4", "/"), _device("sda3", "part", "zfs_member", None)),
+        # lsblk calls these crypt too, but they only guard against change.
+        _disks(_over("DM_integrity")),
+        _disks(_over("ext4"), _over("DM_verity_hash")),
+        # One of the two places of this volume is all that lsblk names.
+        _disks(_device("sda2", "part", "btrfs", "/boot"), found=_BTRFS),
+    ],
+    unknown=[
+        _disks(_device("sda2", "part", "zfs_member", None)),
+        _disks(listed="{}"),
+        {**_disks(listed=_SEALED), "found": '{"filesystems": []}'},
+    ],
+    notapplicable=[
+        _disks(
+            listed=_lsblk(_device("vda", "disk", None, "/etc/hosts"), _device("zram0", "disk", None, None))
+        ),
+        _disks(listed=_lsblk(_device("vda", "disk", None, "/run/host/os-release"))),
+    ],
 )
 
 

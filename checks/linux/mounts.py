@@ -30,6 +30,20 @@ from scanner import (
 
 FINDMNT: Final = Command("findmnt --json --list --output TARGET,SOURCE,FSTYPE,OPTIONS")
 _SHARES: Final = frozenset({"nfs", "nfs4", "cifs", "smb3"})
+# Also over the network; whether these encrypt is not among their mount options.
+_OTHER_SHARES: Final = frozenset(
+    {
+        "afs",
+        "beegfs",
+        "ceph",
+        "fuse.ceph",
+        "fuse.ceph-fuse",
+        "fuse.glusterfs",
+        "fuse.sshfs",
+        "gpfs",
+        "lustre",
+    }
+)
 
 
 @fact
@@ -223,9 +237,27 @@ def logs_apart(mounts: Mounts) -> Verdict:
     wants that.
     """
     mount = mounts.holding("/var/log")
-    return holds(
-        mount.target == "/var/log", f"/var/log is on {mount.target} ({mount.kind})", "mounted on /var/log"
-    )
+    expected = "mounted on /var/log, from a volume of its own"
+    if mount.target != "/var/log":
+        return holds(False, f"/var/log is on {mount.target} ({mount.kind})", expected)
+    # A subvolume or bind mount has a place of its own, but fills the same disk as the rest.
+    around = [mounts.holding(path) for path in ("/", "/var")]
+    shared = [other.target for other in around if _volume(other) == _volume(mount)]
+    if shared:
+        observed = f"/var/log is {mount.source}, on the same volume as {' and '.join(dict.fromkeys(shared))}"
+        return holds(False, observed, expected)
+    if mount.kind == "zfs" and _pool(mount) in map(_pool, around):
+        raise NotUnderstood(f"whether the dataset {mount.source} has a quota or reservation is not seen")
+    return holds(True, f"/var/log is on {mount.target} ({mount.kind})", expected)
+
+
+def _volume(mount: Mount) -> str:
+    """What a file system is on; findmnt writes the part of it that is mounted between brackets."""
+    return mount.target if mount.kind == "tmpfs" else mount.source.partition("[")[0]
+
+
+def _pool(mount: Mount) -> str:
+    return mount.source.partition("/")[0] if mount.kind == "zfs" else ""
 
 
 @check(
@@ -244,7 +276,8 @@ def shares_restricted(mounts: Mounts) -> Verdict:
 
     Whoever can write on the other server could otherwise lay out a program there that makes its user root here.
     """
-    wrong = [mount.target for mount in _shares(mounts) if not {"nodev", "nosuid"} <= mount.options]
+    shares = _shares(mounts, _SHARES | _OTHER_SHARES)
+    wrong = [mount.target for mount in shares if not {"nodev", "nosuid"} <= mount.options]
     return holds(not wrong, named(wrong) or "all shares are nodev, nosuid", "nodev, nosuid")
 
 
@@ -266,12 +299,22 @@ def shares_encrypted(mounts: Mounts) -> Verdict:
 
     Otherwise whoever can tap the network reads every file along, and can change it on its way.
     """
-    wrong = [f"{mount.target} ({mount.kind})" for mount in _shares(mounts) if not _encrypted(mount)]
+    shares = _shares(mounts, _SHARES | _OTHER_SHARES)
+    wrong = [
+        f"{mount.target} ({mount.kind})"
+        for mount in shares
+        if mount.kind in _SHARES and not _encrypted(mount)
+    ]
+    other = [
+        f"{mount.target} ({mount.kind})" for mount in shares if mount.kind not in _SHARES | {"fuse.sshfs"}
+    ]
+    if other and not wrong:
+        raise NotUnderstood(f"whether {named(other)} is encrypted on its way is not seen")
     return holds(not wrong, f"in clear: {named(wrong)}" if wrong else "all shares", "krb5p, TLS or seal")
 
 
-def _shares(mounts: Mounts) -> list[Mount]:
-    found = [mount for mount in mounts.mounted if mount.kind in _SHARES]
+def _shares(mounts: Mounts, kinds: frozenset[str]) -> list[Mount]:
+    found = [mount for mount in mounts.mounted if mount.kind in kinds]
     if not found:
         raise Absent("no network share is mounted")
     return found
@@ -326,12 +369,27 @@ examples(
 examples(
     logs_apart,
     passes=_mounted(var_log=("/dev/mapper/vg0-log", "xfs", "rw,nosuid,nodev,noexec,relatime")),
-    fails=[_mounted(), _mounted(var=("/dev/mapper/vg0-var", "xfs", "rw,relatime"))],
+    fails=[
+        _mounted(),
+        _mounted(var=("/dev/mapper/vg0-var", "xfs", "rw,relatime")),
+        # openSUSE's and Ubuntu's way with btrfs, and a folder bound to itself: a place, but no space of its own.
+        _mounted(var_log=("/dev/mapper/vg0-root[/@/var/log]", "btrfs", "rw,relatime,subvol=/@/var/log")),
+        _mounted(
+            var=("/dev/mapper/vg0-var", "xfs", "rw,relatime"),
+            var_log=("/dev/mapper/vg0-var[/log]", "xfs", "rw,nosuid,relatime"),
+        ),
+    ],
+    unknown=_mounted(
+        var=("rpool/var", "zfs", "rw,xattr,posixacl"), var_log=("rpool/var/log", "zfs", "rw,xattr,posixacl")
+    ),
 )
 examples(
     shares_restricted,
     passes=_mounted(srv=("files01:/export", "nfs4", "rw,nosuid,nodev,relatime,vers=4.2,sec=krb5p")),
-    fails=_mounted(srv=("files01:/export", "nfs4", "rw,relatime,vers=4.2,sec=sys")),
+    fails=[
+        _mounted(srv=("files01:/export", "nfs4", "rw,relatime,vers=4.2,sec=sys")),
+        _mounted(srv=("store01:/volume", "fuse.glusterfs", "rw,relatime,allow_other")),
+    ],
     notapplicable=_mounted(),
 )
 examples(
@@ -344,5 +402,6 @@ examples(
         _mounted(srv=("files01:/export", "nfs4", "rw,relatime,vers=4.2,sec=sys")),
         _mounted(srv=("//files01/data", "cifs", "rw,relatime,vers=3.1.1,cache=strict")),
     ],
+    unknown=_mounted(srv=("192.0.2.9:6789:/", "ceph", "rw,relatime,name=web,acl")),
     notapplicable=_mounted(),
 )
