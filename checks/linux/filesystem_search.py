@@ -1,7 +1,8 @@
 """What a walk through the system's folders finds: files that all may change, that nobody owns, that give rights.
 
-One `find` walks /etc, /usr, /opt, /var and /tmp once, at the lowest priority, without crossing into other file systems
-and without the images of containers. What lies elsewhere (/home, /srv, mounted disks) is not looked at.
+One `find` walks /etc, /usr, /opt, /var and /tmp once, at the lowest priority, without the images of containers. Folders
+in there that often have a file system of their own (/var/log, /usr/local) are walked as well; into other file systems
+it does not cross. What lies elsewhere (/home, /srv, mounted disks) is not looked at.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ from scanner import (
 )
 
 _START: Final = ("/etc", "/usr", "/opt", "/var", "/tmp")  # noqa: S108 -- looked at, not used
+# Often a file system (or subvolume) of its own, to which -xdev does not go by itself. They are left out where the walk
+# comes by, and started from with a slash behind them, which -path does not match: so each is walked once.
+_APART: Final = (
+    "/usr/local", "/var/cache", "/var/lib", "/var/log", "/var/log/audit", "/var/spool", "/var/tmp", "/var/www",  # noqa: S108
+)  # fmt: skip
 _UNMERGED: Final = ("/bin", "/sbin", "/lib")
 _IMAGES: Final = tuple(
     f"/var/lib/{name}" for name in ("containerd", "containers", "docker", "lxc", "lxd", "machines")
@@ -46,8 +52,10 @@ def _print(kind: str) -> str:
 
 
 WALK: Final = Command(
-    f"nice -n 19 find {' '.join(_START + _UNMERGED)} -xdev {_any(_IMAGES)} -prune -o '('"
-    f" {_any(_START)} {_print('looked')}"
+    # The slash behind a folder also leads find into one that is a link.
+    f"nice -n 19 find {' '.join(f'{path}/' for path in _START + _APART)} {' '.join(_UNMERGED)} -xdev"
+    f" {_any(_APART + _IMAGES)} -prune -o '('"
+    f" {_any(tuple(f'{path}/' for path in _START))} {_print('looked')}"
     f" , -type f -perm -0002 {_print('writable')}"
     f" , -type d -perm -0002 '!' -perm -1000 {_print('open')}"
     f" , -nouser {_print('nouser')}"
@@ -99,15 +107,23 @@ def system_files(walk: Raw) -> SystemFiles:
             continue
         # A name may be any bytes: anyone can make one, and it must not blind the whole walk.
         found.setdefault(kind, []).append(words[4].decode(errors="backslashreplace"))
-    unseen = [path for path in _START if path not in found.get("looked", []) and f"'{path}'" not in missing]
+    looked = found.get("looked", [])
+    unseen = [path for path in _START if f"{path}/" not in looked and f"'{path}/'" not in missing]
     if unseen:
         raise NotUnderstood(f"find says nothing of {named(unseen)}")
     return SystemFiles(
         writable=tuple(found.get("writable", ())),
         open_folders=tuple(found.get("open", ())),
         unowned=tuple(dict.fromkeys(found.get("nouser", []) + found.get("nogroup", []))),
-        setid=tuple(found.get("setid", ())),
+        setid=tuple(dict.fromkeys(found.get("setid", ()))),
     )
+
+
+def _by_hand(test: str, then: str) -> str:
+    """The same walk for an administrator: what containers and systemd's made-up users own is theirs."""
+    folders = " ".join(f"{path}/" for path in (*_START, "/usr/local", "/var/log", "/var/tmp"))  # noqa: S108
+    left = " -o ".join(f"-path {path}" for path in (*_IMAGES, "/var/lib/private"))
+    return f"find {folders} -xdev '(' {left} ')' -prune -o {test} {then}"
 
 
 def _none(paths: tuple[str, ...]) -> Verdict:
@@ -121,8 +137,8 @@ def _none(paths: tuple[str, ...]) -> Verdict:
     layer=Layer.DATA,
     title_nl="In de systeemmappen staat geen bestand dat iedereen mag wijzigen",
     why_nl="Wie een script, instelling of gegevensbestand van een ander wijzigt, laat die ander doen wat hij wil.",
-    fix="find /etc /usr /opt /var /tmp -xdev -type f -perm -0002 -exec chmod o-w {} +",
-    verify="find /etc /usr /opt /var /tmp -xdev -type f -perm -0002 -ls",
+    fix=_by_hand("-type f -perm -0002", "-exec chmod o-w {} +"),
+    verify=_by_hand("-type f -perm -0002", "-ls"),
     references=("ISO/IEC 27002:2022 8.3", "ANSSI-BP-028 R54"),
     advice="See first which program writes there, and give it a group.",
     advice_nl="Kijk eerst welk programma daar schrijft, en geef dat een groep.",
@@ -142,8 +158,8 @@ def no_world_writable_files(files: SystemFiles) -> Verdict:
     layer=Layer.HOST,
     title_nl="In mappen waar iedereen mag schrijven, blijft ieders bestand van hemzelf",
     why_nl="Zonder sticky bit kan iedereen er bestanden van een ander verwijderen of vervangen.",
-    fix="find /etc /usr /opt /var /tmp -xdev -type d -perm -0002 ! -perm -1000 -exec chmod +t {} +",
-    verify="find /etc /usr /opt /var /tmp -xdev -type d -perm -0002 ! -perm -1000 -ls",
+    fix=_by_hand("-type d -perm -0002 '!' -perm -1000", "-exec chmod +t {} +"),
+    verify=_by_hand("-type d -perm -0002 '!' -perm -1000", "-ls"),
     references=("inode(7) S_ISVTX", "ANSSI-BP-028 R54"),
 )
 def shared_folders_are_sticky(files: SystemFiles) -> Verdict:
@@ -161,8 +177,8 @@ def shared_folders_are_sticky(files: SystemFiles) -> Verdict:
     layer=Layer.DATA,
     title_nl="Elk bestand in de systeemmappen is van een bestaande gebruiker en groep",
     why_nl="Wie later het vrijgekomen nummer krijgt, krijgt ook de oude bestanden van de vertrokken gebruiker.",
-    fix="find /etc /usr /opt /var /tmp -xdev '(' -nouser -o -nogroup ')' -exec chown root:root {} +",
-    verify="find /etc /usr /opt /var /tmp -xdev '(' -nouser -o -nogroup ')' -ls",
+    fix=_by_hand("'(' -nouser -o -nogroup ')'", "-exec chown -h root:root {} +"),
+    verify=_by_hand("'(' -nouser -o -nogroup ')'", "-ls"),
     references=("ISO/IEC 27002:2022 5.18", "ANSSI-BP-028 R53"),
     advice="Look at what it is first: data of someone who left may have to be kept or destroyed.",
     advice_nl="Kijk eerst wat het is: gegevens van iemand die weg is, moeten soms bewaard of vernietigd worden.",
@@ -186,7 +202,7 @@ def owners_exist(files: SystemFiles) -> Verdict:
         " programma dat iemand achterliet, maakt elke gebruiker root."
     ),
     fix="chmod ug-s /path/of/the/program",
-    verify="find /etc /usr /opt /var /tmp -xdev -type f -perm /6000 -ls",
+    verify=_by_hand("-type f -perm /6000", "-ls"),
     references=("ANSSI-BP-028 R56", "checks/linux/setid_programs.csv"),
     advice="Where the program is needed, add its path to `approved` in the profile.",
     advice_nl="Is het programma nodig, zet zijn pad dan bij `approved` in het profiel.",
@@ -217,7 +233,7 @@ def _merged(path: str) -> str:
 
 # --- examples: Debian 12 ------------------------------------------------------------------------------------------
 
-_LOOKED: Final = [f"looked {'1777' if path == _START[-1] else '755'} 0 0 {path}" for path in _START]
+_LOOKED: Final = [f"looked {'1777' if path == _START[-1] else '755'} 0 0 {path}/" for path in _START]
 _SETID: Final = [
     "setid 4755 0 0 /usr/bin/passwd",
     "setid 2755 0 42 /usr/sbin/unix_chkpwd",
@@ -240,6 +256,8 @@ examples(
     fails=[_walked("writable 666 0 0 /etc/app/app.conf"), _walked(b"writable 666 1000 1000 /tmp/caf\xe9")],
     unknown=[
         _walked(looked=_LOOKED[:1]),
+        # A folder that is a link was named, and not gone into.
+        _walked(looked=[line.removesuffix("/") for line in _LOOKED]),
         _walked(err=_REFUSED, code=1),
         Raw(out=_walked("writable 666 0 0 /etc/app").out[:-1]),
     ],
