@@ -51,20 +51,28 @@ _TAGS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One command that some may run. ``users`` are written as in sudoers: ``name``, ``%group``, ``#uid``, ``ALL``."""
+    """One command that some may run. ``users`` are written as in sudoers: ``name``, ``%group``, ``#uid``, ``ALL``.
+
+    ``runas`` are those it may be run as, written the same way; empty means root.
+    """
 
     users: tuple[str, ...]
     command: str
     negated: bool = False
     authenticate: bool | None = None
+    runas: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{','.join(self.users)}: {'!' if self.negated else ''}{self.command[:80]}"
 
     @property
     def everything(self) -> bool:
-        """Whether it gives every command."""
-        return self.command == "ALL" and not self.negated
+        """Whether it gives every command, and not only as users who are surely not root."""
+        plain = [
+            name for name in self.runas if name != "root" and re.fullmatch(r"[a-z_][\w.-]*|#[1-9]\d*", name)
+        ]
+        others = bool(self.runas) and len(plain) == len(self.runas)
+        return self.command == "ALL" and not self.negated and not others
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +104,14 @@ class Sudo:
         return holds(condition, observed, expected)
 
 
-@probe("linux", rules=RULES, files=FILES, switch=File(path="/etc/nsswitch.conf"))
-def sudo(rules: Raw | None, files: Raw, switch: Raw | None) -> Sudo:
+@probe(
+    "linux",
+    rules=RULES,
+    files=FILES,
+    switch=File(path="/etc/nsswitch.conf"),
+    own=File(path="/etc/sudoers-rs", root=True),
+)
+def sudo(rules: Raw | None, files: Raw, switch: Raw | None, own: Raw | None) -> Sudo:
     """The JSON of cvtsudoers(1), or sudoers(5) itself where that is not on the host."""
     missing = only_missing(files)
     found = tree_files(files)
@@ -110,6 +124,8 @@ def sudo(rules: Raw | None, files: Raw, switch: Raw | None) -> Sudo:
         if match := re.match(r"sudoers\s*:(.*)", line.partition("#")[0]):
             words = re.sub(r"\[[^\]]*\]", " ", match[1]).split()
             elsewhere = tuple(word for word in words if word != "files")
+    if own is not None:  # sudo-rs reads this file in place of the other
+        elsewhere += ("/etc/sudoers-rs",)
     made = _from_json(json.loads(rules.text)) if rules else _from_files(found)
     return Sudo(made[0], made[1], elsewhere)
 
@@ -120,8 +136,15 @@ def _from_json(policy: dict[str, Any]) -> tuple[tuple[Rule, ...], tuple[Default,
         users = tuple(_who(user) for user in spec["User_List"])
         for commands in spec["Cmnd_Specs"]:
             options = {key: value for one in commands.get("Options", []) for key, value in one.items()}
+            runas = tuple(_who(user) for user in commands.get("runasusers", []))
             rules += [
-                Rule(users, command["command"], command.get("negated", False), options.get("authenticate"))
+                Rule(
+                    users,
+                    command["command"],
+                    command.get("negated", False),
+                    options.get("authenticate"),
+                    runas,
+                )
                 for command in commands["Commands"]
             ]
     defaults = [
@@ -206,7 +229,13 @@ def _rules(text: str, aliases: dict[str, list[str]]) -> list[Rule]:
     ]
     made = []
     authenticate: bool | None = None
-    for item in (one.strip() for one in re.findall(_ITEM, re.sub(r"(^|,)\s*\([^)]*\)", r"\1", match[2]))):
+    runas: tuple[str, ...] = ()
+    closed = re.sub(r"((?:^|,)\s*\()([^)]*)", lambda found: found[1] + found[2].replace(",", ";"), match[2])
+    for item in (one.strip() for one in re.findall(_ITEM, closed)):
+        if given := re.match(r"\(([^):]*)(?::[^)]*)?\)\s*", item):
+            names = [name.strip() for name in given[1].split(";") if name.strip()]
+            runas = tuple(user for name in names for user in aliases.get(name, [name]))
+            item = item[given.end() :]
         while tag := re.match(r"([A-Z_]+)\s*:\s*", item):
             if tag[1] not in _TAGS:
                 raise NotUnderstood(f"sudoers says {item[:60]!r}")
@@ -219,7 +248,7 @@ def _rules(text: str, aliases: dict[str, list[str]]) -> list[Rule]:
             if not re.match(r"ALL$|[/^]|sudoedit\b|list\b", command):
                 raise NotUnderstood(f"sudoers names {command[:60]!r}, which is no command")
             plain = re.sub(r"\\([,:=#])", r"\1", command)
-            made.append(Rule(tuple(users), plain, negated, authenticate))
+            made.append(Rule(tuple(users), plain, negated, authenticate, runas))
     return made
 
 
@@ -254,6 +283,12 @@ def _may(who: dict[str, str], *commands: str, **options: bool) -> dict[str, Any]
             }
         ],
     }
+
+
+def _as(who: dict[str, str], *whom: dict[str, str]) -> dict[str, Any]:
+    made = _may(who, "ALL")
+    made["Cmnd_Specs"][0]["runasusers"] = list(whom)
+    return made
 
 
 _ROOT: Final = _may({"username": "root"}, "ALL", setenv=True)
@@ -353,6 +388,7 @@ def _is_exact(command: str) -> bool:
         path.startswith("/")
         and not path.endswith("/")
         and bool(arguments)
+        and not re.search(r"(^| )\^.*\$$", command)
         and not re.search(r"[*?\[]", plain)
     )
 
@@ -375,6 +411,8 @@ examples(
         _policy(_ROOT, _may({"username": "keurmeester"}, "ALL", authenticate=False)),
         _policy(_ROOT, _may({"username": "keurmeester"}, "/usr/bin/cat", authenticate=False)),
         _policy(_ROOT, _may({"username": "keurmeester"}, "/usr/bin/cat /etc/*", authenticate=False)),
+        _policy(_ROOT, _may({"username": "keurmeester"}, "/usr/bin/cat ^/etc/[a-z]+$", authenticate=False)),
+        _policy(_ROOT, _may({"username": "keurmeester"}, "/usr/bin/cat ^/etc/(a|b)$", authenticate=False)),
         _policy(_ROOT, authenticate=False),
         _policy(_ROOT, exempt_group="staff"),
         {**_policy(_ROOT, authenticate=False), "switch": "sudoers: files sss\n"},
@@ -420,14 +458,26 @@ def everything_for_few(
 
 examples(
     everything_for_few,
-    passes=[_PLAIN, _text(_DEBIAN + "%sudo ALL=(ALL:ALL) ALL\n")],
+    passes=[
+        _PLAIN,
+        _text(_DEBIAN + "%sudo ALL=(ALL:ALL) ALL\n"),
+        _policy(_ROOT, _as({"usergroup": "web"}, {"username": "www-data"})),
+        _text(_DEBIAN + "Runas_Alias WEB = www-data, deploy\n%web ALL = (WEB, #33) NOPASSWD: ALL\n"),
+    ],
     fails=[
+        _policy(_ROOT, _as({"usergroup": "web"}, {"username": "www-data"}, {"username": "root"})),
+        _policy(_ROOT, _as({"usergroup": "web"}, {"usergroup": "wheel"})),
+        _text(_DEBIAN + "%web ALL = (www-data) /bin/ls, (root, deploy) ALL\n"),
         _policy(_ROOT, _may({"username": "carol"}, "ALL")),
         _policy(_ROOT, _may({"username": "ALL"}, "ALL")),
         _policy(_ROOT, _may({"userid": "1001"}, "ALL", "!/bin/su")),
         _text(_DEBIAN + "User_Alias OPS = alice, %ops\nOPS ALL=(ALL) ALL\n"),
     ],
-    unknown=[*_UNKNOWN, {**_PLAIN, "switch": "sudoers: files ldap [NOTFOUND=return]\n"}],
+    unknown=[
+        *_UNKNOWN,
+        {**_PLAIN, "switch": "sudoers: files ldap [NOTFOUND=return]\n"},
+        {**_PLAIN, "own": "root ALL=(ALL) ALL\n"},
+    ],
     notapplicable=_BARE,
 )
 
@@ -454,10 +504,16 @@ def commands_exact(sudo: Sudo) -> Verdict:
     loose = [
         str(rule)
         for rule in sudo.rules
-        if not rule.negated and rule.command != "ALL" and not re.search(r"(^| )\^.*\$$", rule.command)
-        if rule.command.endswith("/") or re.search(r"[*?\[]", re.sub(r"\\.", "", rule.command))
+        if not rule.negated and rule.command != "ALL" and _is_loose(rule.command)
     ]
     return sudo.judged(not loose, named(loose) or "no wildcard in any rule", "no wildcard, no whole folder")
+
+
+def _is_loose(command: str) -> bool:
+    plain = re.sub(r"\\.", "", command)
+    if re.search(r"(^| )\^.*\$$", command):
+        return bool(re.search(r"\.[*+]", plain))  # a regular expression that takes anything
+    return command.endswith("/") or bool(re.search(r"[*?\[]", plain))
 
 
 examples(
@@ -466,6 +522,7 @@ examples(
     fails=[
         _policy(_ROOT, _may({"username": "erin"}, "/usr/bin/vim /etc/*")),
         _policy(_ROOT, _may({"usergroup": "ops"}, "/opt/tools/")),
+        _policy(_ROOT, _may({"username": "erin"}, "/usr/bin/vim ^.*$")),
         _text(_DEBIAN + "%ops ALL = /usr/bin/tar ?zf *\n"),
     ],
     unknown=[*_UNKNOWN, {**_PLAIN, "switch": "sudoers: sss\n"}],
@@ -553,7 +610,11 @@ def own_terminal(sudo: Sudo, version: SudoVersion) -> Verdict:
     value = sudo.setting("use_pty")
     on = value if isinstance(value, bool) else version.rs or version.number >= (1, 9, 14)
     said = f"use_pty {'on' if on else 'off'}" + ("" if value is not None else " (default of this version)")
-    return holds(on, said, "use_pty on")
+    without = [
+        one.scope for one in sudo.defaults if one.name == "use_pty" and one.value is False and one.scope
+    ]
+    said += f", off for {named(without)}" if without else ""
+    return sudo.judged(on and not without, said, "use_pty on, for everybody")
 
 
 examples(
@@ -563,8 +624,16 @@ examples(
         {**_policy(_ROOT), **_V16},
         {**_text(_DEBIAN), "shown": "sudo-rs 0.2.8\n"},
     ],
-    fails=[{**_policy(_ROOT), **_V13}, {**_policy(_ROOT, use_pty=False), **_V16}],
-    unknown=[{**_PLAIN, "shown": "doas 6.8\n"}, {**_UNKNOWN[0], **_V13}],
+    fails=[
+        {**_policy(_ROOT), **_V13},
+        {**_policy(_ROOT, use_pty=False), **_V16},
+        {**_text(_DEBIAN + "Defaults use_pty\nDefaults:bob !use_pty\n"), **_V13},
+    ],
+    unknown=[
+        {**_PLAIN, "shown": "doas 6.8\n"},
+        {**_UNKNOWN[0], **_V13},
+        {**_PLAIN, **_V13, "switch": "sudoers: files sss\n"},
+    ],
     notapplicable={**_BARE, **_V13},
 )
 
@@ -591,9 +660,9 @@ def _not_logged(sudo: Sudo) -> list[str]:
 
 def _long_memory(sudo: Sudo) -> list[str]:
     broken = []
-    for default in sudo.defaults:
-        if default.name != "timestamp_timeout":
-            continue
+    found = [default for default in sudo.defaults if default.name == "timestamp_timeout"]
+    for_all = [default for default in found if not default.scope]
+    for default in [*for_all[-1:], *(default for default in found if default.scope)]:
         if isinstance(default.value, bool):
             if default.value:
                 raise NotUnderstood("timestamp_timeout has no value")
@@ -673,7 +742,7 @@ _SETTINGS: Final = {
 def settings_hold(sudo: Sudo, *, row: Setting) -> Verdict:
     """Judge one claim over the settings of sudo."""
     broken = _SETTINGS[row.id](sudo)
-    return holds(not broken, named(broken) or "as expected", row.expected)
+    return sudo.judged(not broken, named(broken) or "as expected", row.expected)
 
 
 examples(
@@ -684,12 +753,17 @@ examples(
         _policy(_ROOT, log_allowed=False),
         _text(_DEBIAN + "Defaults:alice !syslog, timestamp_timeout=5\n"),
     ],
-    unknown=_UNKNOWN,
+    unknown=[*_UNKNOWN, {**_PLAIN, "switch": "sudoers: files sss\n"}],
     notapplicable=_BARE,
 )
 examples(
     "sudo.short-memory",
-    passes=[_PLAIN, _policy(_ROOT, timestamp_timeout="0"), _text(_DEBIAN + "Defaults !timestamp_timeout\n")],
+    passes=[
+        _PLAIN,
+        _policy(_ROOT, timestamp_timeout="0"),
+        _text(_DEBIAN + "Defaults !timestamp_timeout\n"),
+        _text(_DEBIAN + "Defaults timestamp_timeout=60\nDefaults timestamp_timeout=5\n"),
+    ],
     fails=[
         _policy(_ROOT, timestamp_timeout="-1"),
         _policy(_ROOT, timestamp_timeout="480"),
