@@ -35,6 +35,10 @@ from scanner import (
 )
 
 PAM: Final = Tree(path="/etc/pam.d")
+# Where libpam looks next for a service: what distributions ship, and openSUSE's own folder.
+SHIPPED: Final = Tree(path="/usr/lib/pam.d")
+VENDOR: Final = Tree(path="/usr/etc/pam.d")
+_ASIDE: Final = re.compile(r"(~|\.(bak|old|orig|save|rpm\w+|ucf-\w+|dpkg-\w+|pam-(old|new)))$")
 KINDS: Final = ("auth", "account", "password", "session")
 _FOLDER: Final = "/etc/pam.d/"
 _LINE: Final = re.compile(
@@ -81,7 +85,7 @@ class Entry:
 
 @fact
 class Pam:
-    """Every file in /etc/pam.d by name, its lines joined and without remarks."""
+    """Every file that libpam reads by name, its lines joined and without remarks."""
 
     services: dict[str, tuple[str, ...]]
 
@@ -122,7 +126,7 @@ class Pam:
 
     def _walk(self, service: str, kind: str, depth: int) -> Iterator[Entry]:
         if service not in self.services:
-            raise NotUnderstood(f"/etc/pam.d/{service} is not there; rules elsewhere are not read")
+            raise NotUnderstood(f"there is no file {service} in pam.d; rules elsewhere are not read")
         if depth > 16:
             raise NotUnderstood(f"/etc/pam.d/{service} includes itself")
         for line in self.services[service]:
@@ -209,14 +213,53 @@ def admits_strangers(pam: Pam, service: str) -> bool:
     )
 
 
-@probe("linux", tree=PAM)
-def pam(tree: Raw) -> Pam:
-    """Files of ``kind control module arguments``, pam.conf(5); ``@include`` is Debian's own."""
+def locks_out(pam: Pam, service: str) -> bool:
+    """Whether pam_faillock keeps a locked account out, and hears of each wrong password. Raises NotUnderstood."""
+    stack = pam.stack(service, "auth")
+    steering = [entry for entry in dict.fromkeys(stack) if entry.module in _STEERS]
+    if len(steering) > 6:
+        raise NotUnderstood(f"/etc/pam.d/{service} has too many turns to follow")
+    counted: list[Entry] = []
+
+    def says(entry: Entry, turns: dict[Entry, str], locked: bool) -> str:
+        if entry in turns:
+            return turns[entry]
+        if entry.module == "faillock":
+            if "authfail" in entry.arguments:
+                counted.append(entry)
+                return "auth_err"
+            return "auth_err" if locked else "success"
+        if entry.module == "deny":
+            return "auth_err"
+        # The account that is locked gives the right password; the other one gives a wrong one.
+        return "success" if locked or entry.module not in _TELLS_APART else "auth_err"
+
+    def holds_for(turns: dict[Entry, str]) -> bool:
+        counted.clear()
+        pam.outcome(service, "auth", partial(says, turns=turns, locked=False))
+        heard = bool(counted)
+        return heard and not pam.outcome(service, "auth", partial(says, turns=turns, locked=True))
+
+    # Turns are for other accounts than most people's (root, a service): one way through that locks is enough.
+    ways = product(("success", "perm_denied"), repeat=len(steering))
+    return any(holds_for(dict(zip(steering, answers, strict=True))) for answers in ways)
+
+
+@probe("linux", tree=PAM, shipped=SHIPPED, vendor=VENDOR)
+def pam(tree: Raw, shipped: Raw | None, vendor: Raw | None) -> Pam:
+    """Files of ``kind control module arguments``, pam.conf(5); ``@include`` is Debian's own.
+
+    Of files with one name libpam reads the first; what editors and package managers put aside is not a service.
+    """
     services: dict[str, tuple[str, ...]] = {}
-    for path, lines in tree_files(tree).items():
-        whole = re.sub(r"\\\n", " ", "\n".join(lines))
-        bare = (line.partition("#")[0].strip() for line in whole.split("\n"))
-        services[path.removeprefix(_FOLDER)] = tuple(line for line in bare if line)
+    for raw in (tree, shipped, vendor):
+        for path, lines in tree_files(raw).items() if raw else ():
+            name = path.partition("/pam.d/")[2]
+            if name in services or _ASIDE.search(name):
+                continue
+            whole = re.sub(r"\\\n", " ", "\n".join(lines))
+            bare = (line.partition("#")[0].strip() for line in whole.split("\n"))
+            services[name] = tuple(line for line in bare if line)
     if not services:
         raise NotUnderstood("/etc/pam.d is empty")
     return Pam(services)
@@ -248,6 +291,7 @@ DEBIAN: Final = {
     "passwd": "@include common-password",
     "other": "@include common-auth\n@include common-account\n@include common-password\n@include common-session",
 }
+_ELSEWHERE: Final = {name: text for name, text in DEBIAN.items() if name != "sshd"}
 _SYSTEM_AUTH: Final = """
 auth        required                                     pam_env.so
 auth        required                                     pam_faildelay.so delay=2000000
@@ -281,6 +325,10 @@ RHEL: Final = {
     "passwd": "auth       include\tsystem-auth\naccount    include\tsystem-auth\npassword   substack\tsystem-auth",
     "other": "\n".join(f"{kind}     required       pam_deny.so" for kind in KINDS),
 }
+
+
+def _shipped(name: str, line: str, below: str = "lib") -> str:
+    return f"/usr/{below}/pam.d/{name}\0{line}\n"
 
 
 @check(
@@ -328,8 +376,17 @@ def fails_closed(
 
 examples(
     fails_closed,
-    passes=[tree(DEBIAN), tree(RHEL)],
+    passes=[
+        tree(DEBIAN),
+        tree(RHEL),
+        {
+            "tree": tree({**DEBIAN, "sshd": "@include common-auth"}),
+            "shipped": _shipped("sshd", "auth optional x"),
+        },
+    ],
     fails=[
+        # openSUSE has the rules of sshd elsewhere.
+        {"tree": tree(_ELSEWHERE), "vendor": _shipped("sshd", "auth required pam_permit.so", "etc")},
         tree(
             {
                 **DEBIAN,
@@ -430,8 +487,15 @@ def no_empty_passwords(pam: Pam) -> Verdict:
 
 examples(
     no_empty_passwords,
-    passes=[tree(RHEL), tree({**DEBIAN, "common-auth": DEBIAN["common-auth"].replace(" nullok", "")})],
-    fails=tree(DEBIAN),
+    passes=[
+        tree(RHEL),
+        tree({**DEBIAN, "common-auth": DEBIAN["common-auth"].replace(" nullok", "")}),
+        tree({**RHEL, "sshd.rpmsave": "auth sufficient pam_unix.so nullok"}),
+    ],
+    fails=[
+        tree(DEBIAN),
+        {"tree": tree(RHEL), "shipped": _shipped("kiosk", "auth required pam_unix.so nullok")},
+    ],
     unknown=[tree({"sshd": "auth required"}), tree({"sshd": "@include gone"})],
 )
 
@@ -468,10 +532,14 @@ def su_restricted(pam: Pam) -> Verdict:
             return "success"
         return "perm_denied" if entry.module in ("wheel", "rootok", "deny") else "success"
 
-    restricted = not pam.outcome("su", "auth", says)
+    # `su -` asks for another service where that has a file.
+    here = [service for service in ("su", "su-l") if pam.has(service)]
+    open_ = [service for service in here if pam.outcome(service, "auth", says)]
     return holds(
-        restricted,
-        "su refuses who is not in the group" if restricted else "su takes anyone with the password",
+        not open_,
+        f"{' and '.join(open_)} takes anyone with the password"
+        if open_
+        else "su refuses who is not in the group",
         "auth required pam_wheel.so use_uid",
     )
 
@@ -487,6 +555,7 @@ examples(
                 "su": RHEL["su"].replace("required        pam_wheel.so", "sufficient pam_wheel.so trust"),
             }
         ),
+        tree({**RHEL, "su-l": "auth substack system-auth"}),
     ],
     notapplicable=tree({"sshd": DEBIAN["common-auth"]}),
     unknown=tree({"su": "@include gone"}),

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 from checks.linux._answers import named, only_missing
 from checks.linux.accounts import Account, LoginDefs
-from checks.linux.pam import DEBIAN, RHEL, Entry, Pam, tree
+from checks.linux.pam import DEBIAN, RHEL, Entry, Pam, locks_out, tree
 from scanner import (
     DEFAULT_DENY,
     FAIL_SECURE,
@@ -264,7 +264,8 @@ _METHODS: Final = {
     why_nl="Wat hier staat geldt voor elk wachtwoord dat nog gekozen wordt. Staat er niets, dan gebruikt het "
     "systeem een "
     "algoritme uit 1979.",
-    fix="sed -i 's/^ENCRYPT_METHOD.*/ENCRYPT_METHOD YESCRYPT/' /etc/login.defs\npam-auth-update --force",
+    fix="sed -i 's/^ENCRYPT_METHOD.*/# &/' /etc/login.defs\necho 'ENCRYPT_METHOD YESCRYPT' >> /etc/login.defs\n"
+    "sed -i -E '/pam_unix.so/s/ (md5|bigcrypt|sha256|sha512|blowfish)\\b/ yescrypt/' /etc/pam.d/common-password",
     verify="grep ENCRYPT_METHOD /etc/login.defs; grep pam_unix /etc/pam.d/common-password",
     references=("login.defs(5) ENCRYPT_METHOD: the default is DES", "pam_unix(8)"),
     advice="RHEL 8 and older know SHA512 at best.",
@@ -349,7 +350,7 @@ def min_length(
     expected = f"at least {characters} characters, enforced"
     for entry in stack:
         if entry.module in ("pwquality", "cracklib"):
-            if entry.control in ("optional", "sufficient"):
+            if not _refuses(pam, entry):
                 return holds(False, f"pam_{entry.module}.so is {entry.control}: it refuses nothing", expected)
             return _length(entry, security, characters, expected)
         if entry.module == "passwdqc":
@@ -357,6 +358,15 @@ def min_length(
     least = max((_number(value, "minlen") for one in stack if (value := one.argument("minlen"))), default=0)
     said = f"pam_unix.so minlen={least}" if least else "no module asks for a length"
     return holds(least >= characters, said, expected)
+
+
+def _refuses(pam: Pam, entry: Entry) -> bool:
+    """Whether no new password is taken once this line of the stack of passwd says no."""
+
+    def says(one: Entry) -> str:
+        return "authtok_err" if one == entry else "perm_denied" if one.module == "deny" else "success"
+
+    return not pam.outcome("passwd", "password", says)
 
 
 def _length(entry: Entry, security: Security, characters: int, expected: str) -> Verdict:
@@ -403,10 +413,14 @@ examples(
             "tree": tree({"passwd": "password required pam_unix.so sha512"}),
             "files": _conf(pwquality="minlen = 20"),
         },
-        {
-            "tree": tree({"passwd": "password optional pam_pwquality.so"}),
-            "files": _conf(pwquality="minlen = 20"),
-        },
+        *(
+            {"tree": tree({"passwd": stack}), "files": _conf(pwquality="minlen = 20")}
+            for stack in (
+                "password optional pam_pwquality.so\npassword required pam_unix.so",
+                "password [default=ignore] pam_pwquality.so\npassword required pam_unix.so",
+                "password sufficient pam_unix.so\npassword required pam_pwquality.so",
+            )
+        ),
     ],
     unknown=[
         {"tree": tree(DEBIAN), "files": _conf(pwquality="minlen = long")},
@@ -426,8 +440,9 @@ examples(
     layer=Layer.IDENTITY,
     title_nl="Een oud wachtwoord kan niet opnieuw worden gekozen",
     why_nl="Wie na een lek zijn oude wachtwoord terugzet, geeft de dief de sleutel terug.",
-    fix="sed -i '/pam_unix.so/i password required pam_pwhistory.so remember=5 use_authtok' "
-    "/etc/pam.d/common-password",
+    fix="cat > /usr/share/pam-configs/pwhistory <<'X'\nName: Refuse old passwords\nDefault: yes\nPriority: 512\n"
+    "Password-Type: Primary\nPassword:\n\trequisite pam_pwhistory.so remember=5 use_authtok\n"
+    "Password-Initial:\n\trequisite pam_pwhistory.so remember=5\nX\npam-auth-update --package",
     verify="grep -r pam_pwhistory /etc/pam.d",
     references=("pam_pwhistory(8): remember is 10 by default", "pwhistory.conf(5)"),
     advice="RHEL: authselect enable-feature with-pwhistory. Test with passwd as an ordinary user.",
@@ -444,7 +459,9 @@ def history(
     for entry in _passwd_stack(pam):
         value = entry.argument("remember")
         if entry.module == "pwhistory":
-            value = value or security.pwhistory.get("remember", "10")
+            if entry.argument("conf") is not None:
+                raise NotUnderstood("pam_pwhistory.so has a file of its own (conf=), which is not read")
+            value = (value or security.pwhistory.get("remember", "10")) if _refuses(pam, entry) else None
         if entry.module in ("pwhistory", "unix") and value:
             kept, by = max((kept, by), (_number(value, "remember"), f"pam_{entry.module}.so"))
     return holds(kept >= remember, f"{by} remembers {kept}", f"at least {remember}")
@@ -466,8 +483,20 @@ examples(
     fails=[
         {"tree": tree(DEBIAN), "files": _conf(pwhistory="remember = 5")},
         {"tree": tree(_HISTORY), "files": _conf(pwhistory="remember = 2")},
+        {
+            "tree": tree({**_HISTORY, "passwd": _HISTORY["passwd"].replace("required", "optional")}),
+            "files": _conf(pwhistory="remember = 24"),
+        },
     ],
-    unknown={"tree": tree(_HISTORY), "files": _conf(pwhistory="remember = all")},
+    unknown=[
+        {"tree": tree(_HISTORY), "files": _conf(pwhistory="remember = all")},
+        {
+            "tree": tree(
+                {**_HISTORY, "passwd": _HISTORY["passwd"].replace("use_authtok", "conf=/etc/own.conf")}
+            ),
+            "files": _conf(pwhistory="remember = 24"),
+        },
+    ],
 )
 
 
@@ -521,6 +550,12 @@ def lockout(
         if len(roles) < 2:
             absent = " and ".join(role for role in ("preauth", "authfail") if role not in roles)
             return holds(False, f"{service}: no pam_faillock.so {absent}", expected)
+        if any(entry.argument("conf") is not None for entry in locks):
+            raise NotUnderstood(
+                f"{service}: pam_faillock.so has a file of its own (conf=), which is not read"
+            )
+        if not locks_out(pam, service):
+            return holds(False, f"{service}: pam_faillock.so does not stop or does not count", expected)
         for entry in locks:
             if "authsucc" in entry.arguments:
                 continue
@@ -548,6 +583,17 @@ examples(
         {"tree": tree(DEBIAN), "files": _conf(faillock="deny = 5\nunlock_time = 900")},
         {"tree": tree(_LOCK), "files": _conf(faillock="deny = 5")},
         {"tree": tree(_LOCK), "files": _conf(faillock="deny = 0\nunlock_time = 900")},
+        # A locked account gets in all the same; a wrong password is never counted.
+        *(
+            {
+                "tree": tree({**_LOCK, "common-auth": auth}),
+                "files": _conf(faillock="deny = 5\nunlock_time = 900"),
+            }
+            for auth in (
+                _LOCK["common-auth"].replace("requisite pam_faillock", "optional pam_faillock"),
+                _LOCK["common-auth"].replace("default=ignore] pam_unix", "default=die] pam_unix"),
+            )
+        ),
         {
             "tree": tree({**RHEL, "sshd": "auth required pam_unix.so"}),
             "files": _conf(faillock="unlock_time = 0"),
@@ -556,6 +602,12 @@ examples(
     unknown=[
         {"tree": tree({"sshd": "auth required pam_tally2.so deny=5"}), "files": _conf(faillock="audit")},
         {"tree": tree(_LOCK), "files": _conf(faillock="deny = some")},
+        {
+            "tree": tree(
+                {**_LOCK, "common-auth": _LOCK["common-auth"].replace("preauth", "preauth conf=/etc/x")}
+            ),
+            "files": _conf(faillock="deny = 5\nunlock_time = 900"),
+        },
         {"tree": tree({"cron": "auth required pam_deny.so"}), "files": _conf(faillock="audit")},
     ],
 )
