@@ -250,7 +250,7 @@ MOUNTS: Final = (
     Flip("mounts.var-tmp", remount("/var/tmp", "suid")),
     Flip("mounts.shared-memory", remount("/dev/shm", "dev")),
     Flip("mounts.home", remount("/home", "suid")),
-    Flip("mounts.logs-apart", run("umount --lazy /var/log", "mount /var/log")),
+    Flip("mounts.logs-apart", run("umount --lazy /var/log", "mount --bind /mnt/log /var/log")),
 )
 
 FIREWALL: Final = (
