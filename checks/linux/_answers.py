@@ -6,13 +6,20 @@ from typing import Final
 
 from scanner import NotUnderstood, Raw
 
+# The channel keeps no more of standard error; the line that matters may be behind it.
+ERRORS_KEPT: Final = 65536
 _MISSING: Final = "No such file or directory"
 # Said on every command of a host that cannot resolve its own name; the command runs all the same.
 _ASIDE: Final = "sudo: unable to resolve host "
 
 
 def complaints(raw: Raw) -> list[str]:
-    """The lines of standard error that are about the question; what sudo says of the host's own name is not."""
+    """The lines of standard error that are about the question; what sudo says of the host's own name is not.
+
+    Raises NotUnderstood when there may have been more lines than came along.
+    """
+    if len(raw.err) >= ERRORS_KEPT:
+        raise NotUnderstood("more was said on standard error than is kept: not all of it could be read")
     return [line for line in raw.err.decode().split("\n") if line and not line.startswith(_ASIDE)]
 
 

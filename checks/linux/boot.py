@@ -27,6 +27,8 @@ from scanner import (
 )
 
 SECURE_BOOT: Final = File(path="/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c")
+# Whether shim lets unsigned code through all the same (mokutil --disable-validation), as it tells the kernel.
+SHIM: Final = File(path="/sys/firmware/efi/efivars/MokSBStateRT-605dab50-e046-4300-abb6-3dd810dd8b23")
 _GRUB_FILES: Final = ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg", "/boot/grub2/user.cfg")
 # Only that a password is set and by which method: the hash itself stays where it is.
 GRUB: Final = Command(
@@ -39,9 +41,10 @@ GRUB: Final = Command(
 
 @fact
 class SecureBoot:
-    """Whether the firmware starts signed code only (UEFI variable SecureBoot)."""
+    """Whether the firmware starts signed code only (UEFI variable SecureBoot), and shim after it."""
 
     on: bool
+    passed_by: bool = False
 
 
 @fact
@@ -58,12 +61,13 @@ class Grub:
     lines: frozenset[str]
 
 
-@probe("linux", variable=SECURE_BOOT)
-def secure_boot(variable: Raw) -> SecureBoot:
+@probe("linux", variable=SECURE_BOOT, shim=SHIM)
+def secure_boot(variable: Raw, shim: Raw | None) -> SecureBoot:
     """Four bytes of attributes and one of value; UEFI specification 3.3."""
-    if len(variable.out) != 5 or variable.out[4] not in {0, 1}:
-        raise NotUnderstood("the UEFI variable SecureBoot is not five bytes that end in 0 or 1")
-    return SecureBoot(on=variable.out[4] == 1)
+    for name, raw in (("SecureBoot", variable), ("MokSBStateRT", shim)):
+        if raw is not None and (len(raw.out) != 5 or raw.out[4] not in {0, 1}):
+            raise NotUnderstood(f"the UEFI variable {name} is not five bytes that end in 0 or 1")
+    return SecureBoot(on=variable.out[4] == 1, passed_by=shim is not None and shim.out[4] == 1)
 
 
 @probe("linux", file=File(path="/sys/kernel/security/lockdown"))
@@ -106,7 +110,10 @@ def secure_boot_is_on(boot: SecureBoot) -> Verdict:
 
     Otherwise whoever gets at the disk for a moment can lay out a kernel that sees everything and that nobody sees.
     """
-    return holds(boot.on, f"Secure Boot {'on' if boot.on else 'off'}", "Secure Boot on")
+    off = ", but shim checks no signatures (mokutil --disable-validation)" if boot.passed_by else ""
+    return holds(
+        boot.on and not boot.passed_by, f"Secure Boot {'on' if boot.on else 'off'}{off}", "Secure Boot on"
+    )
 
 
 @check(
@@ -182,7 +189,12 @@ def _grub(out: str, missing: list[str], code: int) -> Raw:
     return Raw(out=out.encode(), err="".join(missing).encode(), code=code)
 
 
-examples(secure_boot_is_on, passes=_ON, fails=_OFF, unknown=Raw(out=b"\x06\0\0\0"))
+examples(
+    secure_boot_is_on,
+    passes=[{"variable": _ON}, {"variable": _ON, "shim": _OFF}],
+    fails=[{"variable": _OFF}, {"variable": _ON, "shim": _ON}],
+    unknown={"variable": Raw(out=b"\x06\0\0\0")},
+)
 examples(
     kernel_is_locked,
     passes={"variable": _ON, "file": "none [integrity] confidentiality\n"},
