@@ -172,7 +172,7 @@ def _twice(pairs: Iterable[tuple[object, object]]) -> list[str]:
     "die in "
     "logboeken en in het toegangsbeheer niet opvalt.",
     fix="awk -F: '$3 == 0 && $1 != \"root\" {print $1}' /etc/passwd\n"
-    "userdel NAME    # or give it a uid of its own: usermod -u 1234 NAME",
+    "sed -i '/^NAME:/d' /etc/passwd /etc/shadow    # userdel and usermod refuse: root's processes have that uid too",
     verify="getent passwd | awk -F: '$3 == 0 {print $1}'    # prints: root",
     references=("passwd(5)", "ISO/IEC 27002:2022 5.16, 8.2"),
     advice="Look first at what runs under the name: its files and processes belong to root.",

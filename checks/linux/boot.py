@@ -29,7 +29,13 @@ from scanner import (
 SECURE_BOOT: Final = File(path="/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c")
 # Whether shim lets unsigned code through all the same (mokutil --disable-validation), as it tells the kernel.
 SHIM: Final = File(path="/sys/firmware/efi/efivars/MokSBStateRT-605dab50-e046-4300-abb6-3dd810dd8b23")
-_GRUB_FILES: Final = ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg", "/boot/grub2/user.cfg")
+# RHEL 8 and its kin keep the settings on the EFI partition.
+_EFI: Final = tuple(
+    f"/boot/efi/EFI/{vendor}/{name}.cfg"
+    for vendor in ("almalinux", "centos", "fedora", "ol", "redhat", "rocky")
+    for name in ("grub", "user")
+)
+_GRUB_FILES: Final = ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg", "/boot/grub2/user.cfg", *_EFI)
 # Only that a password is set and by which method: the hash itself stays where it is.
 GRUB: Final = Command(
     "grep -ohE '^[[:space:]]*(set superusers=|password_pbkdf2 [^ ]+ grub[.]pbkdf2|GRUB2_PASSWORD=grub[.]pbkdf2)' "
@@ -213,6 +219,8 @@ examples(
         _grub("set superusers=\nGRUB2_PASSWORD=grub.pbkdf2\n", _MISSING[:1], 2),
     ],
     fails=[
+        # RHEL 8 with UEFI has nothing but the two files on the EFI partition.
+        _grub("set superusers=\n", [line for line in _MISSING if "redhat" not in line], 2),
         _grub("", _MISSING[1:], 2),
         _grub("set superusers=\n", _MISSING[:1], 2),
         _grub("password_pbkdf2 beheer grub.pbkdf2\n", _MISSING[1:], 2),
