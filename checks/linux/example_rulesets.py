@@ -142,3 +142,22 @@ MORE_ON_IPV6 = """{"nftables":[
 EMPTY = """{"nftables":[
 {"metainfo":{"version":"1.0.6","release_name":"Lester Gooch #5","json_schema_version":1}}
 ]}"""
+#: Refuses, after a rule that accepts what is not on its way out through eth9: on the way in, everything.
+NO_WAY_OUT = DROP.replace(
+    '{"match":{"op":"==","left":{"meta":{"key":"iifname"}},"right":"lo"}}',
+    '{"match":{"op":"!=","left":{"meta":{"key":"oifname"}},"right":"eth9"}}',
+)
+#: Refuses what a map does not name; what came back from a chain, and all but TCP, was not looked up for that.
+BACK_FROM_MAP = """{"nftables":[
+{"metainfo":{"version":"1.0.6","release_name":"Lester Gooch #5","json_schema_version":1}},
+{"table":{"family":"inet","name":"filter","handle":1}},
+{"chain":{"family":"inet","table":"filter","name":"input","handle":1,"type":"filter","hook":"input","prio":0,"policy":"accept"}},
+{"chain":{"family":"inet","table":"filter","name":"counted","handle":2}},
+{"rule":{"family":"inet","table":"filter","chain":"counted","handle":6,"expr":[{"counter":{"packets":0,"bytes":0}}]}},
+{"rule":{"family":"inet","table":"filter","chain":"input","handle":8,"expr":[{"vmap":{"key":{"payload":{"protocol":"tcp","field":"dport"}},"data":{"set":[[{"range":[1,60000]},{"jump":{"target":"counted"}}],["*",{"drop":null}]]}}}]}}
+]}"""
+#: Logs what it refuses of one host alone.
+LOGS_ONE = DROP.replace(
+    '{"limit":{"rate":5,"burst":5,"per":"minute"}}',
+    '{"match":{"op":"==","left":{"payload":{"protocol":"ip","field":"saddr"}},"right":"192.0.2.7"}}',
+)

@@ -184,9 +184,12 @@ class _Reader:
             ((action, detail),) = verdict.items()
             target = detail["target"] if action in {"jump", "goto"} else ""
             action = "continue" if action == "continue" else _VERDICTS.get(action, action)
-            tests_of: list[tuple[Test, ...]] = (
-                [()] if _plain(key) == "*" else self.compare(value["key"], "==", {"set": [key]})
-            )
+            if _plain(key) == "*":
+                # All but the others, also when those were looked up, jumped and came back.
+                others = [other for other, _ in pairs if _plain(other) != "*"]
+                tests_of = self.compare(value["key"], "!=", {"set": others})
+            else:
+                tests_of = self.compare(value["key"], "==", {"set": [key]})
             for tests in _both(branches, tests_of):
                 yield Rule(tests, action, target, changes, text)
 
@@ -274,9 +277,9 @@ def _meta(key: str, op: str, values: list[Any], mask: int) -> Test:
     negated = _equality(op)
     match key:
         case "iif" | "iifname":
-            return Test("iif", _names(values), negated)
+            return Test("iif", _strings(values), negated)
         case "oif" | "oifname":
-            return Test("oif", _names(values), negated)
+            return Test("oif", _strings(values), negated)
         case "l4proto":
             return Test("protocol", _protocols(values), negated)
         case "nfproto":
@@ -287,7 +290,7 @@ def _meta(key: str, op: str, values: list[Any], mask: int) -> Test:
             )
         case "pkttype":
             return Test(
-                "packet", frozenset("unicast" if value == "host" else str(value) for value in values), negated
+                "packet", frozenset("unicast" if one == "host" else one for one in _strings(values)), negated
             )
         case "ipsec" | "secpath":
             (value,) = values
@@ -333,16 +336,16 @@ def _ct(about: dict[str, Any], op: str, values: list[Any], mask: int) -> Test:
     if key == "mark":
         return _mark(op, values, mask)
     if key == "state" and mask == -1:
-        listed = [str(one) for value in values for one in (value if isinstance(value, list) else [value])]
+        listed = _strings([one for value in values for one in _listed(value)])
         if op == "!":
-            return Test("state", frozenset(listed), negated=True)
+            return Test("state", listed, negated=True)
         if any(isinstance(value, list) for value in values) and op != "in":
             raise ValueError("exact states")
-        return Test("state", frozenset(listed), negated=op != "in" and _equality(op))
+        return Test("state", listed, negated=op != "in" and _equality(op))
     if key == "status" and mask == -1 and op == "in":
-        return Test("status", frozenset(str(one) for value in values for one in _listed(value)))
+        return Test("status", _strings([one for value in values for one in _listed(value)]))
     if key == "direction" and mask == -1:
-        return Test("direction", frozenset(str(value) for value in values), _equality(op))
+        return Test("direction", _strings(values), _equality(op))
     if key == "helper":
         return Test("status", words("helper"), _equality(op))
     if key in {"expiration", "bytes", "packets", "avgpkt"}:
@@ -354,9 +357,9 @@ def _fib(about: dict[str, Any], op: str, values: list[Any]) -> Test:
     flags = set(_listed(about["flags"]))
     if about["result"] == "type":
         if flags <= {"daddr", "iif", "oif"}:
-            return Test("daddr-type", frozenset(str(value) for value in values), _equality(op))
+            return Test("daddr-type", _strings(values), _equality(op))
         if flags <= {"saddr", "iif", "oif"}:
-            return Test("saddr-type", frozenset(str(value) for value in values), _equality(op))
+            return Test("saddr-type", _strings(values), _equality(op))
     elif flags <= {"saddr", "iif", "mark"} and all(isinstance(value, bool) for value in values):
         (value,) = values
         return Test("rpf", words("exists" if value else "missing"), _equality(op))
@@ -457,9 +460,10 @@ def _protocols(values: list[Any]) -> Spans:
     return spans(ranges)
 
 
-def _names(values: list[Any]) -> frozenset[str]:
+def _strings(values: list[Any]) -> frozenset[str]:
+    """Words, and nothing that would have to be worked out. Raises ValueError."""
     if not all(isinstance(value, str) for value in values):
-        raise ValueError("interface names")
+        raise ValueError("not words")
     return frozenset(values)
 
 

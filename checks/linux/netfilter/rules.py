@@ -23,7 +23,8 @@ class Test:
     ``field`` is iif, oif, saddr, daddr, dport, protocol, version, state, status, direction, packet (unicast or not),
     daddr-type, saddr-type, mark, flags, mac, rpf, ipsec, free (whoever sends the packet chooses it) or unclear.
     ``values`` are numbers or words, ``mask`` belongs to mark and flags. ``version`` and ``protocols`` are what the
-    packet must be for the field to exist at all; otherwise the test fails, negated or not.
+    packet must be for the field to exist at all; otherwise the test fails, negated or not. An interface that is not
+    there (the way out, on the way in) has no name: it equals none.
     """
 
     field: str

@@ -199,8 +199,11 @@ class _Walk:
         return [box._replace(by=(*box.by, by)) for box in boxes] if self.telling else list(boxes)
 
     def refuse(self, boxes: Iterable[Box]) -> None:
-        # What is refused as a rule, not a port or two.
-        self.logged = self.logged or any("logged" in box.changed and size(box.ports) > 1000 for box in boxes)
+        # What is refused as a rule, not a port or two, nor of a few senders.
+        most = size(EVERYWHERE[self.packet.version]) // 2
+        self.logged = self.logged or any(
+            "logged" in box.changed and size(box.ports) > 1000 and size(box.far) > most for box in boxes
+        )
 
     def chain(self, chain: Chain, live: list[Box], depth: int) -> tuple[list[Box], list[Box]]:
         """(accepted for good, what falls off the end or returns)."""
@@ -270,20 +273,24 @@ class _Walk:
             if truth is Truth.UNCLEAR and rule.action != "continue":
                 self.doubts[rule.text] = None
                 hit.append(inside._replace(sure=False, changed=box.changed | rule.changes))
+            elif truth is Truth.UNCLEAR and "logged" in rule.changes:
+                self.doubts[rule.text] = None
+                hit.append(inside._replace(changed=box.changed | (rule.changes - {"logged"})))
             else:
                 hit.append(inside._replace(changed=box.changed | rule.changes) if rule.changes else inside)
             if outside := minus(box.ports, inside.ports):
                 rest.append(box._replace(ports=outside))
             if outside := minus(box.far, inside.far):
                 rest.append(inside._replace(far=outside))
+            if rule.action == "continue" and "dnat" not in rule.changes:
+                # What was hit goes on, changed; the same unchanged would only say it twice.
+                continue
             if truth is Truth.UNCLEAR:
                 # Accepted here or judged further on: then what follows is as sure as it was.
                 rest.append(inside if rule.action == "accept" else inside._replace(sure=False))
-            elif truth is Truth.BOTH and rule.action != "accept":
+            elif truth is Truth.BOTH and (rule.action != "accept" or rule.changes):
+                # Accepted as it is the rest adds nothing; accepted and changed it may fare otherwise further on.
                 rest.append(inside)
-        if rule.action == "continue":
-            # What was hit goes on, changed; the same unchanged would only say it twice.
-            rest = [box for box in rest if not any(_within(box, one) for one in hit)]
         return hit, rest
 
     def judge(
@@ -311,11 +318,7 @@ class _Walk:
             return False
         if test.protocols and packet.protocol not in test.protocols:
             return False
-        if test.field == "dport":
-            return packet.protocol != OTHER
-        if test.field == "iif":
-            return packet.came_in != ""
-        return test.field != "oif" or packet.goes_out != ""
+        return test.field != "dport" or packet.protocol != OTHER
 
     def truth(self, test: Test, changed: frozenset[str]) -> Truth:
         plain = self.plain_truth(test, changed)
@@ -329,6 +332,7 @@ class _Walk:
             case "free":
                 return Truth.BOTH
             case "iif" | "oif":
+                # Where there is no such interface the kernel compares with an empty name: "!=" holds.
                 name = packet.came_in if test.field == "iif" else packet.goes_out
                 return _sure(any(_same_interface(str(value), name) for value in values))
             case "protocol":
@@ -372,10 +376,6 @@ class _Walk:
         if not meet(self.packet.own, wanted):
             return Truth.NO
         return Truth.BOTH if minus(self.packet.own, wanted) else Truth.YES
-
-
-def _within(box: Box, other: Box) -> bool:
-    return not minus(box.ports, other.ports) and not minus(box.far, other.far)
 
 
 def _narrow(so_far: Spans | None, test: Test, everything: Spans) -> Spans:
