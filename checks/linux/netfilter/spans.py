@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
+from operator import itemgetter
 from typing import Final, TypeAlias
 
 Spans: TypeAlias = tuple[tuple[int, int], ...]
 
 PORTS: Final[Spans] = ((0, 65535),)
+_LOW: Final = itemgetter(0)
+_HIGH: Final = itemgetter(1)
 EVERYWHERE: Final[dict[int, Spans]] = {4: ((0, 2**32 - 1),), 6: ((0, 2**128 - 1),)}
 
 
@@ -33,25 +37,33 @@ def join(*many: Spans) -> Spans:
     return spans(one for some in many for one in some)
 
 
+def _overlap(some: Spans, low: int, high: int) -> tuple[int, int]:
+    """From which to which index (exclusive) the ranges overlap one range."""
+    first = bisect_left(some, low, key=_HIGH)
+    return first, bisect_right(some, high, lo=first, key=_LOW)
+
+
 def meet(first: Spans, second: Spans) -> Spans:
     """What is in both."""
-    found = []
-    left, right = 0, 0
-    while left < len(first) and right < len(second):
-        low = max(first[left][0], second[right][0])
-        high = min(first[left][1], second[right][1])
-        if low <= high:
-            found.append((low, high))
-        if first[left][1] < second[right][1]:
-            left += 1
-        else:
-            right += 1
+    if len(first) < len(second):
+        first, second = second, first
+    found: list[tuple[int, int]] = []
+    for low, high in second:
+        start, end = _overlap(first, low, high)
+        found += [(max(low, one), min(high, other)) for one, other in first[start:end]]
     return tuple(found)
 
 
 def minus(first: Spans, second: Spans) -> Spans:
     """What is in the first and not in the second."""
-    found = []
+    if len(second) == 1:
+        ((low, high),) = second
+        start, end = _overlap(first, low, high)
+        if start == end:
+            return first
+        edges = ((first[start][0], low - 1), (high + 1, first[end - 1][1]))
+        return first[:start] + tuple(edge for edge in edges if edge[0] <= edge[1]) + first[end:]
+    found: list[tuple[int, int]] = []
     at = 0
     for low, high in first:
         while at < len(second) and second[at][1] < low:
