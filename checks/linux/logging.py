@@ -181,6 +181,13 @@ examples(
         {"files": _rsyslog(_LOCAL + _OLD_GOOD), "shown": _RUNS},
         {"files": _rsyslog("*.* @192.0.2.1"), "shown": _RUNS},
         {"files": _rsyslog(_RELP), "shown": _RUNS},
+        {
+            "files": _rsyslog(_LOCAL, _GOOD).replace(
+                "$IncludeConfig /etc/rsyslog.d/*.conf",
+                'include(mode="optional" file="/etc/rsyslog.d/*.conf")',
+            ),
+            "shown": _RUNS,
+        },
         {"files": _upload("https://log.example.nl:19532"), "shown": _UPLOADS},
     ],
     fails=[
@@ -402,7 +409,11 @@ class OpenLogs:
 
 @probe(
     "linux",
-    found=Command("find /var/log -xdev -maxdepth 5 -type f -perm /0007 -printf '%m %P\\n'", root=True),
+    # A folder that others cannot enter closes all that is in it, such as Ubuntu's unattended-upgrades.
+    found=Command(
+        "find /var/log -xdev -maxdepth 5 -type d '!' -perm -0001 -prune -o -type f -perm /0007 -printf '%m %P\\n'",
+        root=True,
+    ),
 )
 def open_logs(found: Raw) -> OpenLogs:
     """``mode path`` on each line, find(1); nothing when all is closed."""

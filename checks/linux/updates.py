@@ -32,7 +32,9 @@ from scanner import (
     probe,
 )
 
-APT: Final = Command("apt list --upgradable", needs="apt", slow=True, timeout=60, limit=4 << 20)
+APT: Final = Command(
+    "apt list --upgradable --all-versions", needs="apt", slow=True, timeout=60, limit=8 << 20
+)
 APT_LISTS: Final = Command(
     "grep -rHE '^(Origin|Label|Suite|Codename|Date): ' --include=*Release /var/lib/apt/lists",
     needs="apt",
@@ -88,8 +90,8 @@ class Automatic:
 
 @probe("linux", apt=APT, dnf=DNF)
 def waiting(system: OsRelease, apt: Raw | None, dnf: Raw | None) -> Waiting:
-    """`apt list`: ``name/suites version architecture [upgradable from: old]``; `dnf updateinfo list`: an advisory, its
-    kind and a package per line (version 5: the severity before the package).
+    """`apt list`: ``name/suites version architecture [state]`` for every version of a package, the newest first; `dnf
+    updateinfo list`: an advisory, its kind and a package per line (version 5: the severity before the package).
     """
     if apt is not None:
         return _apt(apt)

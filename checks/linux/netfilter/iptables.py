@@ -69,13 +69,23 @@ def read_save(text: str, origin: str, family: str) -> dict[Key, Chain]:
                 key, hook=_HOOKS[name] if base else "", kind="nat" if table == "nat" else "filter",
                 priority=_PRIORITIES[table] if base else 0, policy=policy.lower() if base else "accept",
             )  # fmt: skip
-        elif line.startswith(("-A ", "[")):
-            words = shlex.split(line[line.index("-A ") :])
-            chain = chains[origin, family, table, words[1]]
-            chain.rules.append(_Reader(words[2:], line, family).rule())
+        elif line.startswith(("-A ", "-I ", "[")):
+            # The files of ufw have this form too, and put one rule at the head of its chain with -I.
+            how, name, *words = shlex.split(line.partition("] ")[2] if line[0] == "[" else line)
+            rules = chains[origin, family, table, name].rules
+            rules.insert(0 if how == "-I" else len(rules), _Reader(_tests_first(words), line, family).rule())
         else:
             raise ValueError(f"not a line of a save: {line[:40]!r}")
     return chains
+
+
+def _tests_first(words: list[str]) -> list[str]:
+    """The words with what stands behind the target and its options before it, as ufw(8) writes some tests."""
+    if "-j" not in words or "-m" not in words[words.index("-j") :]:
+        return words
+    target = words.index("-j")
+    behind = words.index("-m", target)
+    return [*words[:target], *words[behind:], *words[target:behind]]
 
 
 def is_nft(text: str) -> bool:
