@@ -15,7 +15,7 @@ from scanner import NotUnderstood
 
 _STRING_OR_REMARK: Final = re.compile(r"\"(?:\\.|[^\"\\\n])*\"|#[^\n]*|/\*.*?\*/", re.DOTALL)
 _INCLUDE: Final = re.compile(
-    r"^\s*(?:\$IncludeConfig\s+(\S+)|include\s*\(\s*file\s*=\s*\"([^\"]*)\"[^)]*\))",
+    r"^\s*(?:\$IncludeConfig\s+(\S+)|include\s*\(([^)]*)\))",
     re.IGNORECASE | re.MULTILINE,
 )
 _PARAMETER: Final = re.compile(r"([\w.]+)\s*=\s*(\"(?:\\.|[^\"\\])*\"|\[[^\]]*\]|[^\s()]+)")
@@ -93,7 +93,8 @@ def _text(files: dict[str, list[str]]) -> str:
         )
 
     def included(match: re.Match[str]) -> str:
-        pattern = match[1] or match[2]
+        inside = match[2] or ""
+        pattern = match[1] or dict(_PARAMETER.findall(inside)).get("file", inside).strip('"')
         if pattern not in (f"{_FOLDER}*.conf", f"{_FOLDER}*", _FOLDER):
             raise NotUnderstood(f"rsyslog includes {pattern}, which is not read")
         parts = [bare(path) for path in sorted(files) if path.startswith(_FOLDER) and path.endswith(".conf")]
