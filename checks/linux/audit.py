@@ -55,6 +55,11 @@ class AuditStatus:
     lost: int
 
 
+#: Fields of a rule that do not narrow whose doings it records; arch and exit are judged where they count.
+_NEUTRAL: Final = frozenset(("arch", "dir", "exit", "key", "path", "perm"))
+_UNSET: Final = frozenset(("-1", "4294967295", "unset"))
+
+
 @dataclass(frozen=True, slots=True)
 class AuditRule:
     """One rule as its words: the list and action, the system calls, and the fields with their comparison."""
@@ -67,9 +72,23 @@ class AuditRule:
         """The value that a field is compared with, or None."""
         return next((value for key, sign, value in self.fields if (key, sign) == (name, operator)), None)
 
-    def watches(self, path: str) -> bool:
-        """Whether a write to this path or a change of its attributes is recorded."""
+    @property
+    def for_everyone(self) -> bool:
+        """Whether no condition narrows the rule: on an account, a program, the outcome or an argument.
+
+        That processes without a login are left out (``auid>=1000``, ``auid!=unset``) is how such rules are written.
+        """
+        return all(
+            name in _NEUTRAL
+            or (name == "auid" and ((sign == "!=" and value in _UNSET) or (sign == ">=" and value == "1000")))
+            for name, sign, value in self.fields
+        )
+
+    def watches(self, path: str, abi: str) -> bool:
+        """Whether a write to this path or a change of its attributes is recorded, by calls of this ABI."""
         if "always" not in self.when or not set("wa") <= set(self.value("perm") or "rwxa"):
+            return False
+        if not self.for_everyone or self.calls - {"all"} or self.value("arch") not in (None, abi):
             return False
         file, folder = self.value("path"), self.value("dir")
         return file == path or (folder is not None and (path + "/").startswith(folder.rstrip("/") + "/"))
@@ -489,17 +508,15 @@ _ABIS: Final = {"x86_64": ("b64", "b32"), "aarch64": ("b64", "b32"), "i686": ("b
 _NOT_ON_ARM: Final = frozenset(("chmod", "chown", "creat", "lchown", "open"))
 
 
-def _fits(rule: AuditRule, code: str) -> bool:
-    """Whether a rule records a call that ends with this code; any end when there is none."""
-    only, success = rule.value("exit"), rule.value("success")
-    return only in (None, code or None) and success in ((None, "0") if code else (None,))
-
-
 def _missing(rules: tuple[AuditRule, ...], machine: str, row: RecordRow) -> list[str]:
     """What a set of rules does not record of what it should."""
-    lost = [path for path in row.paths if not any(rule.watches(path) for rule in rules)]
     if machine not in _ABIS:
         raise NotUnderstood(f"which calls a {machine} has is not known here")
+    lost = [
+        path
+        for path in row.paths
+        if not all(any(rule.watches(path, abi) for rule in rules) for abi in _ABIS[machine])
+    ]
     for abi in _ABIS[machine]:
         recorded = [
             rule
@@ -507,10 +524,8 @@ def _missing(rules: tuple[AuditRule, ...], machine: str, row: RecordRow) -> list
             if {"always", "exit"} <= rule.when
             and rule.value("arch") in (None, abi)
             # A rule that looks at one file, program or account does not record the call as such.
-            and all(
-                rule.value(name) is None
-                for name in ("path", "dir", "exe", "uid", "euid", "gid", "pid", "ppid")
-            )
+            and rule.for_everyone
+            and all(rule.value(name) is None for name in ("path", "dir", "perm"))
         ]
         for code in row.exits or ("",):
             fitting = [rule for rule in recorded if not code or rule.value("exit") == code]
@@ -714,6 +729,17 @@ examples(
     fails=[
         {**_ALL, "loaded": _LOADED.replace("shadow -p wa", "shadow -p r")},
         {**_ALL, "loaded": _LOADED.replace("-w /etc/passwd", "-w /etc/passwd-")},
+        # Of one account, of failures only, of one ABI only.
+        {**_ALL, "loaded": "-a always,exit -S all -F dir=/etc -F perm=wa -F auid=1005 -F key=etc\n"},
+        {**_ALL, "loaded": "-a always,exit -F arch=b64 -S openat -F dir=/etc -F success=0 -F key=etc\n"},
+        {**_ALL, "loaded": "-a always,exit -F arch=b64 -S all -F dir=/etc -F perm=wa -F key=etc\n"},
+    ],
+)
+examples(
+    "audit.records-modules",
+    fails=[
+        {**_ALL, "loaded": _LOADED.replace("-F key=modules", f"{narrow} -F key=modules")}
+        for narrow in ("-F uid!=0", "-F success=0", "-F auid=1005", "-C uid!=euid", "-F a0=5")
     ],
 )
 
