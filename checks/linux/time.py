@@ -35,6 +35,8 @@ from scanner import (
 )
 
 _OFF: Final = "506 Cannot talk to daemon"
+#: The reference ID of local reference mode, chrony.conf(5) local.
+_LOCAL_MODE: Final = "7F7F0101"
 _DAEMONS: Final = (
     "chrony.service", "chronyd.service", "systemd-timesyncd.service", "ntp.service", "ntpd.service", "ntpsec.service",
     "openntpd.service",
@@ -99,8 +101,9 @@ examples(
 
 @fact
 class Tracking:
-    """What chrony says of its clock, chronyc(1) tracking."""
+    """What chrony says of its clock, chronyc(1) tracking. ``alone`` is its local mode: it follows nobody but itself."""
 
+    alone: bool
     stratum: int
     offset_seconds: float
     leap: str
@@ -129,7 +132,7 @@ def tracking(tracking: Raw) -> Tracking:
     values = line.split(",")
     if len(values) != 14:
         raise NotUnderstood(f"chronyc tracking says {line[:60]!r}")
-    return Tracking(int(values[2]), float(values[4]), values[13])
+    return Tracking(values[0] == _LOCAL_MODE, int(values[2]), float(values[4]), values[13])
 
 
 @probe("linux", shown=Command("timedatectl show"))
@@ -174,10 +177,15 @@ def synchronised(
     if chrony is None:
         said = "synchronised" if kernel.synchronised else "not synchronised"
         return holds(kernel.synchronised, f"the kernel's clock is {said}", expected)
-    good = chrony.leap in ("Normal", "Insert second", "Delete second") and chrony.stratum > 0
+    good = (
+        chrony.leap in ("Normal", "Insert second", "Delete second")
+        and chrony.stratum > 0
+        and not chrony.alone
+    )
     return holds(
         good and abs(chrony.offset_seconds) <= seconds,
-        f"chrony: {chrony.leap}, stratum {chrony.stratum}, off by {chrony.offset_seconds:+.6f} s",
+        f"chrony: {'its own clock, ' if chrony.alone else ''}{chrony.leap}, stratum {chrony.stratum},"
+        f" off by {chrony.offset_seconds:+.6f} s",
         expected,
     )
 
@@ -201,6 +209,7 @@ examples(
     ],
     fails=[
         {"tracking": _LOST, "shown": _SHOW},
+        {"tracking": _TRACKED.replace("7F000002,ntp.example.nl,4", "7F7F0101,,10"), "shown": _SHOW},
         {"tracking": _TRACKED.replace("-0.000001577", "3.250000000"), "shown": _SHOW},
         {"tracking": _NO_CHRONY, "shown": _ALONE},
     ],
