@@ -245,7 +245,12 @@ def recent(
 
     A comparison that silently stopped gives a calm that is not there.
     """
-    reports = [when for path, (_, when) in files.seen.items() if path.startswith("/var/log/aide/")]
+    # An empty report was made by logrotate, and one of aideinit compared nothing.
+    reports = [
+        when
+        for path, (size, when) in files.seen.items()
+        if path.startswith("/var/log/aide/") and size > 0 and "init" not in path.rpartition("/")[2]
+    ]
     if not reports:
         raise NotUnderstood("no report in /var/log/aide: whether AIDE ran is not known")
     last = max(reports)
@@ -257,7 +262,13 @@ def recent(
 examples(
     recent,
     passes=_BASE + _REPORT,
-    fails=_BASE + _REPORT.replace("1795402800", "1790402800"),
+    fails=[
+        _BASE + _REPORT.replace("1795402800", "1790402800"),
+        # Rotated away: what is new is empty.
+        _BASE
+        + _REPORT.replace("2143", "0")
+        + _REPORT.replace("1795402800", "1790402800").replace("aide.log", "aide.log.1"),
+    ],
     notapplicable={"found": _NO_AIDE},
-    unknown=[_BASE, "aide.log\n"],
+    unknown=[_BASE, "aide.log\n", _BASE + _REPORT.replace("aide.log", "aideinit.log")],
 )
