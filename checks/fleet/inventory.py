@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from typing import Final
 
 from checks.linux._answers import named, only_missing
 from scanner import (
     NO_GAP,
     SECURE_DEPLOYMENT,
+    Absent,
     Command,
     File,
     Fleet,
@@ -27,6 +29,8 @@ from scanner import (
     tree_files,
 )
 
+#: SHA-256 of what machine-id(5) holds before the first start of a host: nothing, or the word uninitialized.
+_NOT_YET: Final = frozenset(sha256(text).hexdigest() for text in (b"", b"\n", b"uninitialized\n"))
 _KEYS: Final = Tree(path="/etc/ssh", include="ssh_host_*_key.pub", root=True)
 
 
@@ -59,7 +63,11 @@ def host_identity(hostname: Raw, machine: Raw, keys: Raw | None) -> HostIdentity
         raise NotUnderstood("sha256sum says nothing of machine-id")
     if any(len(words) != 2 or not re.fullmatch(r"[0-9a-f]{64}", words[0]) for words in digests):
         raise NotUnderstood("not an answer of sha256sum")
+    if digests and digests[0][0] in _NOT_YET:
+        digests = []
     found = [line.split() for lines in (tree_files(keys) if keys else {}).values() for line in lines]
+    if not digests and not found:
+        raise Absent("neither a machine-id nor SSH host keys: nothing to tell it from another host by")
     return HostIdentity(
         name, digests[0][0] if digests else "", tuple(sorted(" ".join(words[:2]) for words in found if words))
     )
@@ -193,12 +201,17 @@ def _host(name: str, number: int, key: int | None = None) -> dict[str, object]:
 
 
 _NO_ID: Final = Raw(err=b"sha256sum: /etc/machine-id: No such file or directory\n", code=1)
+_EMPTY: Final = f"{sha256(b'').hexdigest()}  /etc/machine-id\n"
 examples(
     no_clones,
     passes=[
         {"@web1": _host("web1", 1), "@web2": _host("web2", 2)},
         {"@web1": {**_host("web1", 1), "machine": _NO_ID}, "@web2": {**_host("web2", 2), "machine": _NO_ID}},
+        {"@web1": {**_host("web1", 1), "machine": _EMPTY}, "@web2": {**_host("web2", 2), "machine": _EMPTY}},
     ],
+    notapplicable={
+        f"@{name}": {**_host(name, 1), "machine": _NO_ID, "keys": ""} for name in ("web1", "web2")
+    },
     fails=[
         {"@web1": _host("web1", 1), "@web2": _host("web2", 1)},
         {"@web1": _host("web1", 1), "@web2": _host("web2", 2, key=1)},
