@@ -181,4 +181,4 @@ class Tree:
 
 def _paths(word: str) -> list[str]:
     # A number with a slash is what find -perm asks for.
-    return [word] if re.fullmatch(r"/[A-Za-z0-9_./-]+", word) and not word[1:].isdecimal() else []
+    return [word.rstrip("/")] if re.fullmatch(r"/[A-Za-z0-9_./-]+", word) and not word[1:].isdecimal() else []
