@@ -39,10 +39,25 @@ def _of(count: int, parts: Mapping[str, State]) -> Verdict:
     return at_least(count, parts)
 
 
-def _all(parts: Mapping[str, State]) -> Verdict:
-    """Whether every part that applies here holds."""
-    applies = [state for state in parts.values() if state is not State.NOTAPPLICABLE]
-    return at_least(len(applies), parts)
+def _all(results: Results, parts: Mapping[str, tuple[State, tuple[str, ...]]]) -> Verdict:
+    """Whether every part that applies here holds: its state, and the checks that it rests on.
+
+    That a part does not apply must have been found; of a part that nobody judged nothing is known.
+    """
+    ran = {one.id for one, _ in results.findings}
+    unjudged = [name for name, (_, ids) in parts.items() if ran.isdisjoint(ids)]
+    if unjudged and len(unjudged) < len(parts) and not any(one is State.FAIL for one, _ in parts.values()):
+        raise Blind(f"not judged on this host: {', '.join(unjudged)}")
+    states = {name: state for name, (state, _) in parts.items()}
+    return at_least(sum(one is not State.NOTAPPLICABLE for one in states.values()), states)
+
+
+def _every(results: Results, *ids: str) -> tuple[State, tuple[str, ...]]:
+    return results.all_of(*ids), ids
+
+
+def _one(results: Results, *ids: str) -> tuple[State, tuple[str, ...]]:
+    return results.any_of(*ids), ids
 
 
 @check(
@@ -102,9 +117,11 @@ def behind_the_firewall(results: Results) -> Verdict:
     One wrong rule in the firewall, and everything that listens can be reached. Then what the host itself admits counts.
     """
     return _all(
+        results,
         {
-            "packet filter": results.all_of("firewall.default-deny-input"),
-            "what listens": results.all_of(
+            "packet filter": _every(results, "firewall.default-deny-input"),
+            "what listens": _every(
+                results,
                 "sockets.no-clear-text", "sockets.inner-services-bound", "sockets.no-open-container-engine",
                 "services.no-legacy",
             ),
@@ -137,7 +154,7 @@ def prevent_detect_recover(results: Results) -> Verdict:
         {
             "prevention": results.all_of("firewall.default-deny-input", "updates.security-installed"),
             "detection": results.any_of("audit.running", "logging.leaves-the-host", "malware.agent-runs"),
-            "recovery": results.any_of("backup.recent", "backup.planned"),
+            "recovery": results.all_of("backup.recent", "backup.planned"),
         },
     )
 
@@ -162,11 +179,12 @@ def login(results: Results) -> Verdict:
     A stolen password must not be enough, guessing must not go on without end, and who logs in must be seen.
     """
     return _all(
+        results,
         {
-            "strong proof": results.any_of("ssh.keys-or-two-factors"),
-            "limit to attempts": results.any_of("passwords.lockout", "ssh.max-auth-tries"),
-            "trace": results.any_of("ssh.log-level", "sudo.logged", "audit.records-accounts"),
-        }
+            "strong proof": _one(results, "ssh.keys-or-two-factors"),
+            "limit to attempts": _one(results, "passwords.lockout", "ssh.max-auth-tries"),
+            "trace": _one(results, "ssh.log-level", "sudo.logged", "audit.records-accounts"),
+        },
     )
 
 
@@ -199,7 +217,7 @@ def data(
             ),
             "encryption": results.any_of("disk-encryption.data"),
             "watching": results.any_of("audit.running", "integrity.recent"),
-            "copy": results.any_of("backup.recent", "backup.planned"),
+            "copy": results.all_of("backup.recent", "backup.planned"),
         },
     )
 
@@ -250,10 +268,11 @@ def after_a_restart(results: Results) -> Verdict:
     A failure in the middle of the night must not leave the host open. What only works now is no protection.
     """
     return _all(
+        results,
         {
-            "packet filter": results.all_of("firewall.loaded-at-boot", "firewall.running-equals-saved"),
-            "confinement": results.all_of("mac.stays-on"),
-        }
+            "packet filter": _every(results, "firewall.loaded-at-boot", "firewall.running-equals-saved"),
+            "confinement": _every(results, "mac.stays-on"),
+        },
     )
 
 
@@ -278,12 +297,13 @@ def updates_take_hold(results: Results) -> Verdict:
     Each link that is missing makes the others worthless: an update that waits or was not started closes nothing.
     """
     return _all(
+        results,
         {
-            "exist": results.all_of("end-of-support.release-supported", "package-sources.security-suite"),
-            "known": results.all_of("updates.lists-fresh"),
-            "installed": results.all_of("updates.security-installed"),
-            "started": results.all_of("updates.restarted"),
-        }
+            "exist": _every(results, "end-of-support.release-supported", "package-sources.security-suite"),
+            "known": _every(results, "updates.lists-fresh"),
+            "installed": _every(results, "updates.security-installed"),
+            "started": _every(results, "updates.restarted"),
+        },
     )
 
 
@@ -318,7 +338,7 @@ examples(
     behind_the_firewall,
     passes=_some(*_CLOSED),
     fails=[_some(*_CLOSED, services__no_legacy="fail"), _some(*_CLOSED, firewall__default_deny_input="fail")],
-    error=_some(*_CLOSED, firewall__default_deny_input="error"),
+    error=[_some(*_CLOSED, firewall__default_deny_input="error"), _some("services.no-legacy")],
     notapplicable={"ssh.log-level": "pass"},
 )
 _THREE: Final = (
@@ -330,11 +350,19 @@ _THREE: Final = (
 examples(
     prevent_detect_recover,
     passes=[_some(*_THREE), _some(*_THREE, logging__leaves_the_host="error")],
-    fails=_some(*_THREE, backup__recent="fail"),
+    fails=[
+        _some(*_THREE, backup__recent="fail"),
+        _some(*_THREE, backup__recent="fail", backup__planned="pass"),
+    ],
     error=[_some(*_THREE, audit__running="unknown"), _some(*_THREE[:3])],
 )
 _LOGIN: Final = ("ssh.keys-or-two-factors", "passwords.lockout", "ssh.log-level")
-examples(login, passes=_some(*_LOGIN), fails=_some(*_LOGIN, passwords__lockout="fail"))
+examples(
+    login,
+    passes=_some(*_LOGIN),
+    fails=_some(*_LOGIN, passwords__lockout="fail"),
+    error=_some("ssh.log-level"),
+)
 _DATA: Final = ("files.data-folders", "disk-encryption.data", "audit.running", "backup.recent")
 examples(
     data,
