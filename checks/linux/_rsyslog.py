@@ -94,7 +94,7 @@ def _text(files: dict[str, list[str]]) -> str:
 
     def included(match: re.Match[str]) -> str:
         inside = match[2] or ""
-        pattern = match[1] or dict(_PARAMETER.findall(inside)).get("file", inside).strip('"')
+        pattern = match[1] or str(dict(_PARAMETER.findall(inside)).get("file", inside)).strip('"')
         if pattern not in (f"{_FOLDER}*.conf", f"{_FOLDER}*", _FOLDER):
             raise NotUnderstood(f"rsyslog includes {pattern}, which is not read")
         parts = [bare(path) for path in sorted(files) if path.startswith(_FOLDER) and path.endswith(".conf")]

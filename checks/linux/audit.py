@@ -80,7 +80,13 @@ class AuditRule:
         """
         return all(
             name in _NEUTRAL
-            or (name == "auid" and ((sign == "!=" and value in _UNSET) or (sign == ">=" and value == "1000")))
+            or (
+                name == "auid"
+                and (
+                    (sign == "!=" and value in _UNSET)
+                    or (sign == ">=" and value.isdecimal() and int(value) <= 1000)
+                )
+            )
             for name, sign, value in self.fields
         )
 

@@ -156,7 +156,9 @@ def _for_servers(leaf: x509.Certificate) -> bool:
         purposes = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
         return True
-    return ExtendedKeyUsageOID.SERVER_AUTH in purposes
+    return (
+        ExtendedKeyUsageOID.SERVER_AUTH in purposes or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in purposes
+    )
 
 
 @lru_cache(maxsize=4)
@@ -192,6 +194,14 @@ def _distrust(
     except (VerificationError, UnsupportedAlgorithm) as error:
         return str(error).removeprefix("validation failed: ").partition(" (encountered")[0][:200]
     return ""
+
+
+def _address(name: str) -> str:
+    """The name as an address in its usual form, or nothing when it is none: an address has no name to match."""
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        return ""
 
 
 def _matches(pattern: str, name: str) -> bool:
@@ -370,9 +380,11 @@ def name_matches(endpoint: TlsEndpoint) -> Verdict:
     """
     if not endpoint.name:
         raise NotUnderstood("the inventory gives no name for this service; set its 'server_name'")
+    address = _address(endpoint.name)
     found = (
-        any(_matches(pattern, endpoint.name) for pattern in endpoint.names)
-        or endpoint.name in endpoint.addresses
+        address in endpoint.addresses
+        if address
+        else any(_matches(pattern, endpoint.name) for pattern in endpoint.names)
     )
     listed = ", ".join([*endpoint.names, *endpoint.addresses][:8]) or "no name at all"
     return holds(found, f"certificate for {listed}", f"for {endpoint.name}")
