@@ -7,6 +7,7 @@ or notapplicable here, in one place, so that no check author has to remember it.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC
@@ -49,7 +50,10 @@ _REFUSALS: Final = (
     "you need to be root",
     "access denied",
     "insufficient privileges",
+    "cannot open netlink audit socket",
 )
+#: What systemctl and its kin say where no systemd runs to answer them.
+_NOBODY_THERE: Final = ("failed to connect to bus", "not been booted with systemd")
 
 
 class Collected(NamedTuple):
@@ -100,7 +104,7 @@ def understood(source: Source, raw: Raw) -> Gap | None:
     lowered = said.lower()
     if any(refusal in lowered for refusal in _REFUSALS):
         return Gap(State.ERROR, Cause.PRIVILEGE, f"{what}: {last}")
-    if code == 127:
+    if code == 127 or any(words in lowered for words in _NOBODY_THERE):
         return Gap(State.ERROR, Cause.TOOL_MISSING, f"{what}: {last}")
     return Gap(State.UNKNOWN, Cause.PARSE, f"{what}: exit status {code}" + (f": {last}" if last else ""))
 
@@ -383,15 +387,22 @@ def aggregate_findings(
     made: Iterable[tuple[Check, Finding]],
     now: ScanTime,
 ) -> Iterator[Finding]:
-    """The findings of aggregate checks over those already made on this target."""
+    """The findings of aggregate checks over those already made on this target.
+
+    One that could not be established has the cause that most of the findings below it have.
+    """
     results = Results(made)
+    causes = Counter(finding.cause for _, finding in results.findings if finding.cause is not None)
     at = now.timestamp()
     evidence = _merge(*(finding.evidence for _, finding in results.findings)) if results.findings else ()
     for check, settings in checks:
         given: dict[str, Any] = dict(settings)
         for ask in check.asks:
             given[ask.name] = {Kind.RESULTS: results, Kind.TARGET: target, Kind.NOW: now}[ask.kind]
-        yield _call(target.name, check, "", check.function, given, evidence, at)
+        finding = _call(target.name, check, "", check.function, given, evidence, at)
+        if finding.status is State.ERROR and finding.cause is None:
+            finding = finding._replace(cause=causes.most_common(1)[0][0] if causes else Cause.INTERNAL)
+        yield finding
 
 
 class Member(NamedTuple):

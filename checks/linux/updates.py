@@ -37,6 +37,7 @@ APT: Final = Command(
 )
 APT_LISTS: Final = Command(
     "grep -rHE '^(Origin|Label|Suite|Codename|Date): ' --include=*Release /var/lib/apt/lists",
+    root=True,
     needs="apt",
     exits=(0, 1),
     timeout=20,
