@@ -102,11 +102,15 @@ class ListeningSocket:
 
 @fact
 class TlsPort:
-    """A TCP port where the scanner may ask for a TLS handshake; ``address`` only on the scanner's own host."""
+    """A TCP port where the scanner may ask for a TLS handshake; ``address`` only on the scanner's own host.
+
+    ``declared`` says that the inventory promises TLS here.
+    """
 
     number: int
     server_name: str = ""
     address: str = ""
+    declared: bool = False
 
     def __str__(self) -> str:
         return f"{self.number}/tcp"
@@ -152,7 +156,9 @@ def tls_ports(sockets: list[ListeningSocket], target: Target) -> list[TlsPort]:
         service = declared.get(one.port)
         # Never connect to an address that a remote host names: it may name another's.
         address = one.address if own and not one.everywhere and not one.scope else ""
-        port = TlsPort(one.port, (service.server_name if service else "") or name, address)
+        port = TlsPort(
+            one.port, (service.server_name if service else "") or name, address, service is not None
+        )
         if one.port not in found or one.everywhere:
             found[one.port] = port
     return [found[number] for number in sorted(found)]

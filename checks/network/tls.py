@@ -34,13 +34,16 @@ from scanner import (
     FAIL_SECURE,
     SECURE_DEPLOYMENT,
     SECURE_DESIGN,
+    Absent,
     Each,
+    Gap,
     Handshake,
     Layer,
     NotUnderstood,
     Raw,
     ScanTime,
     Severity,
+    State,
     TrustAnchors,
     Verdict,
     check,
@@ -104,8 +107,14 @@ class TlsEndpoint:
     handshake=Each(TlsPort, lambda port: Handshake(port.number, port.server_name, port.address)),
     anchors=TrustAnchors(),
 )
-def tls_endpoint(handshake: Raw, anchors: Raw, port: TlsPort, now: ScanTime) -> TlsEndpoint:
+def tls_endpoint(handshake: Raw | None, anchors: Raw, port: TlsPort, now: ScanTime) -> TlsEndpoint:
     """A handshake as `Handshake` documents it: the chain is DER in base64, RFC 5280."""
+    if handshake is None:
+        if port.declared:
+            raise NotUnderstood(
+                "the inventory says that this port speaks TLS, and it answers in something else"
+            )
+        raise Absent("this port does not speak TLS")
     seen = json.loads(handshake.text)
     chain = [x509.load_der_x509_certificate(base64.b64decode(one, validate=True)) for one in seen["chain"]]
     if not chain or seen["version"] not in _VERSIONS:
@@ -522,6 +531,7 @@ def _seen(
     }
 
 
+_PLAIN: Final = Gap(State.NOTAPPLICABLE, None, "port 443 does not speak TLS (WRONG_VERSION_NUMBER)")
 _LATER: Final = datetime.fromisoformat("2027-05-20T12:00:00+00:00")
 _TOO_LATE: Final = datetime.fromisoformat("2027-06-02T12:00:00+00:00")
 _SOON: Final = datetime.fromisoformat("2026-12-10T12:00:00+00:00")
@@ -564,6 +574,8 @@ examples(
     protocol,
     passes=[_seen(made.GOOD), _seen(made.GOOD, version="TLSv1.2")],
     fails=_seen(made.GOOD, version="TLSv1"),
+    unknown={**_seen(), "handshake": _PLAIN},
+    notapplicable={**_seen(), "handshake": _PLAIN, "target": {}},
 )
 examples(newest_protocol, passes=_seen(made.GOOD), fails=_seen(made.GOOD, version="TLSv1.2"))
 examples(purpose, passes=_seen(made.GOOD), fails=_seen(made.FOR_CLIENTS))
