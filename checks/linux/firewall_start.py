@@ -146,6 +146,8 @@ def saved_filter(
             kept = [found for found in (_loaded(nft), _loaded(redhat)) if found is not None]
             if not kept:
                 raise NotUnderstood("no nftables.conf in /etc or /etc/sysconfig")
+            if len(kept) > 1:
+                raise NotUnderstood("nftables.conf is both in /etc and in /etc/sysconfig: which one counts?")
             return SavedFilter(name, Ruleset(kept[0]))
         case "netfilter-persistent":
             return SavedFilter(name, Ruleset(_save(rules4, "ip") | _save(rules6, "ip6")))
@@ -175,7 +177,10 @@ def _save(raw: Raw | None, family: str) -> dict[Key, Chain]:
 
 
 def _ufw(running: Ruleset, users: list[tuple[str, Raw | None]], defaults: str) -> Ruleset:
-    """The running rules with the user chains and the default policy that ufw keeps on disk."""
+    """The running rules with the user chains and the default policy that ufw keeps on disk.
+
+    In its first chain ufw puts nothing but the way to its own: any other rule there is gone after a restart.
+    """
     found = re.search(r'(?m)^DEFAULT_INPUT_POLICY="?(ACCEPT|DROP|REJECT)"?\s*$', defaults)
     if not found:
         raise NotUnderstood("/etc/default/ufw: no DEFAULT_INPUT_POLICY")
@@ -190,7 +195,8 @@ def _ufw(running: Ruleset, users: list[tuple[str, Raw | None]], defaults: str) -
     for key, chain in chains.items():
         if chain.hook == "input" and key[1:] in {("ip", "filter", "INPUT"), ("ip6", "filter", "INPUT")}:
             policy = "accept" if found[1] == "ACCEPT" else "drop"
-            chains[key] = replace(chain, policy=policy)
+            own = [rule for rule in chain.rules if rule.target.startswith(("ufw-", "ufw6-"))]
+            chains[key] = replace(chain, policy=policy, rules=own)
     return Ruleset(chains, running.unseen)
 
 
@@ -409,15 +415,49 @@ def _kept(running: str, saved: object, shown: str = _NFTABLES, **more: object) -
     }  # fmt: skip
 
 
+_UFW_USER: Final = """*filter
+:ufw-user-input - [0:0]
+### RULES ###
+-A ufw-user-input -p tcp --dport 22 -j ACCEPT
+COMMIT
+"""
+_UFW_RUNS: Final = """*filter
+:INPUT DROP [0:0]
+:FORWARD DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+:ufw-before-input - [0:0]
+:ufw-user-input - [0:0]
+-A INPUT -j ufw-before-input
+-A ufw-before-input -i lo -j ACCEPT
+-A ufw-before-input -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A ufw-before-input -j ufw-user-input
+-A ufw-user-input -p tcp -m tcp --dport 22 -j ACCEPT
+COMMIT
+"""
+
+
+def _with_ufw(running: str) -> dict[str, object]:
+    kept = {
+        "ufw4": _UFW_USER,
+        "ufw6": "*filter\nCOMMIT\n",
+        "saved_filter.ufw": 'DEFAULT_INPUT_POLICY="DROP"\n',
+    }
+    return _kept(recorded.EMPTY, "", _UFW, ip4=running, **kept)
+
+
 examples(
     running_equals_saved,
     passes=[
+        _with_ufw(_UFW_RUNS),
         _kept(recorded.DROP, _echoed(recorded.DROP)),
         _kept(recorded.EMPTY, "", _PERSISTENT, ip4=_RULES_V4, rules4=_RULES_V4),
     ],
     fails=[
         _kept(recorded.ACCEPT, _echoed(recorded.DROP)),
         _kept(recorded.DROP, ""),
+        # Opened in haste, beside ufw.
+        _with_ufw(_UFW_RUNS.replace("-A INPUT", "-A INPUT -p tcp -m tcp --dport 1:9999 -j ACCEPT\n-A INPUT")),
+        _with_ufw(_UFW_RUNS.replace("--dport 22", "--dport 23")),
         _kept(
             recorded.EMPTY,
             "",
@@ -430,6 +470,7 @@ examples(
         _kept(recorded.DROP, _CANNOT),
         _kept(recorded.DROP, "", _shown(firewalld="active enabled network-pre.target")),
         {**_kept(recorded.DROP, _GONE), "addresses": BOTH},
+        _kept(recorded.DROP, _echoed(recorded.DROP), redhat=""),
     ],
     notapplicable=_kept(recorded.DROP, "", _shown()),
 )
