@@ -582,9 +582,13 @@ _LAST: Final = re.compile(
 
 @fact
 class LastLogins:
-    """When each account logged in last; None when never."""
+    """When each account logged in last; None when never.
+
+    ``of_all``: every account is listed, as lastlog(8) does; lastlog2(8) leaves out those that never logged in.
+    """
 
     when: dict[str, datetime | None]
+    of_all: bool
 
 
 @probe("linux", old=Command("lastlog", needs="lastlog"), new=Command("lastlog2", needs="lastlog2"))
@@ -604,7 +608,7 @@ def last_logins(old: Raw | None, new: Raw | None) -> LastLogins:
         if not match:
             raise NotUnderstood(f"lastlog says {line[:60]!r}")
         found[match[1]] = datetime.strptime(match[3], "%b %d %H:%M:%S %z %Y") if match[3] else None
-    return LastLogins(found)
+    return LastLogins(found, of_all=new is None)
 
 
 @check(
@@ -639,11 +643,11 @@ def no_dormant(
     if not people:
         raise Absent("no account of a person has a login shell")
     unseen = [account.name for account in people if account.name not in logins.when]
-    if unseen:
+    if unseen and logins.of_all:
         raise NotUnderstood(f"lastlog does not know {named(unseen)}")
     dormant = []
     for account in people:
-        last = logins.when[account.name]
+        last = logins.when.get(account.name)
         if last is None or last < oldest:
             dormant.append(f"{account.name} {last.date().isoformat() if last else 'never'}")
     return holds(
@@ -662,6 +666,7 @@ examples(
     fails=[
         {"passwd": _DEBIAN, "defs": _DEFS, "old": _HEAD + _NEVER + _RECENT.replace("Nov 16", "Jan  6")},
         {"passwd": _DEBIAN, "defs": _DEFS, "old": _HEAD + _NEVER.replace("root    ", "jdevries")},
+        {"passwd": _DEBIAN, "defs": _DEFS, "new": _HEAD},
     ],
     unknown=[
         {"passwd": _DEBIAN, "defs": _DEFS},
