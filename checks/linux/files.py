@@ -166,7 +166,10 @@ ROWS: Final = (
         title_nl="Alleen root kan wijzigen wie sudo mag gebruiken",
         why="A line in these files gives someone all rights on the server.",
         why_nl="Een regel in deze bestanden geeft iemand alle rechten op de server.",
-        fix="chown root:root /etc/sudoers /etc/sudoers.d\nchmod 0440 /etc/sudoers\nchmod 0750 /etc/sudoers.d",
+        fix=(
+            "chown -hR root:root /etc/sudoers /etc/sudoers.d\nchmod -R go-w /etc/sudoers.d\n"
+            "chmod 0440 /etc/sudoers\nchmod 0750 /etc/sudoers.d"
+        ),
         references=("sudoers(5)",),
     ),
     _row(
@@ -181,7 +184,10 @@ ROWS: Final = (
         title_nl="Alleen root kan wijzigen hoe de SSH-server werkt",
         why="These settings decide who may come in; whoever can change them comes in.",
         why_nl="Deze instellingen bepalen wie binnen mag; wie ze kan wijzigen, komt binnen.",
-        fix="chown root:root /etc/ssh /etc/ssh/sshd_config\nchmod 0755 /etc/ssh\nchmod 0600 /etc/ssh/sshd_config",
+        fix=(
+            "chown root:root /etc/ssh /etc/ssh/sshd_config\nchown -hR root:root /etc/ssh/sshd_config.d\n"
+            "chmod 0755 /etc/ssh\nchmod 0600 /etc/ssh/sshd_config\nchmod -R go-w /etc/ssh/sshd_config.d"
+        ),
         references=("sshd_config(5)",),
     ),
     _row(
@@ -221,7 +227,7 @@ ROWS: Final = (
             " uitvoeren."
         ),
         fix=(
-            "chown -R root:root /etc/pam.d /etc/security /etc/profile.d\n"
+            "chown -hR root:root /etc/pam.d /etc/security /etc/profile.d\n"
             "chmod -R go-w /etc/pam.d /etc/security /etc/profile.d"
         ),
         references=("pam.d(5)", "nsswitch.conf(5)"),
@@ -243,8 +249,8 @@ ROWS: Final = (
         why="These jobs run as root: whoever can write here is root within a day.",
         why_nl="Deze taken draaien als root: wie hier kan schrijven is binnen een dag root.",
         fix=(
-            "chown root:root /etc/crontab /etc/cron.d /etc/cron.hourly /etc/cron.daily /etc/cron.weekly"
-            " /etc/cron.monthly\nchmod go-w /etc/crontab /etc/cron.d /etc/cron.hourly /etc/cron.daily"
+            "chown -hR root:root /etc/crontab /etc/cron.d /etc/cron.hourly /etc/cron.daily /etc/cron.weekly"
+            " /etc/cron.monthly\nchmod -R go-w /etc/crontab /etc/cron.d /etc/cron.hourly /etc/cron.daily"
             " /etc/cron.weekly /etc/cron.monthly"
         ),
         references=("crontab(5)",),
@@ -263,7 +269,10 @@ ROWS: Final = (
         title_nl="Alleen root kan wijzigen wat er met de server opstart",
         why="What starts here runs as root: whoever can write here owns the server after the next start.",
         why_nl="Wat hier start, draait als root: wie hier kan schrijven, is na de volgende start de baas.",
-        fix="chown root:root /etc/systemd/system /etc/init.d\nchmod go-w /etc/systemd/system /etc/init.d",
+        fix=(
+            "chown -hR root:root /etc/systemd/system /etc/init.d /etc/udev/rules.d\n"
+            "chmod -R go-w /etc/systemd/system /etc/init.d /etc/udev/rules.d"
+        ),
         references=("systemd.unit(5)",),
     ),
     _row(

@@ -326,7 +326,7 @@ examples(
     title_nl="Een nieuw wachtwoord is lang genoeg",
     why_nl="De lengte bepaalt hoe lang raden duurt. Alleen een regel die het systeem afdwingt geldt voor iedereen.",
     fix="apt install libpam-pwquality\nmkdir -p /etc/security/pwquality.conf.d\n"
-    "sed -i 's/^minlen.*/# &/' /etc/security/pwquality.conf\n"
+    "sed -i -E 's/^(minlen|enforcing|[dulo]credit)/# &/' /etc/security/pwquality.conf\n"
     "printf 'minlen = 14\\ndcredit = 0\\nucredit = 0\\nlcredit = 0\\nocredit = 0\\n'"
     " > /etc/security/pwquality.conf.d/50-length.conf",
     verify="grep -rhE '^(minlen|enforcing|[dulo]credit)' /etc/security/pwquality.conf "

@@ -330,7 +330,8 @@ def empty_passwords_refused(situation: Situation) -> Verdict:
         "Zonder lijst mag elk account dat een geldig wachtwoord of een geldige sleutel heeft naar binnen, ook een"
         " vergeten of nieuw dienstaccount."
     ),
-    fix=drop_in("AllowGroups beheer"),
+    fix="groupadd -f beheer\nusermod -aG beheer NAME    # each administrator, and the scanner's account\n"
+    + drop_in("AllowGroups beheer"),
     verify="sshd -T | grep -E '^allow(users|groups)'",
     references=("sshd_config(5) AllowUsers, AllowGroups", "ISO/IEC 27002:2022 8.3"),
     advice=(
