@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from threading import local
+from threading import Lock
 from typing import Any, Final
 
 import zstandard
@@ -53,7 +53,7 @@ class Store:
         self.run = run
         self._known: set[str] = set()
         self._made: set[str] = set()
-        self._tools = local()
+        self._compressor, self._turn = zstandard.ZstdCompressor(level=3), Lock()
         self._read: dict[str, bytes] = {}
         self._kept = 0
 
@@ -71,10 +71,9 @@ class Store:
         if name[:2] not in self._made:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._made.add(name[:2])
-        compressor = getattr(self._tools, "compressor", None)
-        if compressor is None:
-            compressor = self._tools.compressor = zstandard.ZstdCompressor(level=3)
-        write_private(folder / f"{name}.zst", compressor.compress(data))
+        with self._turn:  # one compressor: each takes a megabyte, and is busy for a millisecond per target
+            packed = self._compressor.compress(data)
+        write_private(folder / f"{name}.zst", packed)
         return name
 
     def read(self, name: str) -> bytes:

@@ -56,7 +56,11 @@ def main() -> int:
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, str, str, str]:
-    return row["name"], f"{row['value']:,g}", row["goal"], {True: "yes", False: "NO", None: "-"}[row["met"]]
+    return row["name"], _number(row["value"]), row["goal"], {True: "yes", False: "NO", None: "-"}[row["met"]]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:g}"
 
 
 def _table(rows: list[tuple[str, str, str, str]]) -> None:

@@ -142,12 +142,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory(prefix="keurmeester-bench-") as name:
-        folder = Path(name)
-        with fleet(folder / "replay", HOSTS, replay=True) as hosts:
+        folder, recorded = Path(name), Path(name) / "recorded"
+        recorded.mkdir()
+        with fleet(folder / "first", 1, recorded) as hosts:
             Scans(hosts).scan(hosts.inventory(1))
-            scripts = sorted((hosts.folder / "recorded").glob("*.script"))
-            with fleet(folder / "real", 1) as real:
-                one_host(real, scripts, rounds)
+        with fleet(folder / "real", 1) as hosts:
+            one_host(hosts, sorted(recorded.glob("*.script")), rounds)
+        with fleet(folder / "replay", HOSTS, recorded) as hosts:
             round_trips(hosts, rounds)
             many_hosts(hosts, max(1, rounds // 2))
 

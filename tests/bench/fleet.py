@@ -33,12 +33,15 @@ class Fleet:
         return Fleet(self.folder, ["127.0.0.1"], port)
 
     def inventory(self, count: int) -> Path:
-        """An inventory file of the first so many hosts."""
+        """An inventory file of the first so many hosts; every two of them are a pair of twins."""
         path = self.folder / f"inventory-{count}-{self.port}.yaml"
         document = {
             "credentials": {"bench": {"user": "root", "key": f"file:{self.key}"}},
             "defaults": {"credential": "bench", "port": self.port, "host_keys": [self.host_key]},
-            "targets": {f"host{host.rpartition('.')[2]}": {"address": host} for host in self.hosts[:count]},
+            "targets": {
+                f"host{number}": {"address": host, "cluster": f"pair{number // 2}"}
+                for number, host in enumerate(self.hosts[:count], 2)
+            },
         }
         path.write_text(json.dumps(document))
         return path
@@ -55,9 +58,9 @@ class Fleet:
 
 
 @contextmanager
-def fleet(folder: Path, count: int, *, replay: bool = False) -> Iterator[Fleet]:
-    """So many hosts, listening; with ``replay`` they play back what a first scan of them recorded (see replay.pl)."""
-    folder.mkdir(parents=True, exist_ok=True)
+def fleet(folder: Path, count: int, recorded: Path | None = None) -> Iterator[Fleet]:
+    """So many hosts, listening; with ``recorded`` they play back what a first scan recorded there (see replay.pl)."""
+    folder.mkdir()
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     for key in ("host", "key"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key], check=True)
@@ -65,8 +68,7 @@ def fleet(folder: Path, count: int, *, replay: bool = False) -> Iterator[Fleet]:
     with socket.create_server((hosts[0], 0)) as free:
         port: int = free.getsockname()[1]
     found = Fleet(folder, hosts, port)
-    (folder / "recorded").mkdir()
-    forced = f"ForceCommand /usr/bin/perl {REPLAY} {folder}/recorded\n" if replay else ""
+    forced = f"ForceCommand /usr/bin/perl {REPLAY} {recorded}\n" if recorded else ""
     running: list[subprocess.Popen[bytes]] = []
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that no sshd is left behind
     try:

@@ -26,10 +26,10 @@ def run(command: Sequence[str | Path], exits: Sequence[int] = (0,)) -> Cost:
 
     The peak is right as long as the caller is small itself: a child's count starts at its parent's.
     """
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # users do not compile every module at every start
     began = time.perf_counter()
-    with subprocess.Popen(
-        command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONHASHSEED": "0"}
-    ) as process:
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, env=environment) as process:
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -2,7 +2,7 @@
 #
 # A script it has not seen is really run here, and kept with both its outputs; after that the answer is played back
 # under the nonce of the day. Scripts differ in length when they differ in questions, and so find their answer.
-# Hosts are made to differ as real ones do: their name, and the last digits of every moment in time.
+# Hosts are made to differ as real ones do: their name, and the last digits of every moment.
 use strict;
 use warnings;
 
@@ -31,6 +31,7 @@ for my $stream ('err', 'out') {
     $said =~ s/NONCE/$nonce/g;
     $said =~ s/\b\Q$name\E\b/host$number/g;
     $said =~ s/\b(1[67]\d{5})\d{3}\b/sprintf '%s%03d', $1, $number/ge;
+    $said =~ s/\b(\d\d:\d\d):\d\d\b/sprintf '%s:%02d', $1, $number % 60/ge;
     print { $stream eq 'err' ? *STDERR : *STDOUT } $said;
 }
 
