@@ -23,7 +23,8 @@ PATHS: Final[Mapping[str, tuple[str, ...]]] = {
     "forward": ("prerouting", "forward", "postrouting"),
     "output": ("output", "postrouting"),
 }
-_STEPS: Final = 200_000
+#: How much is compared before it is given up: about a second.
+_WORK: Final = 300_000
 _DEPTH: Final = 32
 _SYN: Final = 2
 
@@ -106,13 +107,13 @@ def reach(
     openings: list[Opening] = []
     doubts: dict[str, None] = {}
     logs = False
-    steps = [0]
+    work = [0]
     classes = interface_classes(ruleset.interface_patterns() | patterns, interfaces)
     for came_in, goes_out, label in _ways(path, classes):
         for version in versions:
             for protocol in (TCP, UDP, OTHER):
                 packet = Packet(path, version, protocol, came_in, goes_out, own.get(version, ()))
-                walk = _Walk(ruleset, packet, steps)
+                walk = _Walk(ruleset, packet, work)
                 for box in walk.run():
                     by = "; ".join(dict.fromkeys(box.by)) or f"no {path} chain"
                     openings.append(Opening(version, protocol, label, box.ports, box.far, box.sure, by))
@@ -149,9 +150,10 @@ def interface_classes(patterns: set[str], present: Sequence[str]) -> list[Interf
         *present,
         *(f"{pattern[:-1]}0" if pattern.endswith("*") else pattern for pattern in sorted(patterns)),
     ]
-    new = "other"
-    while any(_same_interface(pattern, new) for pattern in patterns if pattern != "*"):
-        new += "_"
+    unlike = ["other", *(f"{chr(first)}other" for first in range(ord("!"), ord("~") + 1))]
+    new = next(
+        (name for name in unlike if not any(_same_interface(one, name) for one in patterns - {"*"})), ""
+    )
     classes: dict[tuple[bool, ...], list[str]] = {}
     ordered = sorted(patterns)
     for name in dict.fromkeys([*named, new]):
@@ -175,8 +177,8 @@ def _same_interface(pattern: str, name: str) -> bool:
 
 
 class _Walk:
-    def __init__(self, ruleset: Ruleset, packet: Packet, steps: list[int]) -> None:
-        self.ruleset, self.packet, self.steps = ruleset, packet, steps
+    def __init__(self, ruleset: Ruleset, packet: Packet, work: list[int]) -> None:
+        self.ruleset, self.packet, self.work = ruleset, packet, work
         self.doubts: dict[str, None] = {}
         self.logged = False
         self.telling = False
@@ -252,22 +254,21 @@ class _Walk:
         hit: list[Box] = []
         rest: list[Box] = []
         known: dict[frozenset[str], tuple[Truth, Spans | None, Spans | None]] = {}
-        self.steps[0] += len(live)
-        if self.steps[0] > _STEPS:
-            raise TooComplexError("the packet filter has too many rules to walk")
         for box in live:
             found = known.get(box.changed)
             if found is None:
                 found = known[box.changed] = self.judge(rule.tests, box.changed)
             truth, ports, far = found
-            if truth is Truth.NO:
-                rest.append(box)
-                continue
-            inside = box._replace(
-                ports=box.ports if ports is None else meet(box.ports, ports),
-                far=box.far if far is None else meet(box.far, far),
-            )
-            if not inside.ports or not inside.far:
+            inside = box
+            if truth is not Truth.NO and ports is not None:
+                inside = inside._replace(ports=meet(box.ports, ports))
+            if truth is not Truth.NO and far is not None and inside.ports:
+                inside = inside._replace(far=meet(box.far, far))
+                self.work[0] += (len(box.far) + len(far)) // 500
+            self.work[0] += 1
+            if self.work[0] > _WORK:
+                raise TooComplexError("the packet filter has too many rules to walk")
+            if truth is Truth.NO or not inside.ports or not inside.far:
                 rest.append(box)
                 continue
             if truth is Truth.UNCLEAR and rule.action != "continue":
@@ -278,9 +279,9 @@ class _Walk:
                 hit.append(inside._replace(changed=box.changed | (rule.changes - {"logged"})))
             else:
                 hit.append(inside._replace(changed=box.changed | rule.changes) if rule.changes else inside)
-            if outside := minus(box.ports, inside.ports):
+            if ports is not None and (outside := minus(box.ports, inside.ports)):
                 rest.append(box._replace(ports=outside))
-            if outside := minus(box.far, inside.far):
+            if far is not None and (outside := minus(box.far, inside.far)):
                 rest.append(inside._replace(far=outside))
             if rule.action == "continue" and "dnat" not in rule.changes:
                 # What was hit goes on, changed; the same unchanged would only say it twice.
@@ -410,7 +411,8 @@ def by_port(openings: Iterable[Opening]) -> list[tuple[Spans, Spans]]:
     for low, after in pairwise(edges):
         covering = [one.far for one in some if any(start <= low <= end for start, end in one.ports)]
         if covering:
-            found.setdefault(join(*covering), []).append((low, after - 1))
+            far = covering[0] if len(covering) == 1 else join(*covering)
+            found.setdefault(far, []).append((low, after - 1))
     return sorted((spans(ports), far) for far, ports in found.items())
 
 
