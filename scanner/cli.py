@@ -413,7 +413,7 @@ def report(
 def checks_list(only: Only = "", config: ConfigFile = None, as_json: Json = False) -> None:
     """List the checks."""
     from scanner.expression import compile_filter
-    from scanner.policy import CHECK_FIELDS, Selected
+    from scanner.profiles import CHECK_FIELDS, Selected
     from scanner.run import check_data
 
     loaded = _load(config)
@@ -431,7 +431,7 @@ def checks_list(only: Only = "", config: ConfigFile = None, as_json: Json = Fals
 def checks_show(check: CheckId, config: ConfigFile = None, as_json: Json = False) -> None:
     """Show one check, as its documentation page."""
     from scanner.docs import page
-    from scanner.policy import Selected
+    from scanner.profiles import Selected
     from scanner.run import check_data
 
     loaded = _load(config)

@@ -1,25 +1,21 @@
-"""What is asked and how it counts: principles, norms, mappings and profiles. Load, validate, select.
+"""How findings count: principles, norms and mappings. Load and validate.
 
-All of it is data (checks/norms, checks/profiles, and the same folders of plugins). A check names principles only;
+All of it is data (checks/norms, and the same folder of plugins). A check names principles only;
 which control it says something of stands in norms/mapping/*.yaml. What the files hold: docs/norms.md.
 """
 
 from __future__ import annotations
 
 import csv
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from scanner.declare import Check
-from scanner.expression import TARGET_FIELDS, Filter, compile_filter
 from scanner.model import InputError, Model
 from scanner.yamlfile import Located, Place, load_yaml, suggest
 
@@ -263,10 +259,10 @@ def _principles(
             for norm_id, ids in principle.controls.items():
                 place = (*at, "controls", norm_id)
                 if norm_id not in norms:
-                    raise _unknown(file, place, "norm", norm_id, norms)
+                    raise file.unknown(place, "norm", norm_id, norms)
                 for number, id_ in enumerate(ids):
                     if id_ not in numbers[norm_id]:
-                        raise _unknown(file, (*place, number), "control", id_, numbers[norm_id])
+                        raise file.unknown((*place, number), "control", id_, numbers[norm_id])
             found[principle.id] = principle
     return found
 
@@ -279,10 +275,6 @@ def _must_know_principles(checks: Iterable[Check], principles: Mapping[str, Prin
                     f"check {check.id}: unknown principle {principle!r}",
                     remedy=suggest(principle, principles),
                 )
-
-
-def _unknown(file: Located, at: Place, what: str, word: str, known: Iterable[str]) -> InputError:
-    return file.error(at, f"unknown {what} {word!r}", suggest(word, known))
 
 
 _Covers = dict[str, dict[str, Cover]]
@@ -300,7 +292,7 @@ def _mappings(
             file = load_yaml(path)
             mapping = file.validate(NormMapping)
             if mapping.norm not in norms:
-                raise _unknown(file, ("norm",), "norm", mapping.norm, norms)
+                raise file.unknown(("norm",), "norm", mapping.norm, norms)
             controls = {control.id: control for control in norms[mapping.norm].controls}
             for id_, claim in mapping.controls.items():
                 _must_be_sound(file, id_, claim, controls)
@@ -316,7 +308,7 @@ def _mappings(
                 if check in mapped:
                     raise file.error(("unmapped", check), "this check is mapped", "take it away here")
                 if ours and check not in checks:
-                    raise _unknown(file, ("unmapped", check), "check", check, checks)
+                    raise file.unknown(("unmapped", check), "check", check, checks)
             unmapped |= mapping.unmapped
     return direct, unmapped
 
@@ -324,7 +316,7 @@ def _mappings(
 def _must_be_sound(file: Located, id_: str, claim: Claim, controls: Mapping[str, Control]) -> None:
     at: Place = ("controls", id_)
     if id_ not in controls:
-        raise _unknown(file, at, "control", id_, controls)
+        raise file.unknown(at, "control", id_, controls)
     control = controls[id_]
     if control.status != "geldend":
         raise file.error(at, f"this control is {control.status}", control.note or "map its successor")
@@ -338,7 +330,7 @@ def _must_exist(file: Located, id_: str, claim: Claim, checks: Mapping[str, Chec
     for relation in RELATIONS:
         for index, check in enumerate(getattr(claim, relation)):
             if check not in checks:
-                raise _unknown(file, ("controls", id_, relation, index), "check", check, checks)
+                raise file.unknown(("controls", id_, relation, index), "check", check, checks)
 
 
 class _Row(NamedTuple):
@@ -453,169 +445,3 @@ def _together(one: Cover | None, other: Cover) -> Cover:
         " ".join(dict.fromkeys(gap for gap in (one.gap_nl, other.gap_nl) if gap)),
         " ".join(dict.fromkeys(gap for gap in (one.gap_en, other.gap_en) if gap)),
     )
-
-
-# --- profiles -------------------------------------------------------------------------------------------------
-
-#: What a filter may ask of a check.
-CHECK_FIELDS: Final = frozenset({"id", "topic", "platform", "principles", "severity", "layer"})
-#: In ``include``: every check there is.
-ALL: Final = "all"
-
-
-class _Written(Model):
-    """A profile as its file has it."""
-
-    id: str
-    title_nl: str
-    title_en: str
-    extends: str | None = None
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    targets: str = ""
-
-
-class _Layer(NamedTuple):
-    """One file of a profile: what it says and where."""
-
-    written: _Written
-    file: Located
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """Which checks a run makes, and how strict they are: a file and those it extends, the base first.
-
-    ``covers`` says whether a target belongs to it. ``sha256`` is over the digests of the files.
-    """
-
-    id: str
-    title_nl: str
-    title_en: str
-    sha256: str
-    covers: Filter
-    layers: tuple[_Layer, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Selected:
-    """A check and the settings it is judged with; what is not set keeps its default."""
-
-    check: Check
-    settings: Mapping[str, Any]
-
-
-def load_profile(name: str, folders: Sequence[Path]) -> Profile:
-    """The profile of that name in one of ``folders``, or in the file of that path. Raises InputError."""
-    layers: list[_Layer] = []
-    path = _find(name, folders)
-    while True:
-        file = load_yaml(path)
-        written = file.validate(_Written)
-        if any(layer.file.file == file.file for layer in layers):
-            raise file.error(
-                ("extends",), "this profile extends itself", "take 'extends' away in one of the files"
-            )
-        layers.insert(0, _Layer(written, file))
-        if written.extends is None:
-            break
-        with _placed(file, ("extends",)):
-            path = _find(written.extends, [path.parent, *folders])
-    top = layers[-1].written
-    return Profile(
-        id=top.id,
-        title_nl=top.title_nl,
-        title_en=top.title_en,
-        sha256=sha256("".join(layer.file.digest for layer in layers).encode()).hexdigest(),
-        covers=_target_filter(layers),
-        layers=tuple(layers),
-    )
-
-
-def _find(name: str, folders: Sequence[Path]) -> Path:
-    if "/" in name or name.endswith((".yaml", ".yml")):
-        return Path(name)
-    known = {path.stem: path for folder in reversed(folders) for path in folder.glob("*.yaml")}
-    if name not in known:
-        raise InputError(
-            f"unknown profile {name!r}", remedy=f"{suggest(name, known)} A path to a file will do too."
-        )
-    return known[name]
-
-
-def _target_filter(layers: Iterable[_Layer]) -> Filter:
-    """The nearest filter over targets, or one that lets all through."""
-    found: Filter = _every_target
-    for written, file in layers:
-        if written.targets:
-            with _placed(file, ("targets",)):
-                found = compile_filter(written.targets, TARGET_FIELDS, "filter")
-    return found
-
-
-def _every_target(_: object) -> bool:
-    return True
-
-
-def select(profile: Profile, checks: Iterable[Check]) -> list[Selected]:
-    """The checks of a profile with their settings, in the order of ``checks``. Raises InputError.
-
-    Each file starts from what the one it extends selects, adds ``include`` and then takes ``exclude`` away.
-    """
-    known = {check.id: check for check in checks}
-    chosen: set[str] = set()
-    values: dict[str, dict[str, Any]] = {}
-    for written, file in profile.layers:
-        for index, text in enumerate(written.include):
-            chosen |= _ids(text, known, file, ("include", index))
-        for index, text in enumerate(written.exclude):
-            chosen -= _ids(text, known, file, ("exclude", index))
-        for id_, given in written.settings.items():
-            at: Place = ("settings", id_)
-            if id_ not in known:
-                raise _unknown(file, at, "check", id_, known)
-            for name, value in given.items():
-                with _placed(file, (*at, name)):
-                    values.setdefault(id_, {}).update(settings(known[id_], {name: value}))
-    return [Selected(check, values.get(id_, {})) for id_, check in known.items() if id_ in chosen]
-
-
-def settings(check: Check, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The tunables of a check from plain values, as a profile or run folder has them. Raises InputError."""
-    tunables = {tunable.name: tunable for tunable in check.tunables}
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if name not in tunables:
-            raise InputError(f"unknown setting {name!r} of {check.id}", remedy=suggest(name, tunables))
-        try:
-            found[name] = TypeAdapter(tunables[name].annotation).validate_python(value)
-        except ValidationError as error:
-            wish = error.errors(include_url=False)[0]["msg"].replace("Input should", "it should")
-            raise InputError(f"{value!r} is not accepted for {name!r} of {check.id}", remedy=wish) from None
-    return found
-
-
-_CHECK_ID: Final = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)+")
-
-
-def _ids(text: str, known: Mapping[str, Check], file: Located, at: Place) -> set[str]:
-    """The ids that one item of include or exclude names: an id, a filter, or all."""
-    if text == ALL:
-        return set(known)
-    if _CHECK_ID.fullmatch(text):
-        if text not in known:
-            raise _unknown(file, at, "check", text, known)
-        return {text}
-    with _placed(file, at):
-        belongs = compile_filter(text, CHECK_FIELDS, "filter")
-        return {id_ for id_, check in known.items() if belongs(check)}
-
-
-@contextmanager
-def _placed(file: Located, at: Place) -> Iterator[None]:
-    """Give a complaint about one value the file and line of that value."""
-    try:
-        yield
-    except InputError as error:
-        raise file.error(at, error.message, error.remedy) from None

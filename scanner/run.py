@@ -18,7 +18,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
-from scanner import policy
+from scanner import policy, profiles
 from scanner._version import __version__
 from scanner.aggregate import Assessor, coverage, exit_code
 from scanner.declare import Check, Registry
@@ -33,7 +33,7 @@ from scanner.evaluate import (
 )
 from scanner.evidence import EvidenceError, Manifest, Store, write_private
 from scanner.model import Cause, Finding, Gap, InputError, State, Target
-from scanner.policy import Selected
+from scanner.profiles import Selected
 from scanner.scope import Loaded, Scope
 
 FORMAT: Final = 1
@@ -326,7 +326,7 @@ def _again(kept: Iterable[Mapping[str, Any]], loaded: Loaded) -> tuple[list[Sele
         if check is None:
             differences.append(f"{data['id']}: this version of the scanner does not have the check")
             continue
-        settings = policy.settings(check, {t["name"]: t["value"] for t in data["tunables"]})
+        settings = profiles.settings(check, {t["name"]: t["value"] for t in data["tunables"]})
         selected.append(Selected(check, settings))
         differences += _differing(f"checks.json {check.id}", data, check_data(selected[-1], loaded.catalogue))
     return selected, differences

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from scanner import plugins, policy
+from scanner import plugins, policy, profiles
 from scanner.declare import Registry
 from scanner.expression import TARGET_FIELDS, compile_filter
 from scanner.model import InputError, Inventory, Model, Target
@@ -44,8 +44,8 @@ class Scope:
     """What a run is about: which checks, which targets, under which norms."""
 
     loaded: Loaded
-    profile: policy.Profile
-    selected: tuple[policy.Selected, ...]
+    profile: profiles.Profile
+    selected: tuple[profiles.Selected, ...]
     inventory: Inventory
     targets: tuple[Target, ...]
     filter: str = ""
@@ -87,10 +87,10 @@ def build(
 ) -> Scope:
     """The scope of a run. No inventory: this machine. Raises InputError when nothing is selected, or on wrong input."""
     inventory = read_inventories(inventories) if inventories else this_machine()
-    chosen = policy.load_profile(profile, [plugin.root / "profiles" for plugin in loaded.plugins])
-    selected = policy.select(chosen, loaded.registry.checks.values())
+    chosen = profiles.load_profile(profile, [plugin.root / "profiles" for plugin in loaded.plugins])
+    selected = profiles.select(chosen, loaded.registry.checks.values())
     if only:
-        keep = compile_filter(only, policy.CHECK_FIELDS, "--only")
+        keep = compile_filter(only, profiles.CHECK_FIELDS, "--only")
         selected = [one for one in selected if keep(one.check)]
         if not selected:
             raise InputError(

@@ -14,7 +14,8 @@ import checks
 from scanner import plugins
 from scanner.declare import Check, Registry, check, collecting, fact, probe
 from scanner.model import DEFAULT_DENY, IN_DEPTH, InputError, Layer, Raw, Severity, Target, Verdict
-from scanner.policy import Catalogue, Link, load_catalogue, load_profile, select, settings
+from scanner.policy import Catalogue, Link, load_catalogue
+from scanner.profiles import load_profile, select, settings
 from scanner.sources import Command
 
 OURS = Path(checks.__file__).parent

@@ -17,7 +17,7 @@ from scanner.evidence import Store
 from scanner.model import Inventory, State, worst
 from scanner.plan import Plan
 from scanner.plugins import load_checks
-from scanner.policy import Selected, settings
+from scanner.profiles import Selected, settings
 from scanner.rights import sudoers
 from scanner.run import Judgement
 from scanner.vault import Vault
