@@ -31,6 +31,8 @@ _ELSEWHERE: Final = (
 )  # fmt: skip
 _MAIN: Final = "/etc/rsyslog.conf"
 _FOLDER: Final = "/etc/rsyslog.d/"
+#: What SUSE's rsyslog writes and includes by itself: further sockets to read from.
+SOCKETS: Final = "/run/rsyslog/additional-log-sockets.conf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ def _text(files: dict[str, list[str]]) -> str:
     def included(match: re.Match[str]) -> str:
         inside = match[2] or ""
         pattern = match[1] or str(dict(_PARAMETER.findall(inside)).get("file", inside)).strip('"')
+        if pattern == SOCKETS:
+            return bare(SOCKETS)
         if pattern not in (f"{_FOLDER}*.conf", f"{_FOLDER}*", _FOLDER):
             raise NotUnderstood(f"rsyslog includes {pattern}, which is not read")
         parts = [bare(path) for path in sorted(files) if path.startswith(_FOLDER) and path.endswith(".conf")]

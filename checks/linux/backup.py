@@ -40,7 +40,10 @@ _TIMER: Final = re.compile(
     r"(?i)backup|restic|borg|kopia|duplicity|duply|rsnapshot|rdiff|pgbackrest|barman|pg_?dump|mysqldump"
 )
 #: Timers with such a name that copy nothing off, or look after the store instead of filling it.
-_OTHER: Final = re.compile(r"(?i)^dpkg-db-backup\.|prune|forget|check|compact|verify|cleanup|exporter")
+#: The first copy the package database (Debian, SUSE) and /etc/sysconfig (SUSE) to another folder of the same host.
+_OTHER: Final = re.compile(
+    r"(?i)^(dpkg-db-backup|backup-rpmdb|backup-sysconfig)\.|prune|forget|check|compact|verify|cleanup|exporter"
+)
 _AGENTS: Final = (
     "acronis_mms", "amanda", "bacula-fd", "bareos-fd", "bareos-filedaemon", "barman", "burp-client", "cohesity-agent",
     "commvault", "Galaxy", "dsmcad", "emagent-backup", "kopia", "netbackup", "networker", "rubrikagents",

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Annotated, Final
 
 from checks.linux._answers import named, only_missing
-from checks.linux._rsyslog import Forward, forwards
+from checks.linux._rsyslog import SOCKETS, Forward, forwards
 from checks.linux.units import Units, shown
 from scanner import (
     DATA_FIRST,
@@ -35,7 +35,7 @@ from scanner import (
 
 FILES: Final = Command(
     "grep -RaHZ -e '^' /etc/rsyslog.conf /etc/rsyslog.d /etc/systemd/journal-upload.conf"
-    " /etc/systemd/journal-upload.conf.d",
+    f" /etc/systemd/journal-upload.conf.d {SOCKETS}",
     root=True,
     exits=(0, 1, 2),
     redact=(

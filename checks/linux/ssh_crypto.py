@@ -148,10 +148,13 @@ def _strings(blob: bytes) -> Iterator[bytes]:
         blob = blob[4 + length :]
 
 
+# As root: on SUSE nobody else may read the file.
 @probe(
     "linux",
     counted=Command(
-        "awk '!/^#/ {n[$5]++} END {for (size in n) print size, n[size]}' /etc/ssh/moduli", needs="sshd"
+        "awk '!/^#/ {n[$5]++} END {for (size in n) print size, n[size]}' /etc/ssh/moduli",
+        root=True,
+        needs="sshd",
     ),
 )
 def moduli(counted: Raw) -> Moduli:

@@ -205,7 +205,9 @@ def kernels(release: Raw, boot: Raw, required: Raw | None) -> Kernels:
     ),
     dnf=File("/etc/dnf/automatic.conf"),
 )
-def automatic(config: Raw | None, installed: Raw | None, dnf: Raw | None, units: Units) -> Automatic:
+def automatic(
+    system: OsRelease, config: Raw | None, installed: Raw | None, dnf: Raw | None, units: Units
+) -> Automatic:
     """apt.conf(5) of unattended-upgrades, or dnf-automatic(8) with its timers."""
     if config is not None and installed is not None:
         on = dict(re.findall(r'(?m)^APT::Periodic::([\w-]+) "([^"]*)";$', config.text))
@@ -223,6 +225,8 @@ def automatic(config: Raw | None, installed: Raw | None, dnf: Raw | None, units:
             if timer is None or not timer.is_active:
                 faults.append(f"{name} does not run")
         return Automatic(not faults, "; ".join(faults) or "unattended-upgrades")
+    if "fedora" not in (system.id, *system.like):
+        raise NotUnderstood(f"{system.name}: what installs updates there is not known here")
     active = units.active("dnf-automatic-install.timer", "dnf-automatic.timer", "dnf5-automatic.timer")
     if not active:
         return Automatic(False, "no timer of dnf-automatic runs")
@@ -528,30 +532,42 @@ _PERIODIC: Final = (
     'APT::Periodic "";\nAPT::Periodic::Update-Package-Lists "1";\nAPT::Periodic::Unattended-Upgrade "1";\n'
 )
 _TIMER: Final = shown("apt-daily.timer active enabled", "apt-daily-upgrade.timer active enabled")
+_SLES: Final = 'NAME="SLES"\nVERSION_ID="15.6"\nID="sles"\nID_LIKE="suse"\n'
 examples(
     installs_itself,
     passes=[
-        {"config": _PERIODIC, "installed": "installed", "shown": _TIMER},
-        {"shown": shown("dnf-automatic-install.timer active enabled")},
-        {"shown": shown("dnf-automatic.timer active enabled"), "dnf": "[commands]\napply_updates = yes\n"},
+        {"text": DEBIAN_12, "config": _PERIODIC, "installed": "installed", "shown": _TIMER},
+        {"text": ROCKY_9, "shown": shown("dnf-automatic-install.timer active enabled")},
+        {
+            "text": ROCKY_9,
+            "shown": shown("dnf-automatic.timer active enabled"),
+            "dnf": "[commands]\napply_updates = yes\n",
+        },
     ],
     fails=[
-        {"config": _PERIODIC.replace("1", "0"), "installed": "installed", "shown": _TIMER},
+        {"text": DEBIAN_12, "config": _PERIODIC.replace("1", "0"), "installed": "installed", "shown": _TIMER},
         {
+            "text": DEBIAN_12,
             "config": _PERIODIC,
             "installed": Raw(code=1, err=b"dpkg-query: no packages found\n"),
             "shown": _TIMER,
         },
         {
+            "text": DEBIAN_12,
             "config": _PERIODIC,
             "installed": "installed",
             "shown": shown("apt-daily.timer active enabled", "apt-daily-upgrade.timer inactive disabled"),
         },
         {
+            "text": DEBIAN_12,
             "config": _PERIODIC,
             "installed": "installed",
             "shown": shown("apt-daily-upgrade.timer active enabled"),
         },
-        {"shown": shown("cron.service active enabled")},
+        {"text": ROCKY_9, "shown": shown("cron.service active enabled")},
+    ],
+    unknown=[
+        {"text": _SLES, "shown": shown("cron.service active enabled")},
+        {"text": ROCKY_9, "shown": shown("dnf-automatic.timer active enabled")},
     ],
 )
