@@ -425,7 +425,8 @@ def fleet_findings(
     """The findings of a check across hosts: one per group.
 
     A pass turns into an error when a member of the group could not be looked at; a fail stands, because no unseen
-    host could undo it. A group with fewer than two members is notapplicable: alone is not alike.
+    host could undo it. A group with fewer than two members is notapplicable: alone is not alike; so are hosts that the
+    inventory puts in no group.
     """
     ask = next(ask for ask in check.asks if ask.kind is Kind.FLEET)
     groups: dict[str, list[Member]] = {}
@@ -434,8 +435,14 @@ def fleet_findings(
             member
         )
     at = now.timestamp()
+    if check.within and groups:
+        # Hosts that the inventory puts in no group have no twins to differ from, seen or unseen.
+        groups.pop("", None)
+        if not groups:
+            none = Gap(State.NOTAPPLICABLE, None, f"the inventory gives no host a {check.within}")
+            yield _gap_finding(FLEET, check, "", none, (), at)
     for group, inside in sorted(groups.items()):
-        subject = f"{check.within} {group or '(none)'}" if check.within else ""
+        subject = f"{check.within} {group}" if check.within else ""
         gaps = {
             member.target.name: member.known.gap
             for member in inside

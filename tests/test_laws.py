@@ -11,9 +11,11 @@ import pytest
 from scanner import (
     DEFAULT_DENY,
     Absent,
+    Cause,
     Command,
     File,
     Fleet,
+    Gap,
     Layer,
     Raw,
     Results,
@@ -313,7 +315,6 @@ def test_a_check_that_passes_when_a_source_is_refused_is_caught() -> None:
 def test_a_check_that_improves_when_half_blind_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """With an engine that takes a refused source for an absent one, the half-blind law speaks."""
     from scanner import evaluate
-    from scanner.model import Gap
 
     def forgetful(source: object, raw: Raw) -> Gap | None:
         return raw.gap._replace(state=State.NOTAPPLICABLE) if raw.gap else None
@@ -329,7 +330,6 @@ def test_a_check_that_improves_when_half_blind_is_caught(monkeypatch: pytest.Mon
 def test_a_check_that_passes_when_absent_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """With an engine that takes blindness for absence, "absent is fine" turns green, and the blind law speaks."""
     from scanner import evaluate
-    from scanner.model import Gap
 
     def forgetful(source: object, raw: Raw) -> Gap | None:
         return raw.gap._replace(state=State.NOTAPPLICABLE) if raw.gap else None
@@ -404,3 +404,20 @@ def test_a_fact_without_probe_is_named_at_link() -> None:
 def test_absent_is_an_answer() -> None:
     assert issubclass(Absent, Exception)
     assert isinstance(_registry.checks["plant.good"], Check)
+
+
+def test_hosts_in_no_group_are_nobodys_twins() -> None:
+    """One unreachable host without a role must not make an error of twins it is not among."""
+    refused = Raw(code=None, gap=Gap(State.ERROR, Cause.REFUSED, "nobody there"))
+    hosts = {
+        "@a": {"dump": refused, "target": {"role": ""}},
+        "@b": {"dump": "setting=x", "target": {"role": ""}},
+    }
+    found = run_example(_registry.checks["plant.twins"], _registry, hosts)
+    assert [(one.status, one.observed) for one in found] == [
+        (State.NOTAPPLICABLE, "the inventory gives no host a role")
+    ]
+    one_gone = {"@a": {"dump": refused}, "@b": {"dump": "setting=x"}}
+    assert [one.status for one in run_example(_registry.checks["plant.twins"], _registry, one_gone)] == [
+        State.ERROR
+    ]
