@@ -13,7 +13,8 @@ from typing import Final
 
 from scanner import NotUnderstood
 
-_STRING_OR_REMARK: Final = re.compile(r"\"(?:\\.|[^\"\\\n])*\"|#[^\n]*|/\*.*?\*/", re.DOTALL)
+# The slash and asterisk of a pattern such as /etc/rsyslog.d/*.conf begin no remark.
+_STRING_OR_REMARK: Final = re.compile(r"\"(?:\\.|[^\"\\\n])*\"|#[^\n]*|(?<![^\s(){};,])/\*.*?\*/", re.DOTALL)
 _INCLUDE: Final = re.compile(
     r"^\s*(?:\$IncludeConfig\s+(\S+)|include\s*\(([^)]*)\))",
     re.IGNORECASE | re.MULTILINE,

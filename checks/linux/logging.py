@@ -180,6 +180,7 @@ examples(
         {"files": _rsyslog(_LOCAL, _GOOD), "shown": _RUNS},
         {"files": _rsyslog(_LOCAL + _OLD_GOOD), "shown": _RUNS},
         {"files": _rsyslog("*.* @192.0.2.1"), "shown": _RUNS},
+        {"files": _rsyslog("/* after the pattern of the line above */\n*.* @192.0.2.1"), "shown": _RUNS},
         {"files": _rsyslog(_RELP), "shown": _RUNS},
         {
             "files": _rsyslog(_LOCAL, _GOOD).replace(
