@@ -128,8 +128,9 @@ class Tree:
             )
             for library in re.findall(r"(/\S+) \(0x", said.stdout):
                 self._bring(tools, Path(library))
-        for names in tools.glob("lib/*/libnss_files.so.2"):
-            self._bring(tools, Path("/") / names.relative_to(tools))
+        for kind in ("files", "compat"):
+            for names in tools.glob(f"lib/*/libnss_{kind}.so.2"):
+                self._bring(tools, Path("/") / names.relative_to(tools))
 
     def _bring(self, tools: Path, path: Path) -> None:
         """Copy one file to where it belongs, following the links of both sides."""
@@ -176,7 +177,9 @@ class Tree:
         return Answer(done.stdout, done.stderr, done.returncode)
 
     def _account(self) -> str:
-        return f"{self._ids['passwd']['scan']}:{self._ids['group']['scan']}"
+        lines = (self.host.folder / "files" / "etc" / "passwd").read_text().splitlines()
+        words = next(line.split(":") for line in lines if line.startswith("scan:"))
+        return f"{words[2]}:{words[3]}"
 
 
 def _paths(word: str) -> list[str]:
