@@ -95,6 +95,8 @@ def run() -> int:
         _say(f"keurmeester: a fault of the scanner itself: {type(error).__name__}: {error}")
         _say("  Run `keurmeester doctor`; when that finds nothing, please report this.")
         return INTERNAL
+    finally:
+        gc.freeze()  # all goes now; nobody needs to look through it for garbage first
 
 
 def _say(text: str) -> None:
