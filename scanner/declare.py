@@ -79,12 +79,17 @@ class ScanTime(datetime):
     """When the evidence was taken (UTC): the only clock a check may know, so that replay agrees."""
 
 
+_adapters: dict[Any, TypeAdapter[Any]] = {}
+
+
 def read(kind: type[T], values: Mapping[str, object]) -> T:
     """A fact from text values, validated and converted. Raises NotUnderstood naming the fields at fault."""
     from pydantic import ValidationError
 
     try:
-        return TypeAdapter(kind).validate_python(dict(values))
+        adapter = _adapters.get(kind) or _adapters.setdefault(kind, TypeAdapter(kind))
+        found: T = adapter.validate_python(dict(values))
+        return found
     except ValidationError as error:
         # Field names only: the input may hold what must not be repeated.
         fields = ", ".join(".".join(str(part) for part in item["loc"]) for item in error.errors())

@@ -55,6 +55,7 @@ class Judgement:
         self._fleet = [one for one in selected if one.check.is_fleet]
         self._aggregate = [(one.check, one.settings) for one in selected if one.check.is_aggregate]
         self._shares: dict[str, list[Member]] = {one.check.id: [] for one in self._fleet}
+        self._known: dict[tuple[str, str], bool] = {}
         self._latest = 0.0
 
     def target(self, target: Target, manifest: Manifest) -> Iterator[tuple[Check, Finding]]:
@@ -65,16 +66,21 @@ class Judgement:
         facts = Facts(target, manifest.answers, self._registry, now, missing)
         made: list[tuple[Check, Finding]] = []
         for check, run in self._single:
-            if self._registry.applies(check, target):
+            if self._applies(check, target):
                 made.extend((check, finding) for finding in run(facts))
         yield from made
-        for check, settings in self._aggregate:
-            for finding in aggregate_findings([(check, settings)], target, made, now):
-                yield check, finding
+        findings = aggregate_findings(self._aggregate, target, made, now)
+        yield from zip((check for check, _ in self._aggregate), findings, strict=True)
         for one in self._fleet:
-            if self._registry.applies(one.check, target):
+            if self._applies(one.check, target):
                 known = fleet_share(one.check, self._registry, facts)
                 self._shares[one.check.id].append(Member(target, known))
+
+    def _applies(self, check: Check, target: Target) -> bool:
+        key = (check.id, target.platform)
+        if key not in self._known:
+            self._known[key] = self._registry.applies(check, target)
+        return self._known[key]
 
     def fleet(self) -> Iterator[tuple[Check, Finding]]:
         """The findings across hosts, when all targets have been judged."""

@@ -220,8 +220,12 @@ def setid_programs_are_known(
     behind, makes any user root.
     """
     known = (*KNOWN, *approved)
+    patterns = [pattern for pattern in known if any(letter in pattern for letter in "*?[")]
+    paths = {path: _merged(path) for path in files.setid}
     strange = [
-        path for path in files.setid if not any(fnmatchcase(_merged(path), pattern) for pattern in known)
+        path
+        for path, merged in paths.items()
+        if merged not in known and not any(fnmatchcase(merged, pattern) for pattern in patterns)
     ]
     observed = f"unknown: {named(sorted(strange))}" if strange else f"{len(files.setid)} known ones"
     return holds(not strange, observed, "only those in setid_programs.csv and the profile")

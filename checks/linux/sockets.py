@@ -6,6 +6,7 @@ A socket that listens on loopback alone is not reachable from outside and is lef
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Annotated, Final
 
@@ -86,8 +87,7 @@ class ListeningSocket:
         """Whether only the host itself can reach it."""
         if self.scope == "lo" or self.address == "*":
             return self.scope == "lo"
-        address = ip_address(self.address)
-        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+        return _is_loopback(self.address)
 
     @property
     def everywhere(self) -> bool:
@@ -162,6 +162,12 @@ def tls_ports(sockets: list[ListeningSocket], target: Target) -> list[TlsPort]:
         if one.port not in found or one.everywhere:
             found[one.port] = port
     return [found[number] for number in sorted(found)]
+
+
+@lru_cache
+def _is_loopback(text: str) -> bool:
+    address = ip_address(text)
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def _outside(sockets: list[ListeningSocket]) -> list[ListeningSocket]:
