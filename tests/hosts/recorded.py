@@ -44,6 +44,27 @@ class Host:
         return found
 
     @cached_property
+    def lower(self) -> Host | None:
+        """The host this one was made from: what is not recorded here is as it is there."""
+        return Host(self.about["base"]) if "base" in self.about else None
+
+    def lines(self, file: str) -> list[str]:
+        """The lines of a list such as tree.txt, those of the lower host first, without remarks."""
+        path = self.folder / file
+        own = path.read_text().splitlines() if path.exists() else []
+        return [
+            *(self.lower.lines(file) if self.lower else []),
+            *(line for line in own if line and not line.startswith("#")),
+        ]
+
+    def file(self, path: str) -> Path | None:
+        """Where the content of a file of the host is recorded; None when it is nowhere."""
+        own = self.folder / "files" / path.strip("/")
+        if own.is_file():
+            return own
+        return self.lower.file(path) if self.lower else None
+
+    @cached_property
     def target(self) -> Target:
         """The host as an inventory would describe it."""
         return Target.model_validate({"name": self.name, "address": "192.0.2.10", **self.about["target"]})
@@ -56,7 +77,8 @@ class Host:
     @cached_property
     def programs(self) -> dict[str, Answer]:
         """What programs said: programs.txt, written by hand from the places in SOURCES.csv."""
-        return parse((self.folder / "programs.txt").read_text())
+        lower = self.lower.programs if self.lower else {}
+        return lower | parse((self.folder / "programs.txt").read_text())
 
     @cached_property
     def answers(self) -> dict[str, Answer]:

@@ -27,6 +27,8 @@ from tests.hosts.transcript import Answer
 from tests.lab import base
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scanner.sources import Shell
     from tests.hosts.recorded import Host
 
@@ -54,12 +56,14 @@ class Tree:
         self.known: set[str] = set()
         self.links: dict[str, str] = {}
         self._ids = {kind: self._numbers(kind) for kind in ("passwd", "group")}
-        for line in (host.folder / "tree.txt").read_text().splitlines():
-            if line and not line.startswith("#"):
+        tree = sorted(_last(host.lines("tree.txt"), _path_of), key=lambda line: _path_of(line).split("/"))
+        self.absent.update(line[2:] for line in tree if line.startswith("- "))
+        for line in tree:
+            path = Path(_path_of(line))
+            if self.absent.isdisjoint(map(str, [path, *path.parents])):
                 self._lay(line)
-        for line in (host.folder / "sysctl.txt").read_text().splitlines():
-            if line and not line.startswith("#"):
-                self._value(line)
+        for line in _last(host.lines("sysctl.txt"), lambda line: line.lstrip("-").partition(" = ")[0]):
+            self._value(line)
         self._check_files()
         self._bring_tools(base.layers(host.about["tools"])[0])
         for folder, _, files in os.walk(root):
@@ -67,13 +71,13 @@ class Tree:
                 os.utime(path, (host.at - _AGE, host.at - _AGE), follow_symlinks=False)
 
     def _numbers(self, kind: str) -> dict[str, int]:
-        lines = (self.host.folder / "files" / "etc" / kind).read_text().splitlines()
-        return {words[0]: int(words[2]) for words in (line.split(":") for line in lines)}
+        return {words[0]: int(words[2]) for words in self._records(kind)}
+
+    def _records(self, kind: str) -> list[list[str]]:
+        file = self.host.file(f"/etc/{kind}")
+        return [line.split(":") for line in file.read_text().splitlines()] if file else []
 
     def _lay(self, line: str) -> None:
-        if line.startswith("- "):
-            self.absent.add(line[2:])
-            return
         found = _LINE.fullmatch(line)
         if not found:
             raise ValueError(f"{self.host.name}/tree.txt: {line!r}")
@@ -89,8 +93,8 @@ class Tree:
         elif how == "=":
             place.write_text(f"{what}\n")
         else:
-            content = self.host.folder / "files" / path.strip("/")
-            place.write_bytes(content.read_bytes() if content.exists() else b"")
+            content = self.host.file(path)
+            place.write_bytes(content.read_bytes() if content else b"")
         user, group = (self._number(*pair) for pair in (("passwd", found["user"]), ("group", found["group"])))
         os.chown(place, user, group, follow_symlinks=False)
         if how != "->":
@@ -177,9 +181,17 @@ class Tree:
         return Answer(done.stdout, done.stderr, done.returncode)
 
     def _account(self) -> str:
-        lines = (self.host.folder / "files" / "etc" / "passwd").read_text().splitlines()
-        words = next(line.split(":") for line in lines if line.startswith("scan:"))
+        words = next(words for words in self._records("passwd") if words[0] == "scan")
         return f"{words[2]}:{words[3]}"
+
+
+def _last(lines: list[str], name: Callable[[str], str]) -> list[str]:
+    """The lines in their order; of those of one name the last, where the first was."""
+    return list({name(line): line for line in lines}.values())
+
+
+def _path_of(line: str) -> str:
+    return next(word for word in line.split() if word.startswith("/")).rstrip("/")
 
 
 def _paths(word: str) -> list[str]:
