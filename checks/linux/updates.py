@@ -45,6 +45,11 @@ APT_LISTS: Final = Command(
 DNF: Final = Command(
     "dnf -q -C updateinfo list --security", root=True, needs="dnf", slow=True, timeout=60, limit=4 << 20
 )
+#: 100 says that something waits, dnf(8).
+DNF_ALL: Final = Command(
+    "dnf -q -C check-update",
+    root=True, needs="dnf", slow=True, timeout=60, limit=4 << 20, exits=(0, 100),
+)  # fmt: skip
 DNF_CACHE: Final = Command(
     "find /var/cache/dnf /var/cache/libdnf5 -regextype posix-extended"
     " -regex '.*/(repomd[.]xml|[^/]*updateinfo[^/]*)' -printf '%T@ %p\\n'",
@@ -58,10 +63,16 @@ _WITH_ADVISORIES: Final = frozenset({"rhel", "rocky", "almalinux", "ol", "fedora
 
 @fact
 class Waiting:
-    """Updates that are known to the host and not installed: of security, and all."""
+    """Updates of security that are known to the host and not installed."""
 
     security: tuple[str, ...]
-    all: tuple[str, ...]
+
+
+@fact
+class Pending:
+    """Every update that is known to the host and not installed."""
+
+    packages: tuple[str, ...]
 
 
 @fact
@@ -95,7 +106,7 @@ def waiting(system: OsRelease, apt: Raw | None, dnf: Raw | None) -> Waiting:
     updateinfo list`: an advisory, its kind and a package per line (version 5: the severity before the package).
     """
     if apt is not None:
-        return _apt(apt)
+        return Waiting(_apt(apt)[0])
     if dnf is None:
         raise NotUnderstood(f"{system.name}: no package manager that is known here (apt, dnf)")
     if system.id not in _WITH_ADVISORIES:
@@ -109,10 +120,32 @@ def waiting(system: OsRelease, apt: Raw | None, dnf: Raw | None) -> Waiting:
             )
         elif not line.startswith(("Name ", "Last metadata", "Updating Subscription")):
             raise NotUnderstood(f"not a line of dnf updateinfo: {line[:80]}")
-    return Waiting(tuple(found), tuple(found))
+    return Waiting(tuple(found))
 
 
-def _apt(apt: Raw) -> Waiting:
+@probe("linux", apt=APT, dnf=DNF_ALL)
+def pending(system: OsRelease, apt: Raw | None, dnf: Raw | None) -> Pending:
+    """`apt list` as above; `dnf check-update`: ``name.architecture version repository``, and then what is replaced."""
+    if apt is not None:
+        return Pending(_apt(apt)[1])
+    if dnf is None:
+        raise NotUnderstood(f"{system.name}: no package manager that is known here (apt, dnf)")
+    found = []
+    for line in dnf.lines:
+        if line.lower().startswith("obsoleting packages"):
+            break
+        matched = re.fullmatch(r"(\S+)\.\w+\s+\S+\s+\S+\s*", line)
+        if matched:
+            found.append(matched[1])
+        elif not line.startswith(("Security: ", "Last metadata", "Updating Subscription")):
+            raise NotUnderstood(f"not a line of dnf check-update: {line[:80]}")
+    if bool(found) != (dnf.code == 100):
+        raise NotUnderstood(f"dnf check-update ends with {dnf.code} and names {len(found)} updates")
+    return Pending(tuple(found))
+
+
+def _apt(apt: Raw) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The packages with an update of security, and all with an update."""
     first, _, rest = apt.text.partition("\n")
     if not first.startswith("Listing..."):
         raise NotUnderstood("not an answer of apt list")
@@ -131,7 +164,7 @@ def _apt(apt: Raw) -> Waiting:
         every.append(matched[1])
         if any("security" in suite for suite in newer):
             security.append(matched[1])
-    return Waiting(tuple(security), tuple(every))
+    return tuple(security), tuple(every)
 
 
 @probe("linux", apt=APT_LISTS, dnf=DNF_CACHE)
@@ -239,6 +272,8 @@ def automatic(
 
 
 def _stale(lists: Lists, now: ScanTime, days: int) -> bool:
+    if lists.dated > now + timedelta(days=1):
+        raise NotUnderstood(f"the package lists are of {lists.dated:%Y-%m-%d}, which is still to come")
     return lists.dated < now - timedelta(days=days)
 
 
@@ -330,7 +365,7 @@ def lists_fresh(
     references=("apt(8)",),
 )
 def few_waiting(
-    waiting: Waiting,
+    pending: Pending,
     lists: Lists,
     now: ScanTime,
     *,
@@ -340,13 +375,13 @@ def few_waiting(
 
     Ordinary updates mend faults, and keep the next security update small and safe to install.
     """
-    if len(waiting.all) <= most and _stale(lists, now, 30):
+    if len(pending.packages) <= most and _stale(lists, now, 30):
         raise NotUnderstood(
             f"the package lists are of {lists.dated:%Y-%m-%d}: nothing is known of what came after"
         )
     return holds(
-        len(waiting.all) <= most,
-        f"{len(waiting.all)} waiting: {named(list(waiting.all), 5)}",
+        len(pending.packages) <= most,
+        f"{len(pending.packages)} waiting: {named(list(pending.packages), 5)}",
         f"at most {most}",
     )
 
@@ -472,7 +507,7 @@ _NO_ADVISORIES: Final = _CACHE.splitlines()[0] + "\n"
 
 
 def _debian(waiting: str = _NONE, lists: str = _LISTS) -> dict[str, object]:
-    return {"text": DEBIAN_12, "waiting.apt": waiting, "lists.apt": lists}
+    return {"text": DEBIAN_12, "waiting.apt": waiting, "pending.apt": waiting, "lists.apt": lists}
 
 
 def _rocky(waiting: str, text: str = ROCKY_9) -> dict[str, object]:
@@ -496,16 +531,37 @@ examples(
         {"text": DEBIAN_12},
     ],
 )
-examples(lists_fresh, passes=[_debian(), _rocky("")], fails=_debian(_NONE, _OLD), unknown=_debian(_NONE, ""))
+examples(
+    lists_fresh,
+    passes=[_debian(), _rocky("")],
+    fails=_debian(_NONE, _OLD),
+    unknown=[_debian(_NONE, ""), _debian(_NONE, _LISTS.replace("22 Nov 2026", "22 Dec 2026"))],
+)
 _MANY: Final = _NONE + "".join(
     f"package{n}/oldstable 2 amd64 [upgradable from: 1]\npackage{n}/now 1 amd64 [installed,upgradable to: 2]\n\n"
     for n in range(30)
 )
+_SLES: Final = 'NAME="SLES"\nVERSION_ID="15.6"\nID="sles"\nID_LIKE="suse"\n'
+_CHECKED: Final = "\nkernel.x86_64                  5.14.0-427.40.1.el9_4           baseos\n"
+_MORE: Final = _CHECKED + "".join(f"package{n}.noarch    2-1.el9    appstream\n" for n in range(30))
+
+
+def _dnf(out: str, code: int = 100) -> dict[str, object]:
+    return {**_rocky(""), "pending.dnf": Raw(out.encode(), b"", code)}
+
+
 examples(
     few_waiting,
-    passes=_debian(_SOME),
-    fails=_debian(_MANY),
-    unknown=_debian(_NONE, _OLD.replace("Oct", "Aug")),
+    passes=[_debian(_SOME), _dnf("", 0), _dnf(_CHECKED + "Obsoleting Packages\nnew.noarch  2  baseos\n")],
+    fails=[_debian(_MANY), _dnf(_MORE)],
+    unknown=[
+        _debian(_NONE, _OLD.replace("Oct", "Aug")),
+        _dnf("", 100),
+        _dnf(_CHECKED, 0),
+        _dnf("Error: no cache\n"),
+        {**_dnf("", 0), "lists.dnf": _NO_ADVISORIES},
+        {"text": _SLES},
+    ],
 )
 examples(
     restarted,
@@ -532,7 +588,6 @@ _PERIODIC: Final = (
     'APT::Periodic "";\nAPT::Periodic::Update-Package-Lists "1";\nAPT::Periodic::Unattended-Upgrade "1";\n'
 )
 _TIMER: Final = shown("apt-daily.timer active enabled", "apt-daily-upgrade.timer active enabled")
-_SLES: Final = 'NAME="SLES"\nVERSION_ID="15.6"\nID="sles"\nID_LIKE="suse"\n'
 examples(
     installs_itself,
     passes=[
