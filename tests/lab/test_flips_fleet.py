@@ -68,7 +68,7 @@ LAYERS: Final = (
     Flip(
         "layers.after-a-restart",
         run("nft flush ruleset", LOAD_FIREWALL),
-        among=("firewall.loaded-at-boot", "firewall.running-equals-saved"),
+        among=("firewall.loaded-at-boot", "firewall.running-equals-saved", "mac.stays-on"),
     ),
 )
 
