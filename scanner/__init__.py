@@ -54,7 +54,7 @@ if TYPE_CHECKING:
         Verdict,
     )
     from scanner.plain import visible
-    from scanner.sources import Command, File, Handshake, Tree, TrustAnchors, tree_files
+    from scanner.sources import Command, File, TlsWalk, Tree, TrustAnchors, tree_files
     from scanner.yamlfile import Located, load_yaml
 
 _HOME = {
@@ -67,7 +67,7 @@ _HOME = {
         "Cause Credential Finding Gap InputError Inventory Layer Raw Service Severity State Target Verdict"
     ),
     "plain": "visible",
-    "sources": "Command File Handshake Tree TrustAnchors tree_files",
+    "sources": "Command File TlsWalk Tree TrustAnchors tree_files",
     "yamlfile": "Located load_yaml",
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
@@ -75,8 +75,8 @@ _WHERE = {name: module for module, names in _HOME.items() for name in names.spli
 __all__ = [
     "DATA_FIRST", "DEFAULT_DENY", "FAIL_SECURE", "IN_DEPTH", "NO_GAP", "SECURE_DEFAULT", "SECURE_DEPLOYMENT",
     "SECURE_DESIGN", "Absent", "Blind", "Cause", "Check", "Command", "Credential", "Each", "File", "Finding",
-    "Fleet", "Gap", "Handshake", "InputError", "Inventory", "Layer", "Located", "NotUnderstood", "Raw", "Results",
-    "Row", "ScanTime", "Service", "Severity", "State", "Target", "Tree", "TrustAnchors", "Verdict", "__version__",
+    "Fleet", "Gap", "InputError", "Inventory", "Layer", "Located", "NotUnderstood", "Raw", "Results",
+    "Row", "ScanTime", "Service", "Severity", "State", "Target", "TlsWalk", "Tree", "TrustAnchors", "Verdict", "__version__",
     "at_least", "check", "examples", "fact", "holds", "load_yaml", "probe", "read", "table", "tree_files", "visible",
 ]  # fmt: skip
 

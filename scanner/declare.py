@@ -200,7 +200,7 @@ def at_least(count: int, parts: Mapping[str, State]) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """A source for each item of a fact: `Each(TlsPort, lambda port: Handshake(port.number))`.
+    """A source for each item of a fact: `Each(TlsPort, lambda port: TlsWalk(port.number))`.
 
     The probe is called once per item with the answer, and may take the item itself as a parameter; the items
     it gives fan out to one finding each. An item that could not be asked is a gap of its own.

@@ -29,7 +29,7 @@ from scanner.declare import (
     ScanTime,
 )
 from scanner.model import Cause, Finding, Gap, Raw, State, Target, Verdict
-from scanner.sources import Handshake, Shell, Source, TrustAnchors
+from scanner.sources import Shell, Source, TlsWalk, TrustAnchors
 
 #: Characters of an observation that are kept; a target may not fill the report.
 OBSERVED_LIMIT: Final = 1000
@@ -87,7 +87,7 @@ def understood(source: Source, raw: Raw) -> Gap | None:
     """
     if raw.gap is not None:
         return raw.gap
-    if isinstance(source, Handshake | TrustAnchors) or not isinstance(source, Shell):
+    if isinstance(source, TlsWalk | TrustAnchors) or not isinstance(source, Shell):
         return None
     code, what = raw.code, _named(source)
     said = raw.err[-2000:].decode(errors="replace").strip() if raw.err else ""

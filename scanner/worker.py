@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from scanner.channels import ChannelError, ShellTransport
 from scanner.channels.shell import Batch
 from scanner.model import Cause, Credential, Gap, Inventory, Raw, State, Target
-from scanner.sources import Handshake, Shell, Source, TrustAnchors
+from scanner.sources import Shell, Source, TlsWalk, TrustAnchors
 
 if TYPE_CHECKING:
     from scanner.channels.known_hosts import KnownHosts
@@ -121,7 +121,7 @@ class Session:
         elif fast or slow:
             answers.update(self._run(fast or slow))
         for source in sources:
-            if isinstance(source, Handshake | TrustAnchors):
+            if isinstance(source, TlsWalk | TrustAnchors):
                 answers[source] = self._look(source)
         return answers
 
@@ -135,12 +135,12 @@ class Session:
         self.account = batch.user or self.account
         return batch.answers(gap)
 
-    def _look(self, source: Handshake | TrustAnchors) -> Raw:
+    def _look(self, source: TlsWalk | TrustAnchors) -> Raw:
         from scanner.channels import tls
 
         try:
             if isinstance(source, TrustAnchors):
                 return tls.trust_anchors(self._worker.inventory.trust_anchors, source.limit)
-            return tls.handshake(source, self._target.address)
+            return tls.look(source, self._target.address)
         except ChannelError as error:
             return Raw(code=None, gap=Gap(State.ERROR, error.cause, error.detail))
