@@ -73,11 +73,12 @@ _HOME = {
 _WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
 
 __all__ = [
-    "DATA_FIRST", "DEFAULT_DENY", "FAIL_SECURE", "IN_DEPTH", "NO_GAP", "SECURE_DEFAULT", "SECURE_DEPLOYMENT",
-    "SECURE_DESIGN", "Absent", "Blind", "Cause", "Check", "Command", "Credential", "Each", "File", "Finding",
-    "Fleet", "Gap", "InputError", "Inventory", "Layer", "Located", "NotUnderstood", "Raw", "Results",
-    "Row", "ScanTime", "Service", "Severity", "State", "Target", "TlsWalk", "Tree", "TrustAnchors", "Verdict", "__version__",
-    "at_least", "check", "examples", "fact", "holds", "load_yaml", "probe", "read", "table", "tree_files", "visible",
+    "DATA_FIRST", "DEFAULT_DENY", "FAIL_SECURE", "IN_DEPTH", "NO_GAP", "SECURE_DEFAULT",
+    "SECURE_DEPLOYMENT", "SECURE_DESIGN", "Absent", "Blind", "Cause", "Check", "Command", "Credential",
+    "Each", "File", "Finding", "Fleet", "Gap", "InputError", "Inventory", "Layer", "Located",
+    "NotUnderstood", "Raw", "Results", "Row", "ScanTime", "Service", "Severity", "State", "Target",
+    "TlsWalk", "Tree", "TrustAnchors", "Verdict", "__version__", "at_least", "check", "examples", "fact",
+    "holds", "load_yaml", "probe", "read", "table", "tree_files", "visible",
 ]  # fmt: skip
 
 

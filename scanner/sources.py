@@ -165,7 +165,11 @@ class TlsWalk:
 
     def describe(self) -> str:
         """What goes over the wire."""
-        what = {"chain": "one TLS hello", "offer": "TLS hellos (some 25 to 80)", "all": "TLS hellos (some 30 to 100)"}
+        what = {
+            "chain": "one TLS hello",
+            "offer": "TLS hellos (some 25 to 80)",
+            "all": "TLS hellos (some 30 to 100)",
+        }
         name = f" for {self.server_name}" if self.server_name else ""
         after = f", after {self.starttls} STARTTLS" if self.starttls else ""
         return f"{what[self.parts]}{name} to {self.address or 'the target'} port {self.port}{after}"

@@ -126,23 +126,31 @@ class Answer:
         except ValueError:
             return True
 
-    @cached_property
+    @property
     def messages(self) -> tuple[tuple[int, bytes], ...]:
         """All handshake messages of the server, those of TLS 1.3 that were encrypted too."""
+        return (*self.flight.messages, *self._opened[0])
+
+    @property
+    def gave_up(self) -> wire.Alert | None:
+        """The alert that ended it after the hello was accepted, in clear or encrypted."""
+        return (self.flight.alert or self._opened[1]) if self.accepted and self.hello else None
+
+    @cached_property
+    def _opened(self) -> tuple[list[tuple[int, bytes]], wire.Alert | None]:
+        """What the server encrypted in its first flight."""
         seen = self.flight
-        if not seen.sealed or self.hello is None:
-            return seen.messages
-        hellos = [wire.server_hello(body) for kind, body in seen.messages if kind == wire.SERVER_HELLO]
-        if not hellos or hellos[-1].retry or hellos[-1].version != TLS13:
-            return seen.messages
+        theirs = [one for one in seen.messages if one[0] == wire.SERVER_HELLO]
+        chosen = wire.server_hello(theirs[-1][1]) if theirs else None
+        if not seen.sealed or self.hello is None or chosen is None or chosen.retry or chosen.version != TLS13:
+            return [], None
         from scanner import tlskeys
 
-        theirs = [one for one in seen.messages if one[0] == wire.SERVER_HELLO]
         ours = [one for one in self.sent if one[0] == wire.CLIENT_HELLO]
         said = [one for pair in zip(ours, theirs, strict=True) for one in pair]
-        chosen = hellos[-1]
-        opened = tlskeys.open_flight(said, chosen.suite, dict(chosen.extensions), self.hello.random, seen.sealed)
-        return (*seen.messages, *opened)
+        return tlskeys.open_flight(
+            said, chosen.suite, dict(chosen.extensions), self.hello.random, seen.sealed
+        )
 
     def message(self, kind: int) -> bytes | None:
         """The body of the server's first message of that kind, or None."""
@@ -157,6 +165,23 @@ class Answer:
         return wire.key_exchange(body, self.server.suite, self.server.version)
 
     @property
+    def scheme(self) -> int | None:
+        """How the server signed, by the number of the scheme: TLS 1.2 and newer."""
+        if self.server is None or self.server.version != TLS13:
+            return self.key_exchange.scheme if self.key_exchange else None
+        body = self.message(wire.CERTIFICATE_VERIFY)
+        return wire.Reader(body).number(2) if body is not None else None
+
+    @cached_property
+    def staple(self) -> bytes:
+        """The OCSP answer (DER) that came with the certificates, or nothing."""
+        if self.chosen is not None and self.chosen.version == TLS13:
+            body = self.message(wire.CERTIFICATE)
+            return wire.certificates13(body).staple if body is not None else b""
+        body = self.message(wire.CERTIFICATE_STATUS)
+        return wire.certificate_status(body) if body is not None else b""
+
+    @property
     def group(self) -> int | None:
         """The group of the key exchange, by its number."""
         if self.server is None:
@@ -169,7 +194,9 @@ class Answer:
     def chain(self) -> tuple[bytes, ...]:
         """The certificates shown (DER), in order; none when they did not come."""
         if self.hello is None:
-            return (self.ssl2_server.certificate,) if self.ssl2_server and self.ssl2_server.certificate else ()
+            return (
+                (self.ssl2_server.certificate,) if self.ssl2_server and self.ssl2_server.certificate else ()
+            )
         body = self.message(wire.CERTIFICATE)
         if body is None or self.chosen is None:
             return ()
@@ -180,7 +207,9 @@ class Answer:
     @property
     def chosen(self) -> wire.ServerHello | None:
         """The last ServerHello: after a HelloRetryRequest, the real one."""
-        body = next((body for kind, body in reversed(self.flight.messages) if kind == wire.SERVER_HELLO), None)
+        body = next(
+            (body for kind, body in reversed(self.flight.messages) if kind == wire.SERVER_HELLO), None
+        )
         return wire.server_hello(body) if body is not None and self.server is not None else None
 
     @cached_property
@@ -208,6 +237,8 @@ class Answer:
             return self.complete
         if self.server is None or self.chosen is None or self.chosen.retry:
             return False
+        if self.gave_up:
+            return True
         last = wire.FINISHED if self.chosen.version == TLS13 else wire.SERVER_HELLO_DONE
         return any(kind == last for kind, _ in self.messages)
 

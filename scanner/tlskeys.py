@@ -17,7 +17,17 @@ from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from scanner.tlswire import CLIENT_HELLO, HANDSHAKE, KEY_SHARE, SERVER_HELLO, Reader, message, messages, vector
+from scanner.tlswire import (
+    ALERT,
+    HANDSHAKE,
+    KEY_SHARE,
+    Alert,
+    Reader,
+    message,
+    messages,
+    read_client_hello,
+    vector,
+)
 
 X25519, X448 = 0x001D, 0x001E
 _CURVES: Final[dict[int, Any]] = {0x0017: ec.SECP256R1(), 0x0018: ec.SECP384R1(), 0x0019: ec.SECP521R1()}
@@ -133,12 +143,16 @@ def conversation(hellos: Sequence[tuple[int, bytes]], suite: int) -> bytes:
 
 
 def open_flight(
-    hellos: Sequence[tuple[int, bytes]], suite: int, extensions: dict[int, bytes], random: bytes, sealed: Sequence[bytes]
-) -> list[tuple[int, bytes]]:
-    """The handshake messages in the server's encrypted records: kind and body, as far as they are complete.
+    hellos: Sequence[tuple[int, bytes]],
+    suite: int,
+    extensions: dict[int, bytes],
+    random: bytes,
+    sealed: Sequence[bytes],
+) -> tuple[list[tuple[int, bytes]], Alert | None]:
+    """The handshake messages in the server's encrypted records, as far as they are complete, and the alert if any.
 
-    ``hellos`` are all messages so far, ours and theirs; ``extensions`` those of the last ServerHello; ``random`` that of
-    our ClientHello. Raises ValueError when they do not open.
+    ``hellos`` are all messages so far, ours and theirs; ``extensions`` those of the last ServerHello; ``random`` that
+    of our ClientHello. Raises ValueError when they do not open.
     """
     if suite not in _CIPHERS:
         raise ValueError(f"no cipher for suite 0x{suite:04X}")
@@ -149,13 +163,16 @@ def open_flight(
     handshake = b""
     for one in sealed:
         kind, content = direction.open(one)
+        if kind == ALERT and len(content) == 2:
+            return messages(handshake), Alert(*content)
         if kind != HANDSHAKE:
             break
         handshake += content
-    return messages(handshake)
+    return messages(handshake), None
 
 
-__all__ = [
-    "CLIENT_HELLO", "GROUPS", "SERVER_HELLO", "SUITES", "Direction", "conversation", "handshake_secrets", "key_share",
-    "open_flight",
-]  # fmt: skip
+def server_side(hellos: Sequence[tuple[int, bytes]], suite: int, group: int, random: bytes) -> Direction:
+    """The direction in which a server seals its first flight, when its own key is made from ``random`` as ours are."""
+    theirs = read_client_hello(hellos[-2][1]).key_shares[group]
+    secrets = handshake_secrets(conversation(hellos, suite), suite, _shared(group, random, theirs))
+    return Direction(secrets[1], suite)

@@ -1,4 +1,4 @@
-"""The names behind TLS's numbers: cipher suites, groups, signature schemes, shared primes, alerts; from tables with a source."""
+"""The names behind TLS's numbers: suites, groups, signature schemes, shared primes, alerts; tables with a source."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from typing import Final, NamedTuple, TypeVar
 
 #: Oldest first: what the facts call a version -> its number on the wire.
 VERSIONS: Final[Mapping[str, int]] = MappingProxyType(
-    {"SSLv2": 0x0002, "SSLv3": 0x0300, "TLSv1": 0x0301, "TLSv1.1": 0x0302, "TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
+    {
+        "SSLv2": 0x0002,
+        "SSLv3": 0x0300,
+        "TLSv1": 0x0301,
+        "TLSv1.1": 0x0302,
+        "TLSv1.2": 0x0303,
+        "TLSv1.3": 0x0304,
+    }
 )
 SSL2, SSL3, TLS10, TLS11, TLS12, TLS13 = VERSIONS.values()
 VERSION_NAMES: Final[Mapping[int, str]] = MappingProxyType({code: name for name, code in VERSIONS.items()})
@@ -95,10 +102,16 @@ def _scheme(row: dict[str, str]) -> Scheme:
 
 _ALL: Final = _table("tls_suites", _suite)
 SUITES: Final[Mapping[int, Suite]] = MappingProxyType({one.code: one for one in _ALL if one.first != SSL2})
-SSL2_SUITES: Final[Mapping[int, Suite]] = MappingProxyType({one.code: one for one in _ALL if one.first == SSL2})
+SSL2_SUITES: Final[Mapping[int, Suite]] = MappingProxyType(
+    {one.code: one for one in _ALL if one.first == SSL2}
+)
 GROUPS: Final[Mapping[int, Group]] = MappingProxyType({one.code: one for one in _table("tls_groups", _group)})
-SCHEMES: Final[Mapping[int, Scheme]] = MappingProxyType({one.code: one for one in _table("tls_schemes", _scheme)})
-_PRIMES: Final = {digest: name for name, digest in _table("tls_primes", lambda row: (row["name"], row["sha256"]))}
+SCHEMES: Final[Mapping[int, Scheme]] = MappingProxyType(
+    {one.code: one for one in _table("tls_schemes", _scheme)}
+)
+_PRIMES: Final = {
+    digest: name for name, digest in _table("tls_primes", lambda row: (row["name"], row["sha256"]))
+}
 
 #: RFC 8446 section 6, RFC 5246 section 7.2, and the extensions that add one.
 ALERTS: Final[Mapping[int, str]] = MappingProxyType(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from os import urandom
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from scanner import tlswire as wire
 from scanner.tlsanswer import Answer
@@ -26,17 +26,30 @@ from scanner.tlsnames import (
     TLS12,
     TLS13,
     VERSION_NAMES,
+    Suite,
 )
 
 #: What we say we speak of ALPN: the IANA registry's commonest, RFC 7301.
-PROTOCOLS: Final = ("h2", "http/1.1", "http/1.0", "spdy/3.1", "imap", "pop3", "xmpp-client", "xmpp-server", "acme-tls/1")
+PROTOCOLS: Final = (
+    "h2",
+    "http/1.1",
+    "http/1.0",
+    "spdy/3.1",
+    "imap",
+    "pop3",
+    "xmpp-client",
+    "xmpp-server",
+    "acme-tls/1",
+)
 _COMMON: Final = ("GCM", "Poly1305", "AES-CBC", "AES-CCM", "3DES", "RC4", "Camellia", "DES", "SEED", "IDEA")
 
 
 def _rank(code: int) -> tuple[int, int, int, int, int]:
     """What servers choose first comes first: also for those that look at the beginning of a list only."""
     suite = SUITES[code]
-    exchange = ("ECDHE", "DHE", "RSA").index(suite.exchange) if suite.exchange in ("ECDHE", "DHE", "RSA") else 3
+    exchange = (
+        ("ECDHE", "DHE", "RSA").index(suite.exchange) if suite.exchange in ("ECDHE", "DHE", "RSA") else 3
+    )
     usual = suite.authentication in ("ECDSA", "RSA")
     cipher = next((at for at, name in enumerate(_COMMON) if name in suite.cipher), len(_COMMON))
     return (not usual, cipher > 2, exchange, -suite.bits, cipher)
@@ -50,14 +63,31 @@ NEW_SUITES: Final = tuple(one.code for one in SUITES.values() if one.first == TL
 UNKNOWN: Final = "no-such-name.invalid"
 #: A short offer for servers that choke on a long one.
 FEW: Final = 60
-OLD_GROUPS: Final = (29, 23, 24, 25, 30, *(code for code, one in GROUPS.items() if one.first < TLS13 and code not in (23, 24, 25, 29, 30)))
-NEW_GROUPS: Final = (0x11EC, 29, 23, 24, 25, 30, *(code for code, one in GROUPS.items() if one.last == TLS13 and code not in (0x11EC, 23, 24, 25, 29, 30)))
+OLD_GROUPS: Final = (
+    29,
+    23,
+    24,
+    25,
+    30,
+    *(code for code, one in GROUPS.items() if one.first < TLS13 and code not in (23, 24, 25, 29, 30)),
+)
+NEW_GROUPS: Final = (
+    0x11EC,
+    29,
+    23,
+    24,
+    25,
+    30,
+    *(code for code, one in GROUPS.items() if one.last == TLS13 and code not in (0x11EC, 23, 24, 25, 29, 30)),
+)
 OLD_SCHEMES: Final = (
     0x0403, 0x0503, 0x0603, 0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0807, 0x0808, 0x0809, 0x080A, 0x080B,
     0x0303, 0x0301, 0x0203, 0x0201, 0x0402, 0x0502, 0x0602, 0x0302, 0x0202, 0x0101, 0x0102, 0x0103,
 )  # fmt: skip
 NEW_SCHEMES: Final = tuple(
-    dict.fromkeys((*OLD_SCHEMES[:14], *(code for code, one in SCHEMES.items() if one.last == TLS13), 0x0401, 0x0201))
+    dict.fromkeys(
+        (*OLD_SCHEMES[:14], *(code for code, one in SCHEMES.items() if one.last == TLS13), 0x0401, 0x0201)
+    )
 )
 
 
@@ -90,7 +120,7 @@ class Visit:
         schemes: Sequence[int] = (),
         *,
         more: dict[int, bytes] | None = None,
-        **rest: object,
+        **rest: Any,
     ) -> wire.ClientHello:
         """A ClientHello with what every walk sends along, so that it need not be asked apart."""
         old = version < TLS13
@@ -108,10 +138,10 @@ class Visit:
             random=self.dice(32),
             groups=groups or (OLD_GROUPS if old else NEW_GROUPS),
             schemes=schemes or (OLD_SCHEMES if old else NEW_SCHEMES),
-            server_name=rest.pop("server_name", self.server_name),  # type: ignore[arg-type]
+            server_name=rest.pop("server_name", self.server_name),
             compression=(1, 0) if old else (0,),
             more=(along | status if old else status) | (more or {}),
-            **rest,  # type: ignore[arg-type]
+            **rest,
         )
 
 
@@ -125,7 +155,9 @@ def ask(*words: str) -> str:
 
 def ssl2(visit: Visit) -> Walk:
     """Does it speak SSL 2, and with which suites: one question, for the server names them all."""
-    yield from _sure(Question(ask("suites", "SSLv2"), wire.ssl2_client_hello(tuple(SSL2_SUITES), visit.dice(16))))
+    yield from _sure(
+        Question(ask("suites", "SSLv2"), wire.ssl2_client_hello(tuple(SSL2_SUITES), visit.dice(16)))
+    )
 
 
 def _sure(question: Question) -> Generator[Question, Answer | None, Answer | None]:
@@ -143,6 +175,7 @@ class Found:
     accepted: list[int] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
     curve: int | None = None
+    choked: bool = False
 
 
 #: Newest first: what is most spoken is asked first.
@@ -163,13 +196,27 @@ class Survey:
             return
         walks = [version(self.visit, number, found) for number, found in self.found.items()]
         yield [*walks, ssl2(self.visit), *([chain(self.visit)] if self.parts == "all" else ())]
-        spoken = [number for number, found in self.found.items() if found.accepted]
-        if self.parts == "all" and spoken:
-            yield list(self._rest(spoken))
+        if not any(found.accepted for number, found in self.found.items() if number < TLS13):
+            yield [short(self.visit, number, found) for number, found in self.found.items() if found.choked]
+        yield list(self._orders())
+        if self.parts == "all":
+            yield list(self._rest())
 
-    def _rest(self, spoken: list[int]) -> Iterator[Walk]:
+    def _orders(self) -> Iterator[Walk]:
+        """Whose order counts is asked in TLS 1.3, and in the newest older version that has anything to order."""
+        several = [number for number, found in self.found.items() if len(found.accepted) > 1]
+        for number in [*several[:1], *[one for one in several[1:2] if several[0] == TLS13]]:
+            yield order(self.visit, number, self.found[number])
+
+    def _rest(self) -> Iterator[Walk]:
+        spoken = [number for number, found in self.found.items() if found.accepted]
+        if not spoken:
+            return
         if len(spoken) > 1:
             yield fallback(self.visit, spoken[1], self.found[spoken[1]].accepted)
+        for number in (TLS12, TLS13):
+            if self.found[number].accepted:
+                yield schemes(self.visit, number, self.found[number])
         if self.visit.server_name:
             yield chain(self.visit, "chain without a name", server_name="")
         yield chain(self.visit, "chain for an unknown name", server_name=UNKNOWN)
@@ -178,10 +225,17 @@ class Survey:
 def version(visit: Visit, number: int, found: Found) -> Walk:
     """Everything about one version of SSL 3 to TLS 1.3: suites, whose order counts, groups."""
     yield from suites(visit, number, NEW_SUITES if number == TLS13 else OLD_SUITES, found)
-    if not found.accepted:
-        return
-    yield from order(visit, number, found)
-    if number in (TLS12, TLS13):
+    if found.accepted and number in (TLS12, TLS13):
+        yield from groups(visit, number, found)
+
+
+def short(visit: Visit, number: int, found: Found) -> Walk:
+    """As `version`, for a server that may choke on a long offer: a part of the list at a time."""
+    for at in range(0, len(OLD_SUITES), FEW):
+        yield from suites(visit, number, OLD_SUITES[at : at + FEW], found)
+        if not found.accepted:
+            return
+    if number == TLS12:
         yield from groups(visit, number, found)
 
 
@@ -193,10 +247,8 @@ def suites(visit: Visit, number: int, offer: Iterable[int], found: Found) -> Wal
         answer = yield from _sure(Question(words, visit.hello(number, left).record))
         if answer is None:
             return
-        if not answer.accepted and not found.accepted and len(left) > FEW and not _of_version(answer):
-            left = left[:FEW]  # perhaps it was the length
-            answer = yield from _sure(Question(words, visit.hello(number, left).record))
-        if answer is None or not answer.accepted or answer.server is None:
+        if not answer.accepted or answer.server is None:
+            found.choked = not found.accepted and not _of_version(answer)
             return
         found.accepted.append(answer.server.suite)
         left.remove(answer.server.suite)
@@ -212,10 +264,20 @@ def _of_version(answer: Answer) -> bool:
 
 
 def order(visit: Visit, number: int, found: Found) -> Walk:
-    """Whose order counts: the same suites backwards; when the same one is chosen it is the server's."""
-    if len(found.accepted) > 1:
-        backwards = found.accepted[::-1]
-        yield Question(ask("order", VERSION_NAMES[number]), visit.hello(number, backwards).record)
+    """Whose order counts: the same suites backwards; when the same one is chosen it is the server's.
+
+    Some servers let ChaCha20 go first when the client has it first, so another comes first if there is one.
+    """
+    backwards = found.accepted[::-1]
+    if "ChaCha" in SUITES[backwards[0]].cipher and len(backwards) > 2:
+        backwards = [*backwards[1:-1], backwards[0], backwards[-1]]
+    answer = yield Question(ask("order", VERSION_NAMES[number]), visit.hello(number, backwards).record)
+    chacha = next((code for code in backwards if "ChaCha" in SUITES[code].cipher), None)
+    if answer is None or answer.server is None or answer.server.suite == backwards[0]:
+        return
+    if chacha is not None and chacha != found.accepted[0]:
+        first = [chacha, *(code for code in found.accepted if code != chacha)]
+        yield Question(ask("chacha", VERSION_NAMES[number]), visit.hello(number, first).record)
 
 
 def groups(visit: Visit, number: int, found: Found) -> Walk:
@@ -250,20 +312,58 @@ def fallback(visit: Visit, number: int, accepted: Sequence[int]) -> Walk:
     yield from _sure(Question(words, visit.hello(number, [*accepted, wire.FALLBACK_SCSV]).record))
 
 
-def chain(visit: Visit, words: str = "chain", **rest: object) -> Walk:
+def schemes(visit: Visit, number: int, found: Found) -> Walk:
+    """Offer signature schemes and strike the one the server signs with, until it refuses the rest."""
+    chosen = [code for code in found.accepted if _signed(SUITES[code])]
+    left = list(NEW_SCHEMES if number == TLS13 else OLD_SCHEMES)
+    words = ask("schemes", VERSION_NAMES[number])
+    while left and chosen:
+        if number == TLS13:
+            question = conversation(visit, words, visit.dice(32), chosen, left)
+        else:
+            question = Question(words, visit.hello(number, chosen, schemes=left).record)
+        answer = yield from _sure(question)
+        if answer is None or not answer.accepted or answer.scheme not in left:
+            return
+        left.remove(answer.scheme)
+
+
+def _signed(suite: Suite) -> bool:
+    """Whether the server signs its part of the key exchange."""
+    return suite.exchange == "any" or (
+        suite.exchange in {"DHE", "ECDHE"} and suite.authentication in {"RSA", "DSS", "ECDSA"}
+    )
+
+
+def chain(visit: Visit, words: str = "chain", **rest: Any) -> Walk:
     """The certificates, in one connection, with whatever version of TLS the server likes best."""
     from scanner import tlskeys
 
-    random = visit.dice(32)
-    shares = {group: tlskeys.key_share(group, random) for group in tlskeys.GROUPS[:2]}
-    made = Visit(visit.server_name, lambda size: random).hello(
-        TLS13,
+    yield conversation(
+        visit,
+        words,
+        visit.dice(32),
         [*tlskeys.SUITES, *OLD_SUITES],
-        [*tlskeys.GROUPS, *(code for code in OLD_GROUPS if code not in tlskeys.GROUPS)],
         tuple(dict.fromkeys((*OLD_SCHEMES, *NEW_SCHEMES))),
-        key_shares=shares,
         older=(TLS12, TLS11, TLS10),
         more={wire.RENEGOTIATION_INFO: b"\0", wire.EXTENDED_MASTER_SECRET: b"", wire.SESSION_TICKET: b""},
+        **rest,
+    )
+
+
+def conversation(
+    visit: Visit, words: str, random: bytes, suites: Sequence[int], schemes: Sequence[int], **rest: Any
+) -> Question:
+    """A hello of TLS 1.3 with keys in it, so that the server's whole first flight can be read."""
+    from scanner import tlskeys
+
+    old = () if "older" not in rest else tuple(code for code in OLD_GROUPS if code not in tlskeys.GROUPS)
+    made = Visit(visit.server_name, lambda size: random).hello(
+        TLS13,
+        suites,
+        [*tlskeys.GROUPS, *old],
+        schemes,
+        key_shares={group: tlskeys.key_share(group, random) for group in tlskeys.GROUPS[:2]},
         **rest,
     )
 
@@ -276,10 +376,12 @@ def chain(visit: Visit, words: str = "chain", **rest: object) -> Walk:
         extensions = dict(made.extensions) | {wire.KEY_SHARE: share}
         if wire.COOKIE in server.extensions:
             extensions[wire.COOKIE] = server.extensions[wire.COOKIE]
-        second = wire.ClientHello(made.version, made.suites, random, made.session, made.compression, extensions)
+        second = wire.ClientHello(
+            made.version, made.suites, random, made.session, made.compression, extensions
+        )
         return second.record
 
-    yield Question(words, made.record, lambda answer: answer.whole, again)
+    return Question(words, made.record, lambda answer: answer.whole, again)
 
 
 def curve_of(certificate: bytes) -> int | None:

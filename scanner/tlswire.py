@@ -258,7 +258,8 @@ def flight(data: bytes) -> Flight:
 
     Raises ValueError when the bytes are no TLS.
     """
-    handshake, alert, sealed, at = b"", None, [], 0
+    handshake, alert, at = b"", None, 0
+    sealed: list[bytes] = []
     while alert is None and at < len(data):
         kind = data[at]
         if not CHANGE <= kind <= DATA or (len(data) > at + 1 and data[at + 1] != 3):
@@ -353,29 +354,30 @@ def key_exchange(body: bytes, suite: int, version: int) -> KeyExchange:
     known = SUITES.get(suite)
     if known is None:
         raise ValueError(f"a ServerKeyExchange for suite 0x{suite:04X}")
-    reader, found = Reader(body), {}
+    reader = Reader(body)
+    group: int | None = None
+    prime = generator = modulus = public = b""
     if "PSK" in known.authentication:
         reader.vector(2)
     if known.exchange == "ECDHE":
-        if reader.number(1) == 3:
-            found["group"], found["public"] = reader.number(2), reader.vector(1)
-        else:
+        if reader.number(1) != 3:
             return KeyExchange()  # a curve of its own making, spelled out
+        group, public = reader.number(2), reader.vector(1)
     elif known.exchange == "DHE":
-        found["prime"], found["generator"], found["public"] = (reader.vector(2) for _ in range(3))
+        prime, generator, public = (reader.vector(2) for _ in range(3))
     elif known.exchange == "RSA" and known.export:
-        found["modulus"], _ = reader.vector(2), reader.vector(2)
+        modulus, _ = reader.vector(2), reader.vector(2)
     elif known.exchange == "SRP":
-        found["prime"], found["generator"], _ = reader.vector(2), reader.vector(2), reader.vector(1)
-        found["public"] = reader.vector(2)
+        prime, generator, _ = reader.vector(2), reader.vector(2), reader.vector(1)
+        public = reader.vector(2)
     elif "PSK" not in known.authentication:
         raise ValueError(f"a ServerKeyExchange for {known.name}")
+    scheme = None
     if known.authentication in {"RSA", "DSS", "ECDSA"} and reader.left:
-        if version >= TLS12:
-            found["scheme"] = reader.number(2)
+        scheme = reader.number(2) if version >= TLS12 else None
         reader.vector(2)
     reader.end()
-    return KeyExchange(**found)
+    return KeyExchange(group, prime, generator, modulus, public, scheme)
 
 
 def certificates(body: bytes) -> list[bytes]:
@@ -516,7 +518,9 @@ def ssl2_server_hello(data: bytes) -> Ssl2ServerHello | None:
     """An SSL 2 SERVER-HELLO; None when it is not complete yet. Raises ValueError when it is something else."""
     if len(data) < 3:
         return None
-    header, size = (2, int.from_bytes(data[:2]) & 0x7FFF) if data[0] & 0x80 else (3, int.from_bytes(data[:2]) & 0x3FFF)
+    header, size = (
+        (2, int.from_bytes(data[:2]) & 0x7FFF) if data[0] & 0x80 else (3, int.from_bytes(data[:2]) & 0x3FFF)
+    )
     if len(data) > header and data[header] != 4:
         raise ValueError("this is no SSL 2 SERVER-HELLO")
     if len(data) < header + size:

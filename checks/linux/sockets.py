@@ -102,15 +102,16 @@ class ListeningSocket:
 
 @fact
 class TlsPort:
-    """A TCP port where the scanner may ask for a TLS handshake; ``address`` only on the scanner's own host.
+    """A TCP port where the scanner may ask for TLS; ``address`` only on the scanner's own host.
 
-    ``declared`` says that the inventory promises TLS here.
+    ``declared`` says that the inventory promises TLS here. ``starttls`` is the protocol that is spoken before TLS.
     """
 
     number: int
     server_name: str = ""
     address: str = ""
     declared: bool = False
+    starttls: str = ""
 
     def __str__(self) -> str:
         return f"{self.number}/tcp"
@@ -157,7 +158,11 @@ def tls_ports(sockets: list[ListeningSocket], target: Target) -> list[TlsPort]:
         # Never connect to an address that a remote host names: it may name another's.
         address = one.address if own and not one.everywhere and not one.scope else ""
         port = TlsPort(
-            one.port, (service.server_name if service else "") or name, address, service is not None
+            one.port,
+            (service.server_name if service else "") or name,
+            address,
+            service is not None,
+            service.starttls if service else "",
         )
         if one.port not in found or one.everywhere:
             found[one.port] = port

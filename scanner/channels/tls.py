@@ -13,7 +13,7 @@ import ssl
 import struct
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -77,7 +77,9 @@ def _silence(exchanges: Iterable[Exchange]) -> tuple[Cause, str]:
 class _Connection:
     """One question on its way: send, read, perhaps send again; then an `Exchange`."""
 
-    def __init__(self, question: Question, walk: Walk, sock: socket.socket, until: float, before: str) -> None:
+    def __init__(
+        self, question: Question, walk: Walk, sock: socket.socket, until: float, before: str
+    ) -> None:
         self.question, self.walk, self.sock, self.until = question, walk, sock, until
         self.preamble = starttls.dialogue(before) if before else None
         self.turns: list[Turn] = []

@@ -16,7 +16,7 @@ from pathlib import Path
 PATIENCE = 30.0
 
 
-class Failed(AssertionError):
+class Failed(AssertionError):  # noqa: N818 -- what happened
     """A server did not start: what it said."""
 
 

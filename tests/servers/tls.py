@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,7 +46,9 @@ def made(folder: Path, *, rsa: bool = True, name: str = NAME) -> Keys:
 
 
 @contextmanager
-def nginx(folder: Path, pairs: list[Keys], *lines: str, extra: str = "", port: int = 0, listen: str = "") -> Iterator[int]:
+def nginx(
+    folder: Path, pairs: list[Keys], *lines: str, extra: str = "", port: int = 0, listen: str = ""
+) -> Iterator[int]:
     """nginx with these lines in its ``server`` block; ``extra`` are further blocks. The port."""
     port = port or free_port()
     listen = listen or f"listen 127.0.0.1:{port} ssl backlog=1024;"
@@ -70,7 +74,15 @@ def openssl(folder: Path, pair: Keys | None, *options: str) -> Iterator[int]:
     """``openssl s_server`` with these options. The port."""
     port = free_port()
     certificate = ["-cert_chain", pair.chain, "-cert", pair.chain, "-key", pair.key] if pair else ["-nocert"]
-    command = [program("openssl"), "s_server", "-accept", f"127.0.0.1:{port}", *certificate, "-quiet", *options]
+    command = [
+        program("openssl"),
+        "s_server",
+        "-accept",
+        f"127.0.0.1:{port}",
+        *certificate,
+        "-quiet",
+        *options,
+    ]
     with running(command, listens(port), folder=folder, stdin=subprocess.PIPE):
         yield port
 
@@ -81,7 +93,8 @@ def gnutls(folder: Path, pair: Keys | None, priority: str = "NORMAL", *options: 
     port = free_port()
     certificate = ["--x509certfile", pair.chain, "--x509keyfile", pair.key] if pair else []
     command = [
-        program("gnutls-serv"), "--port", str(port), "--priority", priority, "--echo", "--quiet", *certificate, *options,
+        program("gnutls-serv"), "--port", str(port), "--priority", priority, "--echo", "--quiet", *certificate,
+        *options,
     ]  # fmt: skip
     with running(command, listens(port), folder=folder):
         yield port
@@ -98,10 +111,23 @@ def java(folder: Path, pair: Keys, protocols: str, suites: str = "") -> Iterator
     key = load_pem_private_key(pair.key.read_bytes(), None)
     store.write_bytes(
         pkcs12.serialize_key_and_certificates(
-            b"server", key, chain[0], chain[1:], BestAvailableEncryption(b"secret")  # type: ignore[arg-type]
+            b"server",
+            key,
+            chain[0],
+            chain[1:],
+            BestAvailableEncryption(b"secret"),  # type: ignore[arg-type]
         )
     )
-    command = [program("java"), "-Xshare:auto", "-XX:TieredStopAtLevel=1", _JAVA, str(port), store, protocols, suites]
+    command = [
+        program("java"),
+        "-Xshare:auto",
+        "-XX:TieredStopAtLevel=1",
+        _JAVA,
+        str(port),
+        store,
+        protocols,
+        suites,
+    ]
     with running(command, listens(port), folder=folder):
         yield port
 
@@ -110,11 +136,9 @@ _TLSLITE = Path(__file__).with_name("tlslite_server.py")
 
 
 @contextmanager
-def tlslite(folder: Path, pair: Keys, python: str, **settings: object) -> Iterator[int]:
+def tlslite(folder: Path, pair: Keys, **settings: object) -> Iterator[int]:
     """A server on tlslite-ng, in Python: what no C library speaks any more. ``settings`` are HandshakeSettings."""
-    import json
-
     port = free_port()
-    command = [python, _TLSLITE, str(port), pair.chain, pair.key, json.dumps(settings)]
+    command = [sys.executable, _TLSLITE, str(port), pair.chain, pair.key, json.dumps(settings)]
     with running(command, listens(port), folder=folder):
         yield port

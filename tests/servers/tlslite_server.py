@@ -1,12 +1,13 @@
 """A TLS server on tlslite-ng, for what C libraries no longer speak: weak groups, odd versions, compression off.
 
-    python tlslite_server.py PORT CHAIN KEY SETTINGS       SETTINGS: JSON of HandshakeSettings' attributes
+python tlslite_server.py PORT CHAIN KEY SETTINGS       SETTINGS: JSON of HandshakeSettings' attributes
 """
 
 import json
 import socket
 import sys
 import threading
+from pathlib import Path
 
 from tlslite.api import HandshakeSettings, TLSConnection, X509CertChain, parsePEMKey
 
@@ -14,10 +15,8 @@ from tlslite.api import HandshakeSettings, TLSConnection, X509CertChain, parsePE
 def main() -> None:
     port, chain_file, key_file, given = int(sys.argv[1]), sys.argv[2], sys.argv[3], json.loads(sys.argv[4])
     chain = X509CertChain()
-    with open(chain_file) as file:
-        chain.parsePemList(file.read())
-    with open(key_file) as file:
-        key = parsePEMKey(file.read(), private=True)
+    chain.parsePemList(Path(chain_file).read_text())
+    key = parsePEMKey(Path(key_file).read_text(), private=True)
     settings = HandshakeSettings()
     for name, value in given.items():
         if name in ("minVersion", "maxVersion"):
