@@ -237,6 +237,7 @@ def _why(answers: Iterable[Answer], what: str = "") -> tuple[str, Cause]:
 class _Ledger:
     """What was offered in a walk, and what came of it. All is known when each item is accepted or refused."""
 
+    asked: bool
     offered: set[int]
     accepted: list[int]
     refusals: list[frozenset[int]]
@@ -246,16 +247,19 @@ class _Ledger:
         """Whether nothing offered is open. A refusal of what was accepted elsewhere says nothing."""
         accepted = set(self.accepted)
         refused = {code for one in self.refusals if not one & accepted for code in one}
-        return bool(self.offered) and self.offered <= accepted | refused
+        return self.asked and self.offered <= accepted | refused
 
 
 def _ledger(
-    asked: Iterable[Answer],
+    asked: list[Answer],
     offer: Callable[[Answer], Iterable[int]],
     chosen: Callable[[Answer], Iterable[int]],
     known: Iterable[int] = (),
+    *,
+    polite: bool = False,
 ) -> _Ledger:
-    book, away = _Ledger(set(known), list(dict.fromkeys(known)), []), set[frozenset[int]]()
+    """``polite``: the server refuses in words, and so is not believed when it merely hangs up."""
+    book, away = _Ledger(bool(asked), set(known), list(dict.fromkeys(known)), []), set[frozenset[int]]()
     for one in asked:
         offered = frozenset(offer(one))
         book.offered |= offered
@@ -270,9 +274,14 @@ def _ledger(
             book.accepted += [code for code in took if code not in book.accepted]
         elif one.refused or (one.turned_away and offered in away):
             book.refusals.append(offered)
-        elif one.turned_away:
+        elif one.turned_away and (one.received or not polite):
             away.add(offered)
     return book
+
+
+def _polite(answers: list[Answer]) -> bool:
+    """Whether this server says so when it refuses a hello."""
+    return any(one.hello and _sound(one) and one.refused and one.alert for one in answers)
 
 
 def _sound(answer: Answer) -> bool:
@@ -289,7 +298,8 @@ def _part(book: _Ledger, asked: list[Answer], seen: T, what: str) -> Part[T]:
 
 def _suites(answers: list[Answer], name: str) -> Part[tuple[Suite, ...]]:
     asked = [one for one in answers if one.ask == f"suites {name}"]
-    book = _ledger(asked, lambda one: one.offer, _chosen_suites)
+    polite = name != "SSLv2" and _polite(answers)
+    book = _ledger(asked, lambda one: one.offer, _chosen_suites, polite=polite)
     known = SSL2_SUITES if name == "SSLv2" else SUITES
     if name == "SSLv2" and book.accepted:
         book.offered = set(book.accepted)  # the server named all that it has
@@ -362,6 +372,7 @@ def _groups(answers: list[Answer], name: str, suites: Part[tuple[Suite, ...]]) -
         lambda one: one.hello.groups if one.hello else (),
         _chosen_group,
         [code for code in known[:1] if code is not None],
+        polite=_polite(answers),
     )
     seen = dict.fromkeys([*book.accepted, *(code for code in known if code is not None)])
     return _part(book, asked, tuple(GROUPS[code] for code in seen), f"the groups of {name}")
@@ -388,6 +399,7 @@ def _schemes(answers: list[Answer], name: str, suites: Part[tuple[Suite, ...]]) 
         asked,
         lambda one: one.hello.schemes if one.hello else (),
         _chosen_scheme,
+        polite=_polite(answers),
     )
     return _part(
         book, asked, tuple(SCHEMES[code] for code in book.accepted), f"the signature schemes of {name}"
