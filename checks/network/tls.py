@@ -7,7 +7,6 @@ moment of looking, so that the same evidence gives the same verdict next year.
 from __future__ import annotations
 
 import base64
-import json
 from datetime import datetime, timedelta
 from functools import lru_cache
 from ipaddress import ip_address
@@ -27,23 +26,24 @@ from cryptography.x509.verification import (
 )
 
 from checks.network import example_certificates as made
+from checks.network import example_tls
 from checks.network.ports import TlsPort
+from checks.network.tls_endpoint import shown_to, spoken
 from scanner import (
     DATA_FIRST,
     DEFAULT_DENY,
     FAIL_SECURE,
     SECURE_DEPLOYMENT,
     SECURE_DESIGN,
-    Absent,
+    Blind,
+    Cause,
     Each,
-    Gap,
-    Handshake,
     Layer,
     NotUnderstood,
     Raw,
     ScanTime,
     Severity,
-    State,
+    TlsWalk,
     TrustAnchors,
     Verdict,
     check,
@@ -104,21 +104,19 @@ class TlsEndpoint:
 
 @probe(
     "tls",
-    handshake=Each(TlsPort, lambda port: Handshake(port.number, port.server_name, port.address)),
+    walk=Each(
+        TlsPort, lambda port: TlsWalk(port.number, port.server_name, port.address, port.starttls, "chain", 10)
+    ),
     anchors=TrustAnchors(),
 )
-def tls_endpoint(handshake: Raw | None, anchors: Raw, port: TlsPort, now: ScanTime) -> TlsEndpoint:
-    """A handshake as `Handshake` documents it: the chain is DER in base64, RFC 5280."""
-    if handshake is None:
-        if port.declared:
-            raise NotUnderstood(
-                "the inventory says that this port speaks TLS, and it answers in something else"
-            )
-        raise Absent("this port does not speak TLS")
-    seen = json.loads(handshake.text)
-    chain = [x509.load_der_x509_certificate(base64.b64decode(one, validate=True)) for one in seen["chain"]]
-    if not chain or seen["version"] not in _VERSIONS:
-        raise NotUnderstood("no certificate was shown, or in an unknown version of TLS")
+def tls_endpoint(walk: Raw, anchors: Raw, port: TlsPort, now: ScanTime) -> TlsEndpoint:
+    """One hello as `TlsWalk` documents it: the chain is DER, RFC 5280."""
+    shown = shown_to(spoken(walk, declared=port.declared), "right").whole
+    if shown.alert:
+        raise Blind(f"the server ends the handshake: {shown.alert}", Cause.TLS)
+    if not shown.chain:
+        raise NotUnderstood("no certificate was shown")
+    chain = [x509.load_der_x509_certificate(one) for one in shown.chain]
     leaf = chain[0]
     try:
         alternative = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -129,8 +127,8 @@ def tls_endpoint(handshake: Raw | None, anchors: Raw, port: TlsPort, now: ScanTi
     return TlsEndpoint(
         port=port.number,
         name=port.server_name,
-        version=seen["version"],
-        cipher=seen["cipher"],
+        version=shown.version,
+        cipher=shown.suite,
         chain=tuple(_shown(one) for at, one in enumerate(chain) if at == 0 or one.issuer != one.subject),
         names=tuple(names),
         addresses=tuple(addresses),
@@ -524,14 +522,13 @@ def _seen(
     """An example: one port, the chain it shows, and the root the scanner trusts."""
     return {
         "sockets": _LISTENS,
-        "handshake": json.dumps({"version": version, "cipher": "TLS_AES_256_GCM_SHA384", "chain": chain}),
+        "walk": example_tls.chain(version, [base64.b64decode(one) for one in chain]),
         "anchors": _pem(made.ROOT),
         "target": {"services": [{"port": 443, "tls": True, "server_name": name}]},
         **more,
     }
 
 
-_PLAIN: Final = Gap(State.NOTAPPLICABLE, None, "port 443 does not speak TLS (WRONG_VERSION_NUMBER)")
 _LATER: Final = datetime.fromisoformat("2027-05-20T12:00:00+00:00")
 _TOO_LATE: Final = datetime.fromisoformat("2027-06-02T12:00:00+00:00")
 _SOON: Final = datetime.fromisoformat("2026-12-10T12:00:00+00:00")
@@ -574,8 +571,8 @@ examples(
     protocol,
     passes=[_seen(made.GOOD), _seen(made.GOOD, version="TLSv1.2")],
     fails=_seen(made.GOOD, version="TLSv1"),
-    unknown={**_seen(), "handshake": _PLAIN},
-    notapplicable={**_seen(), "handshake": _PLAIN, "target": {}},
+    unknown={**_seen(), "walk": example_tls.PLAIN},
+    notapplicable={**_seen(), "walk": example_tls.PLAIN, "target": {}},
 )
 examples(newest_protocol, passes=_seen(made.GOOD), fails=_seen(made.GOOD, version="TLSv1.2"))
 examples(purpose, passes=_seen(made.GOOD), fails=_seen(made.FOR_CLIENTS))
