@@ -30,7 +30,6 @@ from checks.network import example_tls
 from checks.network.ports import TlsPort
 from checks.network.tls_endpoint import shown_to, spoken
 from scanner import (
-    DATA_FIRST,
     DEFAULT_DENY,
     FAIL_SECURE,
     SECURE_DEPLOYMENT,
@@ -427,46 +426,6 @@ def chain_trusted(endpoint: TlsEndpoint) -> Verdict:
 
 
 @check(
-    "tls.protocol",
-    principle=(SECURE_DESIGN, DATA_FIRST),
-    severity=Severity.CRITICAL,
-    layer=Layer.DATA,
-    title_nl="De dienst spreekt TLS 1.2 of nieuwer",
-    why_nl="Oudere versies zijn gebroken. Wie met een moderne scanner niet hoger komt, biedt niets beters aan.",
-    fix="# nginx: ssl_protocols TLSv1.2 TLSv1.3;    Apache: SSLProtocol -all +TLSv1.2 +TLSv1.3\nsystemctl reload nginx",
-    verify="openssl s_client -connect HOST:PORT -tls1_2 </dev/null",
-    references=(f"{_NCSC}, section 3.3.1", "RFC 8996"),
-)
-def protocol(endpoint: TlsEndpoint) -> Verdict:
-    """The service speaks TLS 1.2 or newer.
-
-    Older versions are broken. A server that gets no higher with a modern scanner offers nothing better.
-    """
-    return holds(
-        endpoint.version in _VERSIONS[-2:], f"{endpoint.version} {endpoint.cipher}", "TLSv1.2 or TLSv1.3"
-    )
-
-
-@check(
-    "tls.newest-protocol",
-    principle=SECURE_DESIGN,
-    severity=Severity.LOW,
-    layer=Layer.DATA,
-    title_nl="De dienst spreekt TLS 1.3",
-    why_nl="TLS 1.3 is volgens het NCSC 'goed', TLS 1.2 'voldoende': er kan minder verkeerd worden ingesteld.",
-    fix="# nginx: ssl_protocols TLSv1.2 TLSv1.3;    Apache: SSLProtocol -all +TLSv1.2 +TLSv1.3\nsystemctl reload nginx",
-    verify="openssl s_client -connect HOST:PORT -tls1_3 </dev/null",
-    references=(f"{_NCSC}, section 3.3.1", "RFC 8446"),
-)
-def newest_protocol(endpoint: TlsEndpoint) -> Verdict:
-    """The service speaks TLS 1.3.
-
-    TLS 1.3 is "good" according to the NCSC, TLS 1.2 "sufficient": less can be set wrong in it.
-    """
-    return holds(endpoint.version == "TLSv1.3", f"{endpoint.version} {endpoint.cipher}", "TLSv1.3")
-
-
-@check(
     "tls.purpose",
     principle=SECURE_DEPLOYMENT,
     severity=Severity.LOW,
@@ -567,13 +526,5 @@ examples(
     fails=[_seen(made.BY_ISSUING), _seen(made.SELF_SIGNED), _seen(made.GOOD, now=_TOO_LATE)],
     unknown=_seen(made.GOOD, anchors="no PEM"),
 )
-examples(
-    protocol,
-    passes=[_seen(made.GOOD), _seen(made.GOOD, version="TLSv1.2")],
-    fails=_seen(made.GOOD, version="TLSv1"),
-    unknown={**_seen(), "walk": example_tls.PLAIN},
-    notapplicable={**_seen(), "walk": example_tls.PLAIN, "target": {}},
-)
-examples(newest_protocol, passes=_seen(made.GOOD), fails=_seen(made.GOOD, version="TLSv1.2"))
 examples(purpose, passes=_seen(made.GOOD), fails=_seen(made.FOR_CLIENTS))
 examples(no_wildcard, passes=_seen(made.RSA_2048), fails=_seen(made.GOOD))
