@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from scanner import Credential, Inventory, Located, Service, Target, load_yaml
+from scanner import Credential, Impact, Inventory, Located, Service, Target, load_yaml
 
 Place: TypeAlias = tuple[str | int, ...]
 
@@ -43,6 +43,19 @@ def _valid_address(value: str) -> str:
         f"{value[:80]!r} is neither a host name nor an IP address\n"
         "write the bare name or address; the port goes in 'port', the user in the credential"
     )
+
+
+def _valid_domain(value: str) -> str:
+    if _is_host_name(value) and "." in value.removesuffix("."):
+        return value.removesuffix(".").lower()
+    raise ValueError(f"{value[:80]!r} is not a domain name\nwrite it bare, such as gemeente.nl")
+
+
+def _valid_ip(value: str) -> str:
+    with suppress(ValueError):
+        if _IP_ADDRESS.fullmatch(value):
+            return str(ipaddress.ip_address(value))
+    raise ValueError(f"{value[:80]!r} is not an IP address\nwrite the address of the name server")
 
 
 def _valid_host_key(value: str) -> str:
@@ -103,6 +116,14 @@ class Fields(Part):
         default=None, description="All services it is meant to offer; [] for none; left out when not known"
     )
     cluster: str = Field(default="", description="Targets of one cluster are meant to be alike")
+    consent: Impact = Field(
+        default=Impact.LOOK,
+        description="How far questions from outside may go: look, knock (ask for what should be refused) or try"
+        " (offer a made-up name or an empty password, once)",
+    )
+    domains: tuple[Annotated[str, AfterValidator(_valid_domain)], ...] = Field(
+        default=(), description="Domain names it serves (web, mail), for the internet standards"
+    )
     description: str = Field(default="", description="For people")
 
 
@@ -137,6 +158,10 @@ class InventoryFile(Part):
     credentials: dict[str, Credential] = Field(default={}, description="Name -> how to log in, by reference")
     zones: dict[str, Zone | None] = Field(
         default={}, description="All zones by name, so that a typing error is found"
+    )
+    vantage: str = Field(default="", description="The zone that the scanner itself stands in")
+    resolvers: tuple[Annotated[str, AfterValidator(_valid_ip)], ...] = Field(
+        default=(), description="Addresses of the name servers to ask; the system's when left out"
     )
     trust_anchors: tuple[str, ...] = Field(
         default=(), description="PEM files with the CAs of your own services"
@@ -189,6 +214,8 @@ class _Reader:
             credentials={name: _absolute(folder, value) for name, value in file.credentials.items()},
             zones={name: zone.concurrency for name, zone in file.zones.items() if zone and zone.concurrency},
             trust_anchors=tuple(self.trust_anchors(folder)),
+            vantage=self.vantage(file.vantage),
+            resolvers=file.resolvers,
         )
 
     def written(self) -> Iterator[tuple[Place, Fields]]:
@@ -224,6 +251,12 @@ class _Reader:
         ):
             if name is not None and name not in known:
                 raise self.located.unknown((*place, field), what, name, known)
+
+    def vantage(self, zone: str) -> str:
+        """The zone the scanner stands in, which must be one."""
+        if zone and zone not in self.zones:
+            raise self.located.unknown(("vantage",), "zone", zone, self.zones)
+        return zone
 
     def check_services(self, place: Place, services: tuple[Service, ...]) -> None:
         """No port twice, and every origin is a zone, a network or any."""

@@ -20,6 +20,7 @@ from typing import (
     Any,
     Final,
     Generic,
+    NamedTuple,
     TypeVar,
     Union,
     dataclass_transform,
@@ -94,6 +95,16 @@ def read(kind: type[T], values: Mapping[str, object]) -> T:
         # Field names only: the input may hold what must not be repeated.
         fields = ", ".join(".".join(str(part) for part in item["loc"]) for item in error.errors())
         raise NotUnderstood(f"{kind.__name__}: cannot read {fields}") from None
+
+
+class Unseen(NamedTuple):
+    """In the list a probe returns, what could not be looked at: it becomes a finding of its own, never a pass.
+
+    ``subject`` says what is missing ("other ports"); ``gap`` why.
+    """
+
+    subject: str
+    gap: Gap
 
 
 # --- what a check may ask for ---------------------------------------------------------------------------------
@@ -203,11 +214,13 @@ class Each:
     """A source for each item of a fact: `Each(TlsPort, lambda port: Handshake(port.number))`.
 
     The probe is called once per item with the answer, and may take the item itself as a parameter; the items
-    it gives fan out to one finding each. An item that could not be asked is a gap of its own.
+    it gives fan out to one finding each. An item that could not be asked is a gap of its own. ``when`` leaves out
+    the items that are not its business.
     """
 
     fact: type[Any]
     source: Callable[[Any], Source]
+    when: Callable[[Any], bool] = lambda item: True
 
 
 class Kind(Enum):
@@ -231,6 +244,7 @@ class Ask:
     fact: type[Any] | None = None
     argument: object = None
     optional: bool = False
+    gap: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,8 +358,8 @@ class Registry:
         probe = self.probe_for(kind, platform)
         if probe is None:
             return False
-        needs = [ask.fact for ask in probe.asks if ask.fact] + ([probe.each.fact] if probe.each else [])
-        return all(self._reachable(need, platform) for need in needs if need)
+        asks = [ask for ask in probe.asks if not ask.gap] + ([probe.each] if probe.each else [])
+        return all(self._reachable(ask.fact, platform) for ask in asks if ask.fact)
 
     def take(self, other: Registry, package: str) -> None:
         """Add what the modules of one package declared. Raises DeclarationError when an id or fact is taken."""
@@ -409,11 +423,12 @@ class Registry:
             return "layers"
         for ask in check.asks:
             if ask.fact is not None:
-                return next(iter(self.probes[ask.fact]))
+                tag = next(iter(self.probes[ask.fact]))
+                return "network" if tag == "outside" else tag
         raise DeclarationError(f"check {check.id}: it asks for no fact; say platform=... in @check")
 
 
-#: Platforms a target can be; a probe of any other platform (tls, dns ...) serves every target.
+#: Platforms a target can be; a probe of any other platform (tls, dns, outside ...) serves every target.
 TARGET_PLATFORMS: Final = frozenset({"linux", "windows", "network", "other"})
 PLATFORMS: Final = frozenset(
     [
@@ -465,7 +480,8 @@ def probe(platform: str, **sources: Any) -> Callable[[F], F]:
 
     Each source is a `Source`, a function of the fact's argument that gives one (for `Annotated[Fact, argument]`), or
     `Each`. The function takes a `Raw` per source (``Raw | None``: None when absent) and any facts, and returns
-    the fact or a list of them. It is pure; what it raises means *unknown*, except `Absent`.
+    the fact or a list of them. It is pure; what it raises means *unknown*, except `Absent`. With ``| Gap`` it gets
+    the reason where something could not be had, and must say what is then missing: an `Unseen` in its list.
     """
 
     def declare(function: F) -> F:
@@ -627,6 +643,8 @@ def _register(
     kinds = [ask.kind for ask in asks]
     if Kind.RAW in kinds:
         raise DeclarationError(f"{where}: a check judges facts, not Raw; write a @probe")
+    if any(ask.gap for ask in asks):
+        raise DeclarationError(f"{where}: '| Gap' is for probes; what is not seen is not judged")
     if kinds.count(Kind.FLEET) > 1 or (Kind.FLEET in kinds and Kind.FACT in kinds):
         raise DeclarationError(f"{where}: a fleet check asks for one Fleet[...] and no single fact")
     principle = (row.principle,) if isinstance(row.principle, str) else row.principle
@@ -682,6 +700,8 @@ def _tunable(name: str, hint: Any, default: Any, where: str) -> Tunable:
 def _returned(hint: Any, where: str) -> tuple[type[Any], bool]:
     many = get_origin(hint) is list
     gives = get_args(hint)[0] if many else hint
+    if many and get_origin(gives) in (Union, types.UnionType):
+        gives = next((one for one in get_args(gives) if one is not Unseen), gives)
     if not isinstance(gives, type) or gives not in _current.facts:
         raise DeclarationError(f"{where}: say which fact it returns: '-> Fact' or '-> list[Fact]'")
     return gives, many
@@ -689,17 +709,18 @@ def _returned(hint: Any, where: str) -> tuple[type[Any], bool]:
 
 def _ask(name: str, hint: Any, where: str) -> Ask:
     argument: object = None
-    optional = False
+    optional = gap = False
     if get_origin(hint) in (Union, types.UnionType):
-        members = [member for member in get_args(hint) if member is not type(None)]
-        if len(members) != 1 or len(members) == len(get_args(hint)):
-            raise DeclarationError(f"{where}: {name}: the only union is '<Fact> | None'")
-        hint, optional = members[0], True
+        given = get_args(hint)
+        members = [member for member in given if member not in (type(None), Gap)]
+        if len(members) != 1 or len(members) == len(given):
+            raise DeclarationError(f"{where}: {name}: the only unions are '<Fact> | None' and '<Fact> | Gap'")
+        hint, optional, gap = members[0], type(None) in given, Gap in given
     if get_origin(hint) is Annotated:
         hint, argument = get_args(hint)[:2]
     origin = get_origin(hint)
     if hint is Raw:
-        return Ask(name, Kind.RAW, optional=optional)
+        return Ask(name, Kind.RAW, optional=optional, gap=gap)
     if hint is Results:
         return Ask(name, Kind.RESULTS)
     if hint is Target:
@@ -710,11 +731,11 @@ def _ask(name: str, hint: Any, where: str) -> Ask:
     wanted = get_args(hint)[0] if origin in (Fleet, list) else hint
     if not isinstance(wanted, type):
         raise DeclarationError(f"{where}: {name}: {hint} is not something a parameter can ask for")
-    return Ask(name, kind, wanted, argument, optional)
+    return Ask(name, kind, wanted, argument, optional, gap)
 
 
 __all__ = [
     "Absent", "Ask", "Blind", "Check", "DeclarationError", "Each", "Fleet", "Gap", "Kind", "NotUnderstood", "Probe",
-    "Registry", "Results", "Row", "ScanTime", "Tunable", "at_least", "check", "collecting",
+    "Registry", "Results", "Row", "ScanTime", "Tunable", "Unseen", "at_least", "check", "collecting",
     "default_registry", "examples", "fact", "holds", "probe", "read", "table",
 ]  # fmt: skip

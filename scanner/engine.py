@@ -20,12 +20,16 @@ from scanner.evaluate import Collected, Facts, scan_time
 from scanner.evidence import Manifest, Store
 from scanner.model import Cause, Gap, Raw, State, Target
 from scanner.plan import ROUNDS, Plan
-from scanner.sources import Source
+from scanner.sources import Source, TrustAnchors
 from scanner.worker import Unreachable, Worker
 
 #: Hosts looked at at the same time, unless told otherwise.
 WORKERS: Final = 16
 _M_ARENA_MAX: Final = -8  # of malloc.h
+#: Causes that say that a target was not talked to at all.
+_NOT_REACHED: Final = frozenset(
+    {Cause.DNS, Cause.ROUTE, Cause.REFUSED, Cause.TIMEOUT, Cause.RESET, Cause.HOSTKEY, Cause.AUTH}
+)
 
 Progress = Callable[[str, Target], None]
 """Called with ``start``, ``open`` (if we got in) and ``end``, and the target, from any thread."""
@@ -95,10 +99,11 @@ class LocalEngine:
         try:
             now = scan_time(manifest.started)
             first = self._plan.first(target, Facts(target, {}, self._plan.registry, now))
-            with self._worker.session(target) as session:
+            with self._worker.session(target, first) as session:
                 self._progress("open", target)
                 self._rounds(target, manifest, first, session.ask)
                 manifest.account = session.account
+            manifest.gap = _nothing_seen(manifest)
         except Unreachable as unreachable:
             manifest.gap = unreachable.gap
         except Exception as error:
@@ -123,6 +128,15 @@ class LocalEngine:
             sources = self._plan.next(target, Facts(target, manifest.answers, self._plan.registry, now))
             if not sources:
                 return
+
+
+def _nothing_seen(manifest: Manifest) -> Gap | None:
+    """Why the target counts as not reached: every question to it ended in a gap, and this is the commonest."""
+    asked = [raw.gap for source, (raw, _) in manifest.answers.items() if not isinstance(source, TrustAnchors)]
+    gaps = [
+        gap for gap in asked if gap is not None and gap.state is State.ERROR and gap.cause in _NOT_REACHED
+    ]
+    return Counter(gaps).most_common(1)[0][0] if gaps and len(gaps) == len(asked) else None
 
 
 def _share_one_heap() -> None:

@@ -27,9 +27,10 @@ from scanner.declare import (
     Registry,
     Results,
     ScanTime,
+    Unseen,
 )
 from scanner.model import Cause, Finding, Gap, Raw, State, Target, Verdict
-from scanner.sources import Handshake, Shell, Source, TrustAnchors
+from scanner.sources import Shell, Source
 
 #: Characters of an observation that are kept; a target may not fill the report.
 OBSERVED_LIMIT: Final = 1000
@@ -80,6 +81,17 @@ class Item(NamedTuple):
     evidence: tuple[str, ...]
 
 
+def _item(one: Any, evidence: tuple[str, ...]) -> Item:
+    if isinstance(one, Unseen):
+        return Item(None, one.gap, one.subject, evidence)
+    return Item(one, None, str(one), evidence)
+
+
+def _concerns(probe: Probe, item: Any) -> bool:
+    """Whether a probe that is asked once per item has a question for this one."""
+    return all(source.when(item) for source in probe.sources.values() if isinstance(source, Each))
+
+
 def understood(source: Source, raw: Raw) -> Gap | None:
     """Why this answer may not be judged, or None when it is complete.
 
@@ -87,7 +99,7 @@ def understood(source: Source, raw: Raw) -> Gap | None:
     """
     if raw.gap is not None:
         return raw.gap
-    if isinstance(source, Handshake | TrustAnchors) or not isinstance(source, Shell):
+    if not isinstance(source, Shell):
         return None
     code, what = raw.code, _named(source)
     said = raw.err[-2000:].decode(errors="replace").strip() if raw.err else ""
@@ -171,7 +183,7 @@ class Facts:
             return Known(None, gap, evidence)
         value, gap = self._call(probe, given)
         if gap is None and probe.many:
-            value = [Item(item, None, str(item), evidence) for item in value]
+            value = [_item(one, evidence) for one in value]
         return Known(value, gap, evidence)
 
     def _make_each(self, probe: Probe, argument: object) -> Known:
@@ -184,6 +196,8 @@ class Facts:
         for item in base.value:
             if item.gap is not None:
                 items.append(item)
+                continue
+            if not _concerns(probe, item.value):
                 continue
             given, gap, evidence = self._inputs(probe, argument, {"item": item.value})
             evidence = _merge(item.evidence, evidence)
@@ -219,6 +233,8 @@ class Facts:
             if gap is not None:
                 if ask.optional and gap.state is State.NOTAPPLICABLE:
                     value = None
+                elif ask.gap:
+                    value = gap
                 else:
                     gaps.append(gap)
             given[ask.name] = value

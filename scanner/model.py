@@ -95,6 +95,24 @@ class Cause(StrEnum):
     INTERNAL = "internal"
 
 
+class Impact(StrEnum):
+    """What a question from outside can do where it is asked, mildest first.
+
+    ``look``: what any visitor does: connect, shake hands, ask one ordinary thing. ``knock``: ask, without any name or
+    password, for what should be refused. ``try``: offer a made-up name, or an empty or well-known password, once; a
+    failed login may stand in the log.
+    """
+
+    LOOK = "look"
+    KNOCK = "knock"
+    TRY = "try"
+
+    def within(self, consent: Impact) -> bool:
+        """Whether this goes no further than what was consented to."""
+        order = list(Impact)
+        return order.index(self) <= order.index(consent)
+
+
 # The eight principles of DSM-IBP by name, for use in `@check(principle=...)`. What they mean is data:
 # checks/norms/dsm-ibp.yaml. A catalogue of another organisation uses its own ids as plain strings.
 DATA_FIRST: Final = "DSM-IBP-1"
@@ -250,7 +268,8 @@ class Target(Model):
     """One host (or other asset) as the inventory describes it.
 
     ``services`` is None when the inventory does not say which services the host offers: that differs from
-    an empty list, which says that it offers none.
+    an empty list, which says that it offers none. ``consent`` is how far questions from outside may go; ``domains``
+    are the domain names it serves (web, mail), for the internet standards.
     """
 
     name: Name
@@ -269,6 +288,8 @@ class Target(Model):
     jump: str | None = None
     services: tuple[Service, ...] | None = None
     cluster: str = ""
+    consent: Impact = Impact.LOOK
+    domains: tuple[str, ...] = ()
     description: str = ""
 
 
@@ -276,7 +297,8 @@ class Inventory(Model):
     """Where the targets come from, and how to reach them.
 
     ``digest`` is the SHA-256 over the source files; ``zones`` bounds how many hosts of one zone are looked at
-    at the same time.
+    at the same time. ``vantage`` is the zone the scanner itself stands in; ``resolvers`` are the addresses of the name
+    servers it asks, none for the system's.
     """
 
     sources: tuple[str, ...]
@@ -285,6 +307,8 @@ class Inventory(Model):
     credentials: dict[str, Credential] = {}
     zones: dict[str, int] = {}
     trust_anchors: tuple[str, ...] = ()
+    vantage: str = ""
+    resolvers: tuple[str, ...] = ()
 
     def target(self, name: str) -> Target:
         """The target of that name. Raises KeyError."""
@@ -326,6 +350,8 @@ class Inventory(Model):
             },
             zones={name: value for inventory in inventories for name, value in inventory.zones.items()},
             trust_anchors=tuple(dict.fromkeys(path for one in inventories for path in one.trust_anchors)),
+            vantage=next((one.vantage for one in inventories if one.vantage), ""),
+            resolvers=tuple(dict.fromkeys(one for some in inventories for one in some.resolvers)),
         )
 
 

@@ -18,12 +18,16 @@ ROUNDS: Final = 3
 
 
 class Step(NamedTuple):
-    """One source on the way to a check: which probe reads it, under which name, and of which item."""
+    """One source on the way to a check: which probe reads it, under which name, and of which item.
+
+    ``spared`` says that some probe on the way can do without (``| Gap``).
+    """
 
     probe: Probe
     name: str
     source: Source
     subject: str = ""
+    spared: bool = False
 
 
 def steps(check: Check, facts: Facts) -> Iterator[Step]:
@@ -32,22 +36,25 @@ def steps(check: Check, facts: Facts) -> Iterator[Step]:
         yield from _steps(ask, facts)
 
 
-def _steps(ask: Ask, facts: Facts) -> Iterator[Step]:
+def _steps(ask: Ask, facts: Facts, spared: bool = False) -> Iterator[Step]:
     if ask.fact is None:
         return
     probe = facts.registry.probe_for(ask.fact, facts.target.platform)
     if probe is None:
         return
+    spared = spared or ask.gap
     for other in probe.asks:
-        yield from _steps(other, facts)
+        yield from _steps(other, facts, spared)
     if probe.each is not None:
-        yield from _steps(probe.each, facts)
+        yield from _steps(probe.each, facts, spared)
     for name, source in probe.sources.items():
         if isinstance(source, Each):
             for value, subject in _items(source.fact, facts):
-                yield Step(probe, name, source.source(value), subject)
+                if source.when(value):
+                    yield Step(probe, name, source.source(value), subject, spared)
         else:
-            yield Step(probe, name, source(ask.argument) if callable(source) else source)
+            made = source(ask.argument) if callable(source) else source
+            yield Step(probe, name, made, spared=spared)
 
 
 def _items(kind: type[Any], facts: Facts) -> Iterator[tuple[Any, str]]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
 
-from scanner.model import Raw
+from scanner.model import Impact, Raw
 
 MEBIBYTE: Final = 1 << 20
 #: Seconds between asking a command to stop and killing it.
@@ -179,10 +179,126 @@ class TrustAnchors:
         return "the scanner's own trust anchors"
 
 
-Source: TypeAlias = Shell | Handshake | TrustAnchors
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """Base of what the scanner asks over the network as any stranger could: no account, nothing logged in.
+
+    ``address`` is empty for the target's own; another one must be an address of the inventory. ``impact`` is what
+    the question can do there; the target's ``consent`` must reach as far. ``timeout`` is seconds for the whole of
+    it, ``limit`` bytes that may come in.
+    """
+
+    channel: ClassVar[str] = "outside"
+    address: str = ""
+    impact: Impact = Impact.LOOK
+    timeout: int = 10
+    limit: int = 1 << 16
+
+    def describe(self) -> str:
+        """What goes over the wire, in words."""
+        raise NotImplementedError
+
+    @property
+    def where(self) -> str:
+        """``the target``, or the address."""
+        return self.address or "the target"
+
+
+class Say(NamedTuple):
+    """One turn of a `Dialogue`: what we say, and when the answer to it is complete.
+
+    ``data`` are bytes, one character each (Latin-1); empty when the other side speaks first. The answer is complete
+    when ``until`` (a regular expression over all of it, dot matches newline) is found in it; or when it is as long as
+    ``frame`` says: (offset, width, extra) for a length field (big-endian; little-endian when the width is negative)
+    at that offset, counting all but ``extra`` bytes; or when nothing more came for ``quiet`` seconds; with none of
+    these, when the other side ends the connection. A datagram answers with one datagram.
+
+    ``copy`` puts parts of earlier answers into ``data``: (turn, offset, length, offset in data) each. ``secure``
+    starts TLS after the answer.
+    """
+
+    data: str = ""
+    until: str = ""
+    frame: tuple[int, int, int] | None = None
+    quiet: float = 0.0
+    copy: tuple[tuple[int, int, int, int], ...] = ()
+    secure: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialogue(Outside):
+    """A short conversation with one port over one connection; read it back with `scanner.exchanges`.
+
+    It stops early when the other side ends the connection: its ``end`` is then ``closed`` or ``reset``, which may be
+    the very answer. ``refused`` means that nothing listens there. An answer that is not complete in time is an
+    error, unless ``silence`` says that no answer is one (its ``end`` is then ``timeout``); so is one that is too
+    long. ``secure`` starts TLS before the first word; no certificate is verified, nothing secret is said. With
+    ``stranger`` we show a client certificate that nobody has issued.
+    """
+
+    purpose: str
+    port: int
+    turns: tuple[Say, ...]
+    protocol: str = "tcp"
+    secure: bool = False
+    server_name: str = ""
+    stranger: bool = False
+    silence: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "turns", tuple(Say(*turn) for turn in self.turns))
+        if self.protocol not in {"tcp", "udp"} or not self.turns:
+            raise ValueError("Dialogue: protocol is tcp or udp, and something is said or heard")
+        for turn in self.turns:
+            turn.data.encode("latin-1")
+            re.compile(turn.until.encode("latin-1"))
+
+    def describe(self) -> str:
+        """What is asked of whom; every byte of it stands in the manifest."""
+        tls = " over TLS" if self.secure else ""
+        return f"{self.purpose}: {self.port}/{self.protocol} of {self.where}{tls} ({self.impact})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports(Outside):
+    """Which of these ports answer from here, on every address of the target: connections that say nothing.
+
+    Parse with `json.loads`: ``{"from": zone, "addresses": {address: {"open": [..], "refused": [..], "silent": [..],
+    "failed": {port: errno name}}}}``, ports as numbers. Asked politely: a bounded number at a time, silence once more.
+    """
+
+    numbers: tuple[int, ...]
+    timeout: int = 120
+
+    def describe(self) -> str:
+        """How many ports of whom."""
+        return f"connect to {len(self.numbers)} TCP ports of {self.where} ({self.impact})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup(Outside):
+    """Questions to the name servers that the inventory names as resolvers, else to the system's; wire answers.
+
+    ``questions`` are (name, type) pairs. With ``server`` they go to that address of the inventory instead, without
+    recursion. Parse with `scanner.exchanges`: an exchange per question, in order, with the message as it came (over TCP
+    when the datagram was cut short); RFC 1035 section 4.
+    """
+
+    questions: tuple[tuple[str, str], ...]
+    server: str = ""
+    recursive: bool = True
+
+    def describe(self) -> str:
+        """What is asked of whom."""
+        asked = ", ".join(f"{name} {kind}" for name, kind in self.questions[:4])
+        more = f" and {len(self.questions) - 4} more" if len(self.questions) > 4 else ""
+        return f"DNS {asked}{more}, asked of {self.server or 'the resolver'} ({self.impact})"
+
+
+Source: TypeAlias = Shell | Handshake | TrustAnchors | Dialogue | Ports | Lookup
 
 _KINDS: Final[dict[str, type[Any]]] = {
-    kind.__name__: kind for kind in (Command, File, Tree, Handshake, TrustAnchors)
+    kind.__name__: kind for kind in (Command, File, Tree, Handshake, TrustAnchors, Dialogue, Ports, Lookup)
 }
 
 
@@ -200,11 +316,14 @@ def from_data(data: dict[str, Any]) -> Source:
     """The source that `to_data` wrote. Raises KeyError, TypeError or ValueError on anything else."""
     fields = dict(data)
     kind = _KINDS[fields.pop("kind")]
-    for name, value in fields.items():
-        if isinstance(value, list):
-            fields[name] = tuple(tuple(item) if isinstance(item, list) else item for item in value)
-    source: Source = kind(**fields)
+    if "impact" in fields:
+        fields["impact"] = Impact(fields["impact"])
+    source: Source = kind(**{name: _hashable(value) for name, value in fields.items()})
     return source
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value
 
 
 def tree_files(raw: Raw) -> dict[str, list[str]]:

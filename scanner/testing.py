@@ -116,7 +116,7 @@ def _example_raw(check: Check, step: Step, given: Mapping[str, Any]) -> Raw:
             break
     else:
         optional = any(ask.name == step.name and ask.optional for ask in step.probe.asks)
-        if not optional:
+        if not optional and not step.spared:
             raise DeclarationError(
                 f"example of {check.id}: say what {step.probe.function.__name__}.{step.name}"
                 f" ({step.source.describe()}) gives"
@@ -132,7 +132,13 @@ def _example_raw(check: Check, step: Step, given: Mapping[str, Any]) -> Raw:
 
 
 def _target(host: str, given: Mapping[str, Any]) -> Target:
-    fields = {"name": host, "address": "127.0.0.1", "role": "server", **given.get("target", {})}
+    fields = {
+        "name": host,
+        "address": "127.0.0.1",
+        "role": "server",
+        "credential": "scan",
+        **given.get("target", {}),
+    }
     return Target.model_validate(fields)
 
 

@@ -55,7 +55,7 @@ class Slow(Worker):
         self.busy: Counter[str] = Counter()
         self.most: Counter[str] = Counter()
 
-    def session(self, target: Target) -> Session:
+    def session(self, target: Target, first: Sequence[Source]) -> Session:
         return _Session(self, target)
 
 

@@ -49,6 +49,8 @@ def test_a_target_has_what_was_written(tmp_path: Path) -> None:
 credentials:
   scan: {{user: scan, key: env:SCAN_KEY}}
 zones: {{dmz: {{concurrency: 3}}, beheer: }}
+vantage: beheer
+resolvers: ["2001:DB8:0::53"]
 targets:
   hop: {{address: "2001:DB8:0::1"}}
   a:
@@ -64,12 +66,15 @@ targets:
     host_keys: ["{HOST_KEY} root@web1"]
     jump: hop
     cluster: web
+    consent: knock
+    domains: [Gemeente.Example.]
     description: de website
     services:
       - {{port: 443, name: https, purpose: website, tls: true, server_name: www.example, from: [any, beheer]}}
       - {{port: 443, protocol: udp}}
 """,
     )
+    assert (found.vantage, found.resolvers) == ("beheer", ("2001:db8::53",))
     assert found.target("hop").address == "2001:db8::1"
     a = found.target("a")
     assert a.model_dump(exclude={"services"}) == {
@@ -88,6 +93,8 @@ targets:
         "host_keys": (HOST_KEY,),
         "jump": "hop",
         "cluster": "web",
+        "consent": "knock",
+        "domains": ("gemeente.example",),
         "description": "de website",
     }
     assert a.services is not None
@@ -556,7 +563,7 @@ def test_the_committed_schema_is_the_one_of_the_format() -> None:
 def test_the_format_offers_each_field_of_a_target() -> None:
     fields = format_.Fields.model_fields
     assert {"name", *fields} == set(Target.model_fields)
-    for name in fields.keys() - {"address", "host_keys"}:
+    for name in fields.keys() - {"address", "host_keys", "domains"}:
         assert fields[name].annotation == Target.model_fields[name].annotation, name
         if name != "zone":
             assert fields[name].get_default() == Target.model_fields[name].get_default(), name

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -189,10 +190,10 @@ def test_one_broken_target_does_not_cost_the_others_their_scan(
     scope = scopes.Scope(loaded, scope.profile, scope.selected, inventory, inventory.targets)
     original = Worker.session
 
-    def session(self: Worker, target: Target) -> object:
+    def session(self: Worker, target: Target, first: Sequence[Source]) -> object:
         if target.name == "twin":
             raise RuntimeError("planted")
-        return original(self, target)
+        return original(self, target, first)
 
     monkeypatch.setattr(Worker, "session", session)
     folder = make_run(tmp_path, scope)

@@ -26,8 +26,8 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
-from checks.linux.sockets import TlsPort
 from checks.network import example_certificates as made
+from checks.network.ports import TlsPort
 from scanner import (
     DATA_FIRST,
     DEFAULT_DENY,

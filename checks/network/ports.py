@@ -1,0 +1,210 @@
+"""Which ports answer from where the scanner stands, and what is to be expected behind them.
+
+The facts here are what every look from outside begins with: a port that is open is asked further, one that is not is
+left alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final
+
+from checks.linux.sockets import ListeningSocket
+from scanner import Absent, Each, Gap, NotUnderstood, Ports, Raw, State, Target, Unseen, fact, probe
+
+#: TCP ports that are tried on every target, beside those the inventory declares: services that are asked further when
+#: they answer, and those that should never be open to many (IANA service names; the usual ones of well-known products).
+USUAL: Final = {
+    21: "ftp", 22: "ssh", 23: "telnet", 25: "smtp", 53: "dns", 79: "finger", 80: "http", 88: "kerberos", 110: "pop3",
+    111: "rpcbind", 119: "nntp", 135: "msrpc", 139: "netbios", 143: "imap", 179: "bgp", 389: "ldap", 443: "https",
+    445: "smb", 465: "smtps", 512: "rexec", 513: "rlogin", 514: "rsh", 515: "lpd", 548: "afp", 554: "rtsp",
+    563: "nntps", 587: "submission", 631: "ipp", 636: "ldaps", 853: "dot", 873: "rsync", 990: "ftps",
+    992: "telnets", 993: "imaps", 995: "pop3s", 1099: "rmi", 1433: "mssql", 1521: "oracle", 1883: "mqtt",
+    2049: "nfs", 2083: "cpanel", 2375: "docker", 2376: "dockers", 2379: "etcd", 2484: "oracles", 3000: "grafana",
+    3128: "proxy", 3268: "gc", 3269: "gcs", 3306: "mysql", 3389: "rdp", 4190: "sieve", 4369: "epmd", 4443: "https",
+    5000: "registry", 5060: "sip", 5061: "sips", 5222: "xmpp", 5269: "xmpp-server", 5432: "postgresql",
+    5601: "kibana", 5671: "amqps", 5672: "amqp", 5900: "vnc", 5901: "vnc", 5984: "couchdb", 5985: "winrm",
+    5986: "winrms", 6000: "x11", 6379: "redis", 6443: "kubernetes", 6514: "syslogs", 7001: "weblogic", 8000: "http",
+    8008: "http", 8080: "http", 8081: "http", 8086: "influxdb", 8089: "splunk", 8161: "activemq", 8443: "https",
+    8883: "mqtts", 8888: "http", 9000: "http", 9042: "cassandra", 9090: "http", 9100: "printer", 9200: "elasticsearch",
+    9443: "https", 10000: "webmin", 10050: "zabbix", 10250: "kubelet", 11211: "memcached", 15672: "rabbitmq",
+    27017: "mongodb", 50000: "db2",
+}  # fmt: skip
+#: Ports on which TLS is spoken from the first byte.
+TLS_PORTS: Final = frozenset(
+    {443, 465, 563, 636, 853, 989, 990, 992, 993, 995, 2083, 2376, 2484, 3269, 4443, 5061, 5671, 5986, 6443, 6514,
+     8443, 8883, 9443, 10250}
+)  # fmt: skip
+#: A name with a domain, not an address.
+_HOST_NAME: Final = re.compile(r"(?:[A-Za-z0-9-]+\.)+[A-Za-z][A-Za-z0-9-]*")
+
+
+@fact
+class PortList:
+    """The TCP ports to try on a target."""
+
+    numbers: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{len(self.numbers)} ports"
+
+
+@fact
+class Reached:
+    """What one address of a target did with the ports that were tried, from the zone the scanner stands in.
+
+    ``vantage`` is empty when the inventory does not say where the scanner stands. ``silent`` ports did not answer at
+    all; ``failed`` ones could not be asked (number and error).
+    """
+
+    vantage: str
+    address: str
+    open: tuple[int, ...]
+    refused: tuple[int, ...]
+    silent: tuple[int, ...]
+    failed: tuple[tuple[int, str], ...]
+
+    def __str__(self) -> str:
+        return self.address
+
+    @property
+    def answers(self) -> bool:
+        """Whether there is a host at this address for sure: it took or refused a connection."""
+        return bool(self.open or self.refused)
+
+
+@fact
+class Sweep:
+    """What all addresses of a target did."""
+
+    addresses: tuple[Reached, ...]
+
+    def __str__(self) -> str:
+        return ", ".join(one.address for one in self.addresses)
+
+
+@fact
+class OpenPort:
+    """A TCP port of the target that takes connections from where the scanner stands.
+
+    ``service`` is the name in the inventory, else that of the usual service on this port, else empty; ``declared``
+    says that the inventory has it, ``tls`` that it promises TLS here.
+    """
+
+    number: int
+    service: str
+    declared: bool
+    tls: bool
+    server_name: str
+
+    def __str__(self) -> str:
+        return f"{self.number}/tcp"
+
+
+@fact
+class TlsPort:
+    """A TCP port where the scanner may ask for a TLS handshake; ``address`` only on the scanner's own host.
+
+    ``declared`` says that the inventory promises TLS here.
+    """
+
+    number: int
+    server_name: str = ""
+    address: str = ""
+    declared: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.number}/tcp"
+
+
+@probe("outside")
+def port_list(target: Target) -> list[PortList]:
+    """The usual ports and those the inventory declares; none on the scanner's own host, which has no outside."""
+    if target.channel == "local":
+        raise Absent("the scanner runs on this host itself: nothing is seen from outside")
+    declared = {one.port for one in target.services or () if one.protocol == "tcp"}
+    return [PortList(tuple(sorted(USUAL.keys() | declared)))]
+
+
+@probe("outside", swept=Each(PortList, lambda ports: Ports(numbers=ports.numbers)))
+def sweep(swept: Raw) -> Sweep:
+    """What `Ports` gives: JSON with a list of ports for each address and what they did."""
+    seen = json.loads(swept.text)
+    addresses = tuple(
+        Reached(
+            vantage=seen["from"],
+            address=address,
+            open=tuple(ports["open"]),
+            refused=tuple(ports["refused"]),
+            silent=tuple(ports["silent"]),
+            failed=tuple((int(number), why) for number, why in ports["failed"].items()),
+        )
+        for address, ports in seen["addresses"].items()
+    )
+    if not addresses:
+        raise NotUnderstood("no address was tried")
+    return Sweep(addresses)
+
+
+@probe("outside")
+def open_ports(sweeps: list[Sweep], target: Target) -> list[OpenPort]:
+    """The ports that are open on any address."""
+    declared = {one.port: one for one in target.services or () if one.protocol == "tcp"}
+    numbers = {number for one in sweeps for at in one.addresses for number in at.open}
+    return [
+        OpenPort(
+            number=number,
+            service=(declared[number].name if number in declared else "") or USUAL.get(number, ""),
+            declared=number in declared,
+            tls=number in declared and declared[number].tls,
+            server_name=_name(target, number),
+        )
+        for number in sorted(numbers)
+    ]
+
+
+@probe("outside")
+def tls_ports(
+    sockets: list[ListeningSocket] | Gap, reached: list[OpenPort] | Gap, target: Target
+) -> list[TlsPort | Unseen]:
+    """Where TLS is to be expected: the usual ports and those the inventory says so of, as far as they listen (seen
+    from inside, where we can log in) or answer (seen from outside).
+
+    On the scanner's own host loopback counts too; elsewhere only what can be reached from outside. A port the inventory
+    promises TLS on is asked whatever else could be seen.
+    """
+    declared = {one.port for one in target.services or () if one.tls and one.protocol == "tcp"}
+    found: dict[int, TlsPort | Unseen] = {}
+    own = target.channel == "local"
+    if not isinstance(sockets, Gap):
+        for one in sockets:
+            if one.protocol != "tcp" or one.port not in TLS_PORTS | declared or (one.is_local and not own):
+                continue
+            # Never connect to an address that a remote host names: it may name another's.
+            address = one.address if own and not one.everywhere and not one.scope else ""
+            if one.port not in found or one.everywhere:
+                found[one.port] = TlsPort(one.port, _name(target, one.port), address, one.port in declared)
+    if not isinstance(reached, Gap):
+        for port in reached:
+            if port.number in TLS_PORTS | declared:
+                found.setdefault(
+                    port.number, TlsPort(port.number, port.server_name, "", port.number in declared)
+                )
+    elif isinstance(sockets, Gap):
+        for number in declared:
+            found[number] = TlsPort(number, _name(target, number), "", True)
+    ports = [found[number] for number in sorted(found)]
+    for gap, elsewhere in ((sockets, reached), (reached, sockets)):
+        # What an account was given to look with, or is the only view, did not show is not simply absent.
+        alone = isinstance(elsewhere, Gap) or (gap is sockets and target.credential is not None)
+        if isinstance(gap, Gap) and gap.state is not State.NOTAPPLICABLE and alone:
+            return [*ports, Unseen("other ports", gap)]
+    return ports
+
+
+def _name(target: Target, number: int) -> str:
+    """The name to ask a port for: that of the service, else the target's own when it is one with a domain."""
+    named = next((one.server_name for one in target.services or () if one.port == number), "")
+    own = next((name for name in (target.address, target.name) if _HOST_NAME.fullmatch(name)), "")
+    return named or own
