@@ -200,7 +200,7 @@ def test_order_and_surplus_do_not_matter_to_trust(lab: Authority) -> None:
 
 def test_a_cross_signed_ca_leads_to_either_root(lab: Authority) -> None:
     """Whichever comes first; OpenSSL takes the first that fits and never comes back from it."""
-    other = Authority(AT, "Other")
+    other = Authority(AT, "Other", keys=1000)
     new = lab.authority("Lab Issuing", other.root, number=2)
     assert judged(lab.issue(show=[new, lab.issuing]), lab).trusted
     issued = lab.issue(show=[lab.issuing, new])

@@ -26,7 +26,10 @@ from scanner import (
 )
 
 _SHOW: Final = "openssl s_client -connect HOST:PORT -servername NAME -showcerts </dev/null"
-_FULL: Final = "cat server.crt intermediate.crt > fullchain.crt    # the server's own first, no root\nsystemctl reload nginx"
+_FULL: Final = (
+    "cat server.crt intermediate.crt > fullchain.crt    # the server's own first, no root"
+    "\nsystemctl reload nginx"
+)
 
 
 @check(

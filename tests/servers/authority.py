@@ -93,16 +93,20 @@ class Issued:
 
 @dataclass
 class Authority:
-    """A root, an issuing authority below it, and what they give out; ``issue`` takes every deviation by name."""
+    """A root, an issuing authority below it, and what they give out; ``issue`` takes every deviation by name.
+
+    Two authorities with the same ``keys`` have the same keys.
+    """
 
     now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     name: str = "Lab"
+    keys: int = 0
     root: Issued = field(init=False)
     issuing: Issued = field(init=False)
 
     def __post_init__(self) -> None:
-        self.root = self.authority(f"{self.name} Root", number=1)
-        self.issuing = self.authority(f"{self.name} Issuing", self.root, number=2)
+        self.root = self.authority(f"{self.name} Root", number=self.keys + 1)
+        self.issuing = self.authority(f"{self.name} Issuing", self.root, number=self.keys + 2)
 
     def authority(
         self,
@@ -349,7 +353,7 @@ def close_primes_key() -> rsa.RSAPrivateKey:
 
 def catalogue(lab: Authority) -> dict[str, Issued]:
     """Every certificate that is right or wrong in its own way, by what is the matter with it."""
-    other = Authority(lab.now, "Other")
+    other = Authority(lab.now, "Other", keys=1000)
     old = lab.authority("Lab Old Issuing", lab.root, number=3, ends=-1)
     old_root = lab.authority("Lab Old Root", number=4, ends=-1)
     narrow = lab.authority("Lab Narrow", lab.root, number=5, length=0)
