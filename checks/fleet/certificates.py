@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any, Final
 
-from checks.network import example_chains as more
+from checks.network import example_served as more
 from checks.network.certificates import given
 from checks.network.served import Served
 from checks.network.x509.paths import spki

@@ -14,7 +14,7 @@ from typing import Annotated, Final
 from cryptography import x509
 
 from checks.linux._answers import named, only_missing
-from checks.network import example_chains as more
+from checks.network import example_served as more
 from checks.network.served import certificate, lifetime, value
 from checks.network.x509.names import shown
 from scanner import (

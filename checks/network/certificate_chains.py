@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from cryptography import x509
 
 from checks.network import example_certificates as made
-from checks.network import example_chains as more
+from checks.network import example_served as more
 from checks.network.certificates import given, pem, seen
 from checks.network.served import Anchored, Served, certificate, issued
 from checks.network.x509.names import shown

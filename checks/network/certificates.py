@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from checks.network import example_certificates as made
-from checks.network import example_chains as more
+from checks.network import example_served as more
 from checks.network.served import (
     Anchored,
     Served,

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 
 from cryptography import x509
 
-from checks.network import example_chains as more
+from checks.network import example_served as more
 from checks.network.certificates import given, seen
 from checks.network.served import Served, issued, lifetime, value
 from checks.network.x509.paths import read_anchors
