@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from checks.network import example_served as more
 from checks.network.certificates import given
-from checks.network.served import Served
+from checks.network.served import ServedCertificate
 from checks.network.x509.paths import spki
 from scanner import (
     DEFAULT_DENY,
@@ -27,7 +27,7 @@ from scanner import (
 _SHOW: Final = "openssl s_client -connect HOST:PORT -servername NAME </dev/null | openssl x509 -noout -pubkey"
 
 
-def _each(fleet: Fleet[Served]) -> Iterator[tuple[str, Served]]:
+def _each(fleet: Fleet[ServedCertificate]) -> Iterator[tuple[str, ServedCertificate]]:
     """Every host with each certificate it shows; a host may show several."""
     for name, several in fleet:
         for one in several if isinstance(several, tuple) else (several,):
@@ -51,7 +51,7 @@ def _each(fleet: Fleet[Served]) -> Iterator[tuple[str, Served]]:
         "RFC 9525 section 7.1",
     ),
 )
-def keys_not_shared(fleet: Fleet[Served]) -> Verdict:
+def keys_not_shared(fleet: Fleet[ServedCertificate]) -> Verdict:
     """Servers that do not belong together share no private key.
 
     When the key leaks on one server, the traffic of the other can be read and imitated too. Often it is one
@@ -71,7 +71,7 @@ def keys_not_shared(fleet: Fleet[Served]) -> Verdict:
     )
 
 
-def _ends(nodes: dict[str, Served]) -> str:
+def _ends(nodes: dict[str, ServedCertificate]) -> str:
     return ", ".join(
         f"{node} until {one.leaf.not_valid_after_utc:%Y-%m-%d}" for node, one in sorted(nodes.items())
     )
@@ -92,14 +92,14 @@ def _ends(nodes: dict[str, Served]) -> str:
     within="cluster",
     references=("BIO2 1.3, control 8.24",),
 )
-def nodes_alike(fleet: Fleet[Served]) -> Verdict:
+def nodes_alike(fleet: Fleet[ServedCertificate]) -> Verdict:
     """The nodes of one service show the same certificate.
 
     When a certificate is forgotten on one node it expires there: the service falters for some of its visitors,
     and nobody understands why. Compared are nodes of a cluster that were asked for the same name on the same
     port.
     """
-    services: dict[tuple[str, int], dict[str, Served]] = {}
+    services: dict[tuple[str, int], dict[str, ServedCertificate]] = {}
     for name, shown in _each(fleet):
         if shown.name:
             services.setdefault((shown.name, shown.port), {})[name] = shown

@@ -10,7 +10,7 @@ from cryptography import x509
 from checks.network import example_certificates as made
 from checks.network import example_served as more
 from checks.network.certificates import given, pem, seen
-from checks.network.served import Anchored, Served, certificate, issued
+from checks.network.served import CertificatePath, ServedCertificate, certificate, issued
 from checks.network.x509.names import shown
 from scanner import (
     SECURE_DEPLOYMENT,
@@ -48,7 +48,7 @@ _FULL: Final = (
     advice_nl="Zet de root van uw eigen CA bij 'trust_anchors' in de inventaris.",
     references=("RFC 5280 section 6", "BIO2 1.3, control 8.24"),
 )
-def chain_trusted(anchored: Anchored) -> Verdict:
+def chain_trusted(anchored: CertificatePath) -> Verdict:
     """The certificate comes from a CA that the organisation trusts.
 
     Without a chain to an approved root anyone can make such a certificate, and nobody sees the difference. Judged is
@@ -76,7 +76,7 @@ def chain_trusted(anchored: Anchored) -> Verdict:
     verify=_SHOW,
     references=("RFC 5280 section 3.2",),
 )
-def not_self_signed(served: Served) -> Verdict:
+def not_self_signed(served: ServedCertificate) -> Verdict:
     """The certificate of the server is not signed by itself.
 
     A certificate that signs itself proves nothing: anyone can make another like it, and nobody can revoke it.
@@ -102,7 +102,7 @@ def not_self_signed(served: Served) -> Verdict:
         "NCSC-NL, ICT-beveiligingsrichtlijnen voor TLS, version 2025-05, section 4.4",
     ),
 )
-def complete(anchored: Anchored) -> Verdict:
+def complete(anchored: CertificatePath) -> Verdict:
     """The server shows all intermediate certificates.
 
     Who lacks an intermediate cannot follow the chain. Browsers sometimes fill it in; other programs break off,
@@ -118,7 +118,7 @@ def complete(anchored: Anchored) -> Verdict:
     return holds(not anchored.missing, observed, "every issuer up to a root")
 
 
-def _belongs(one: x509.Certificate, served: Served) -> bool:
+def _belongs(one: x509.Certificate, served: ServedCertificate) -> bool:
     """Whether it signed something that was shown, other than itself."""
     return any(one != other and issued(other, one) for other in (served.leaf, *served.others))
 
@@ -145,7 +145,7 @@ def _follows(above: x509.Certificate, before: list[x509.Certificate]) -> bool:
         "RFC 8446 section 4.4.2",
     ),
 )
-def in_order(served: Served) -> Verdict:
+def in_order(served: ServedCertificate) -> Verdict:
     """The certificates are in order.
 
     Before TLS 1.3 each certificate had to sign the one before it; old and simple programs still expect that.
@@ -173,7 +173,7 @@ def in_order(served: Served) -> Verdict:
     verify=_SHOW,
     references=("RFC 8446 section 4.4.2",),
 )
-def nothing_superfluous(served: Served) -> Verdict:
+def nothing_superfluous(served: ServedCertificate) -> Verdict:
     """The server shows no certificates that belong to nothing.
 
     What does not belong to the chain slows down every connection, and is often left from a certificate before.
@@ -199,7 +199,7 @@ def nothing_superfluous(served: Served) -> Verdict:
     verify=_SHOW,
     references=("RFC 8446 section 4.4.2",),
 )
-def no_root(served: Served) -> Verdict:
+def no_root(served: ServedCertificate) -> Verdict:
     """The server does not send the root along.
 
     Who trusts the root has it already; who has it not does not believe it because you send it. It only costs
@@ -229,7 +229,7 @@ def no_root(served: Served) -> Verdict:
     ),
 )
 def cas_outlast(
-    anchored: Anchored,
+    anchored: CertificatePath,
     now: ScanTime,
     *,
     days: Annotated[int, "days that every CA of the path must be valid still"] = 90,

@@ -22,8 +22,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from checks.network import example_certificates as made
 from checks.network import example_served as more
 from checks.network.served import (
-    Anchored,
-    Served,
+    CertificatePath,
+    ServedCertificate,
     addresses,
     is_address,
     lifetime,
@@ -82,7 +82,7 @@ _REQUEST: Final = "openssl req -new -key server.key -subj / -addext 'subjectAltN
     verify=_SHOW,
     references=("RFC 5280 section 4.1.2.5",),
 )
-def certificate_valid(served: Served, now: ScanTime) -> Verdict:
+def certificate_valid(served: ServedCertificate, now: ScanTime) -> Verdict:
     """The certificate is valid at this moment.
 
     An expired certificate breaks connections, or teaches people to click warnings away. Then encryption no longer
@@ -110,7 +110,7 @@ def certificate_valid(served: Served, now: ScanTime) -> Verdict:
     references=("CA/Browser Forum Baseline Requirements 2.2.6, section 6.3.2", "RFC 8555"),
 )
 def certificate_renewed_in_time(
-    served: Served,
+    served: ServedCertificate,
     now: ScanTime,
     *,
     days: Annotated[int, "days that must be left; one third of a lifetime under three times that many"] = 30,
@@ -152,7 +152,7 @@ def _key(one: x509.Certificate) -> str:
     verify=_SHOW,
     references=(f"{_NCSC}, section 3.3.2.1", "NIST SP 800-57 Part 1 Rev. 5, table 2"),
 )
-def key_strength(served: Served) -> Verdict:
+def key_strength(served: ServedCertificate) -> Verdict:
     """The key of the certificate is strong enough.
 
     A key that is too short can be broken: then all traffic can be read, and another can pose as this server. Judged
@@ -177,7 +177,7 @@ def key_strength(served: Served) -> Verdict:
     verify=_SHOW,
     references=(f"{_NCSC}, sections 3.3.2.1 and 3.3.5",),
 )
-def key_not_phased_out(served: Served) -> Verdict:
+def key_not_phased_out(served: ServedCertificate) -> Verdict:
     """The key and signature of the certificate are not being phased out.
 
     RSA of less than 3072 bits is "to be phased out" according to the NCSC: choose better at the next renewal.
@@ -208,7 +208,7 @@ def key_not_phased_out(served: Served) -> Verdict:
     verify=_SHOW,
     references=(f"{_NCSC}, section 3.3.5", "RFC 9155"),
 )
-def signature_hash(served: Served) -> Verdict:
+def signature_hash(served: ServedCertificate) -> Verdict:
     """The certificate is not signed with SHA-1 or MD5.
 
     Collisions of these hash functions have been made: a false certificate with the same signature is then possible.
@@ -238,7 +238,7 @@ def _matches(pattern: str, name: str) -> bool:
     verify=_SHOW,
     references=("RFC 9525 section 6.3",),
 )
-def name_matches(served: Served) -> Verdict:
+def name_matches(served: ServedCertificate) -> Verdict:
     """The certificate is of the name by which the service is known.
 
     When the name is wrong a good program refuses, or it trusts everyone: both are wrong. The name is that of the
@@ -266,7 +266,7 @@ def name_matches(served: Served) -> Verdict:
     verify=_SHOW,
     references=("RFC 5280 section 4.2.1.12",),
 )
-def purpose(served: Served) -> Verdict:
+def purpose(served: ServedCertificate) -> Verdict:
     """The certificate is meant for a server.
 
     A certificate of a person or for something else does not belong on a server: then one was swapped.
@@ -292,7 +292,7 @@ def purpose(served: Served) -> Verdict:
     references=("RFC 9525 section 7.1",),
 )
 def no_wildcard(
-    served: Served,
+    served: ServedCertificate,
     *,
     allowed: Annotated[tuple[str, ...], "wildcards that are agreed on, such as *.shop.example.nl"] = (),
 ) -> Verdict:
@@ -321,7 +321,7 @@ def no_wildcard(
         f"{_CABF}, section 7.1.4.3",
     ),
 )
-def names_in_san(served: Served) -> Verdict:
+def names_in_san(served: ServedCertificate) -> Verdict:
     """The names are in subjectAltName, not in the subject alone.
 
     A name that is only in the subject (CN) has not counted for years: programs refuse, or then check no name at
@@ -370,7 +370,7 @@ def _is_internal(name: str) -> bool:
         "RFC 1918",
     ),
 )
-def no_internal_names(anchored: Anchored) -> Verdict:
+def no_internal_names(anchored: CertificatePath) -> Verdict:
     """A public certificate names nothing internal.
 
     Public certificates are in public logs: there everyone reads how your network is made. Nor may a public CA
@@ -400,7 +400,7 @@ def no_internal_names(anchored: Anchored) -> Verdict:
         "RFC 9525 section 7.1",
     ),
 )
-def no_address(served: Served) -> Verdict:
+def no_address(served: ServedCertificate) -> Verdict:
     """The certificate is of a name, not of an IP address.
 
     An address moves to another machine or owner; the certificate then vouches for the wrong one. PKIoverheid
@@ -429,7 +429,7 @@ def no_address(served: Served) -> Verdict:
     ),
     references=("RFC 5280 section 4.1.2.2",),
 )
-def serial_sound(served: Served) -> Verdict:
+def serial_sound(served: ServedCertificate) -> Verdict:
     """The serial number is positive and at most 20 bytes long.
 
     By its serial number a CA knows what it revokes. Programs refuse a number that does not keep to the norm.
@@ -455,7 +455,7 @@ def serial_sound(served: Served) -> Verdict:
         "Stevens et al., Chosen-prefix collisions for MD5, 2009",
     ),
 )
-def serial_random(served: Served) -> Verdict:
+def serial_random(served: ServedCertificate) -> Verdict:
     """The serial number cannot be guessed.
 
     A CA that counts tells beforehand what it will sign. With a weak hash a false certificate was made that way.
@@ -479,7 +479,7 @@ def serial_random(served: Served) -> Verdict:
     verify=_SHOW,
     references=("RFC 5280 section 4.1.2.1",),
 )
-def version_3(served: Served) -> Verdict:
+def version_3(served: ServedCertificate) -> Verdict:
     """The certificate is of version 3.
 
     A certificate of version 1 does not say what it is for and of which name; and old programs take it for a CA.
@@ -516,7 +516,7 @@ def _limits() -> list[tuple[datetime, timedelta]]:
         "checks/network/validity_limits.csv",
     ),
 )
-def validity_limit(anchored: Anchored) -> Verdict:
+def validity_limit(anchored: CertificatePath) -> Verdict:
     """A public certificate is not valid for longer than public CAs may make it.
 
     The longer a certificate is valid, the longer a stolen key is of use. Browsers refuse a public certificate
@@ -580,7 +580,7 @@ def _flaw(modulus: int) -> str:
         "CVE-2022-26320 (Fermat)",
     ),
 )
-def key_generator_sound(served: Served) -> Verdict:
+def key_generator_sound(served: ServedCertificate) -> Verdict:
     """The key is not from a generator whose keys can be broken.
 
     Some cards, printers and programs made keys that can be computed from the certificate itself. Then length
@@ -615,7 +615,7 @@ def key_generator_sound(served: Served) -> Verdict:
         "NIST SP 800-56B Rev. 2, section 6.2",
     ),
 )
-def exponent_sound(served: Served) -> Verdict:
+def exponent_sound(served: ServedCertificate) -> Verdict:
     """The public exponent of the RSA key is large enough.
 
     With a small exponent (3) messages can be read and signatures forged after one slip in software. Usual is
@@ -651,7 +651,7 @@ def exponent_sound(served: Served) -> Verdict:
         "RFC 5280 section 4.2.1.3",
     ),
 )
-def key_usage(served: Served) -> Verdict:
+def key_usage(served: ServedCertificate) -> Verdict:
     """The usage of the key fits a server.
 
     With the key of a server every connection is signed. When the certificate does not allow that, modern
@@ -683,7 +683,7 @@ def key_usage(served: Served) -> Verdict:
         "RFC 5280 section 4.2.1.12",
     ),
 )
-def purpose_servers_only(served: Served) -> Verdict:
+def purpose_servers_only(served: ServedCertificate) -> Verdict:
     """The certificate is meant for TLS only.
 
     What may also serve for software, mail or everything can be abused for all that once the key is stolen.
@@ -713,7 +713,7 @@ def purpose_servers_only(served: Served) -> Verdict:
         f"{_CABF}, section 7.1.2.7",
     ),
 )
-def not_a_ca(served: Served) -> Verdict:
+def not_a_ca(served: ServedCertificate) -> Verdict:
     """The certificate of the server is no CA.
 
     With the key of a CA whoever breaks into the server makes certificates for every name.
@@ -744,7 +744,7 @@ _TIMESTAMPS: Final = x509.PrecertificateSignedCertificateTimestamps
     ),
 )
 def logged(
-    anchored: Anchored, *, logs: Annotated[int, "how many logs must have promised to include it"] = 2
+    anchored: CertificatePath, *, logs: Annotated[int, "how many logs must have promised to include it"] = 2
 ) -> Verdict:
     """A public certificate is in public logs.
 
@@ -776,7 +776,7 @@ def logged(
     ),
 )
 def organisation_validated(
-    anchored: Anchored,
+    anchored: CertificatePath,
     target: Target,
     *,
     tags: Annotated[tuple[str, ...], "words in the inventory that say that data is sensitive"] = (

@@ -15,7 +15,7 @@ from cryptography import x509
 
 from checks.network import example_served as more
 from checks.network.certificates import given, seen
-from checks.network.served import Served, issued, lifetime, value
+from checks.network.served import ServedCertificate, issued, lifetime, value
 from checks.network.x509.paths import read_anchors
 from checks.network.x509.status import Status, Word, by_crl, by_ocsp, crl_urls, ocsp_urls, question
 from scanner import (
@@ -64,10 +64,10 @@ class Heard:
 
 
 @fact
-class Revocation:
+class RevocationStatus:
     """What the places that a certificate names say of it; None where it names none."""
 
-    served: Served
+    served: ServedCertificate
     ocsp: Heard | None
     crl: Heard | None
 
@@ -75,7 +75,7 @@ class Revocation:
         return str(self.served)
 
 
-def _wanted(served: Served) -> tuple[tuple[str, str], ...]:
+def _wanted(served: ServedCertificate) -> tuple[tuple[str, str], ...]:
     """What to fetch: the first OCSP server and the first CRL that the certificate names."""
     found = []
     if served.issuer is not None:
@@ -87,11 +87,13 @@ def _wanted(served: Served) -> tuple[tuple[str, str], ...]:
 @probe(
     "tls",
     fetched=Each(
-        Served, lambda served: Fetch(wanted=_wanted(served)), when=lambda served: bool(_wanted(served))
+        ServedCertificate,
+        lambda served: Fetch(wanted=_wanted(served)),
+        when=lambda served: bool(_wanted(served)),
     ),
-    anchors=Each(Served, lambda served: TrustAnchors()),
+    anchors=Each(ServedCertificate, lambda served: TrustAnchors()),
 )
-def revocation(fetched: Raw, anchors: Raw, served: Served, now: ScanTime) -> Revocation:
+def revocation(fetched: Raw, anchors: Raw, served: ServedCertificate, now: ScanTime) -> RevocationStatus:
     """What `Fetch` brought, judged with the key of the issuer that was shown, or else of the anchor that signed it."""
     roots = read_anchors(anchors.out).named(served.leaf.issuer)
     issuer = served.issuer or next((one for one in roots if issued(served.leaf, one)), None)
@@ -110,10 +112,10 @@ def revocation(fetched: Raw, anchors: Raw, served: Served, now: ScanTime) -> Rev
         judge = by_ocsp if asked else by_crl
         status = judge(base64.b64decode(answer["body"], validate=True), served.leaf, issuer, now)
         heard[kind] = Heard(url, str(status.word), status.detail)
-    return Revocation(served, heard.get("ocsp"), heard.get("crl"))
+    return RevocationStatus(served, heard.get("ocsp"), heard.get("crl"))
 
 
-def _stapled(served: Served, now: ScanTime) -> Status | None:
+def _stapled(served: ServedCertificate, now: ScanTime) -> Status | None:
     """What the stapled answer is worth; None when there is none. Raises NotUnderstood when that cannot be told."""
     if not served.asked_for_staple:
         raise NotUnderstood("this scan did not ask the server for a stapled answer")
@@ -145,7 +147,7 @@ def _stapled(served: Served, now: ScanTime) -> Status | None:
     ),
 )
 def possible(
-    served: Served,
+    served: ServedCertificate,
     *,
     days: Annotated[int, "certificates that live no longer than this need no revocation"] = 10,
 ) -> Verdict:
@@ -180,7 +182,7 @@ def possible(
         "RFC 5280 section 6.3",
     ),
 )
-def not_revoked(revocation: Revocation) -> Verdict:
+def not_revoked(revocation: RevocationStatus) -> Verdict:
     """The certificate is not revoked.
 
     A CA revokes a certificate when its key leaked or its holder is no more. Who goes on showing it is refused,
@@ -226,7 +228,7 @@ def _current(heard: Heard | None, what: str) -> Verdict:
         f"{_CABF}, section 4.9.7",
     ),
 )
-def crl_current(revocation: Revocation) -> Verdict:
+def crl_current(revocation: RevocationStatus) -> Verdict:
     """The CRL of the CA can be fetched and is current.
 
     Who counts on the CRL and gets an old one learns of a revocation too late. Strict programs then refuse
@@ -252,7 +254,7 @@ def crl_current(revocation: Revocation) -> Verdict:
         f"{_CABF}, section 4.9.10",
     ),
 )
-def ocsp_answers(revocation: Revocation) -> Verdict:
+def ocsp_answers(revocation: RevocationStatus) -> Verdict:
     """The OCSP server of the CA gives a valid answer.
 
     An answer that is out of date or not of the CA is no answer. Strict programs then refuse everyone, others no
@@ -278,7 +280,7 @@ def ocsp_answers(revocation: Revocation) -> Verdict:
         "NCSC-NL, ICT-beveiligingsrichtlijnen voor TLS, version 2025-05, section 3.4.5",
     ),
 )
-def staple_valid(served: Served, now: ScanTime) -> Verdict:
+def staple_valid(served: ServedCertificate, now: ScanTime) -> Verdict:
     """The OCSP answer that the server sends along is valid.
 
     With an answer sent along nobody needs to ask the CA. An old or foreign answer makes strict browsers break
@@ -304,7 +306,7 @@ def staple_valid(served: Served, now: ScanTime) -> Verdict:
     verify=_SHOW,
     references=("RFC 7633 section 4.2.3",),
 )
-def must_staple_kept(served: Served, now: ScanTime) -> Verdict:
+def must_staple_kept(served: ServedCertificate, now: ScanTime) -> Verdict:
     """The server sends an OCSP answer along when the certificate promises so.
 
     The certificate says that an answer always comes with it (must-staple). Without it browsers refuse the

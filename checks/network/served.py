@@ -33,7 +33,7 @@ _VERSIONS: Final = ("SSLv2", "SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 
 
 @fact
-class Served:
+class ServedCertificate:
     """The certificates a port shows, DER, the server's own first.
 
     ``name`` is the name asked for, or empty. ``staple`` is the OCSP answer that came along; ``asked_for_staple`` says
@@ -82,7 +82,7 @@ class Served:
 
 
 @fact
-class Anchored:
+class CertificatePath:
     """A served chain followed to an approved root at the moment of the scan.
 
     ``path`` runs from leaf to anchor (DER) and is empty when none holds; then ``distrust`` says why. ``missing`` names
@@ -90,7 +90,7 @@ class Anchored:
     were shown than can be walked.
     """
 
-    served: Served
+    served: ServedCertificate
     path: tuple[bytes, ...]
     distrust: str
     gave_up: bool
@@ -106,7 +106,7 @@ class Anchored:
 
 
 @probe("tls", handshake=Each(TlsPort, lambda port: Handshake(port.number, port.server_name, port.address)))
-def served(handshake: Raw | None, port: TlsPort) -> Served:
+def served(handshake: Raw | None, port: TlsPort) -> ServedCertificate:
     """A handshake as `Handshake` documents it: the chain is DER in base64, RFC 5280."""
     if handshake is None:
         if port.declared:
@@ -121,7 +121,7 @@ def served(handshake: Raw | None, port: TlsPort) -> Served:
     for one in chain:
         certificate(one)
     staple = seen.get("staple")
-    return Served(
+    return ServedCertificate(
         port=port.number,
         name=port.server_name,
         chain=chain,
@@ -139,13 +139,13 @@ def _bytes(text: str) -> bytes:
 _FOR_SERVERS: Final = Demands(purpose=ExtendedKeyUsageOID.SERVER_AUTH, for_leaf=False)
 
 
-@probe("tls", anchors=Each(Served, lambda served: TrustAnchors()))
-def anchored(anchors: Raw, served: Served, now: ScanTime) -> Anchored:
+@probe("tls", anchors=Each(ServedCertificate, lambda served: TrustAnchors()))
+def anchored(anchors: Raw, served: ServedCertificate, now: ScanTime) -> CertificatePath:
     """The chain followed to the anchors that `TrustAnchors` gives, PEM."""
     outcome = validate(served.leaf, served.others, read_anchors(anchors.out), now, _FOR_SERVERS)
     best = outcome.trusted
     path = best.certificates if best else ()
-    return Anchored(
+    return CertificatePath(
         served=served,
         path=tuple(one.public_bytes(Encoding.DER) for one in path),
         distrust=outcome.why,
