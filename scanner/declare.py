@@ -55,7 +55,7 @@ class NotUnderstood(Exception):  # noqa: N818 -- an answer, not an error
 
 
 class Blind(Exception):  # noqa: N818 -- an answer, not an error
-    """Raised by aggregate checks: what was asked could not all be seen. Ends as *error* with the cause."""
+    """Raised by a probe or check: what was asked could not all be seen. Ends as *error* with the cause."""
 
     def __init__(self, detail: str, cause: Cause | None = None) -> None:
         self.detail, self.cause = detail, cause
@@ -211,7 +211,7 @@ def at_least(count: int, parts: Mapping[str, State]) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """A source for each item of a fact: `Each(TlsPort, lambda port: Handshake(port.number))`.
+    """A source for each item of a fact: `Each(TlsPort, lambda port: TlsWalk(port.number))`.
 
     The probe is called once per item with the answer, and may take the item itself as a parameter; the items
     it gives fan out to one finding each. An item that could not be asked is a gap of its own. ``when`` leaves out

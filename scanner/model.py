@@ -220,6 +220,7 @@ class Service(Model):
     purpose: str = ""
     tls: bool = False
     server_name: str = ""
+    starttls: str = ""
     from_: tuple[str, ...] = Field(default=(), alias="from")
 
     @property

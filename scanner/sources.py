@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
+from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias
 
 from scanner.model import Impact, Raw
 
@@ -146,24 +146,34 @@ class Tree(Shell):
 
 
 @dataclass(frozen=True, slots=True)
-class Handshake:
-    """One TLS handshake from the scanner: protocol, cipher and the certificates shown, in order.
+class TlsWalk:
+    """What a TLS server answers to one hello after another. Parse with `transcript.exchanges` and `tlsanswer.read`.
 
-    Nothing is verified here: the evidence is what the server showed; judging is for the checks. Parse with
-    `json.loads`: ``{"version", "cipher", "chain": [base64 DER]}``.
+    ``parts``: "chain" asks for the certificates alone, in one connection; "offer" for versions, suites, their order
+    and groups; "all" for those and everything else. ``starttls`` names the protocol that is spoken before TLS
+    (channels/starttls.py), or is empty. ``timeout`` is for all connections together. No handshake is finished.
     """
 
     channel: ClassVar[str] = "tls"
+    impact: ClassVar[Impact] = Impact.LOOK
     port: int
     server_name: str = ""
     address: str = ""
-    timeout: int = 5
-    limit: int = MEBIBYTE
+    starttls: str = ""
+    parts: Literal["chain", "offer", "all"] = "all"
+    timeout: int = 60
+    limit: int = 4 * MEBIBYTE
 
     def describe(self) -> str:
         """What goes over the wire."""
+        what = {
+            "chain": "one TLS hello",
+            "offer": "TLS hellos (some 25 to 80)",
+            "all": "TLS hellos (some 30 to 100)",
+        }
         name = f" for {self.server_name}" if self.server_name else ""
-        return f"TLS handshake{name} with {self.address or 'the target'} port {self.port}"
+        after = f", after {self.starttls} STARTTLS" if self.starttls else ""
+        return f"{what[self.parts]}{name} to {self.address or 'the target'} port {self.port}{after}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,11 +325,11 @@ class Fetch(Outside):
         return f"{', '.join(verbs)} ({self.impact})"
 
 
-Source: TypeAlias = Shell | Handshake | TrustAnchors | Dialogue | Ports | Lookup | Fetch
+Source: TypeAlias = Shell | TlsWalk | TrustAnchors | Dialogue | Ports | Lookup | Fetch
 
 _KINDS: Final[dict[str, type[Any]]] = {
     kind.__name__: kind
-    for kind in (Command, File, Tree, Handshake, TrustAnchors, Dialogue, Ports, Lookup, Fetch)
+    for kind in (Command, File, Tree, TlsWalk, TrustAnchors, Dialogue, Ports, Lookup, Fetch)
 }
 
 

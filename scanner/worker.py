@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from scanner.channels import ChannelError, ShellTransport
 from scanner.channels.shell import Batch
 from scanner.model import Cause, Credential, Gap, Inventory, Raw, State, Target
-from scanner.sources import Dialogue, Fetch, Handshake, Lookup, Outside, Ports, Shell, Source, TrustAnchors
+from scanner.sources import Dialogue, Fetch, Lookup, Outside, Ports, Shell, Source, TlsWalk, TrustAnchors
 
 if TYPE_CHECKING:
     from scanner.channels.http import Fetcher
@@ -109,7 +109,7 @@ class Worker:
         opened.append(transport)
         return transport
 
-    def may_ask(self, source: Outside, target: Target) -> None:
+    def may_ask(self, source: Outside | TlsWalk, target: Target) -> None:
         """Raises ChannelError when the inventory does not consent to this question, or does not name its address."""
         if not source.impact.within(target.consent):
             raise ChannelError(
@@ -184,7 +184,7 @@ class Session:
             self._shell = self._worker.open_shell(self._target, self._opened)
         except ChannelError as error:
             self._no_shell = Gap(State.ERROR, error.cause, error.detail)
-            if not any(isinstance(source, Outside | Handshake) for source in sources):
+            if not any(isinstance(source, Outside | TlsWalk) for source in sources):
                 raise Unreachable(self._no_shell) from error
 
     def ask(self, sources: Sequence[Source]) -> dict[Source, Raw]:
@@ -225,7 +225,7 @@ class Session:
 
     def _look(self, source: Source) -> Raw:
         try:
-            if isinstance(source, Outside):
+            if isinstance(source, Outside | TlsWalk):
                 self._worker.may_ask(source, self._target)
             return self._answer(source)
         except ChannelError as error:
@@ -238,10 +238,10 @@ class Session:
                 from scanner.channels import tls
 
                 return tls.trust_anchors(inventory.trust_anchors, source.limit)
-            case Handshake():
+            case TlsWalk():
                 from scanner.channels import tls
 
-                return tls.handshake(source, address)
+                return tls.look(source, address)
             case Dialogue():
                 from scanner.channels.dialogue import converse
 

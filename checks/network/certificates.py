@@ -6,8 +6,8 @@ moment of looking, so that the same evidence gives the same verdict next year.
 
 from __future__ import annotations
 
+import base64
 import csv
-import json
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.resources import files
@@ -21,6 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from checks.network import example_certificates as made
 from checks.network import example_served as more
+from checks.network import example_tls
 from checks.network.served import (
     CertificatePath,
     ServedCertificate,
@@ -44,12 +45,10 @@ from scanner import (
     SECURE_DEPLOYMENT,
     SECURE_DESIGN,
     Absent,
-    Gap,
     Layer,
     NotUnderstood,
     ScanTime,
     Severity,
-    State,
     Target,
     Verdict,
     check,
@@ -749,13 +748,12 @@ def logged(
     """A public certificate is in public logs.
 
     In those logs you see when another got a certificate in your name. Browsers refuse what is not in them.
-    Counted are the timestamps in the certificate and in the handshake; those of a stapled OCSP answer are not.
+    Counted are the timestamps in the certificate itself.
     """
     if not anchored.is_public:
         raise Absent("the certificate is not of a public CA")
-    within = {one.log_id for one in value(anchored.served.leaf, _TIMESTAMPS) or ()}
-    count = len(within) + len(anchored.served.timestamps)
-    return holds(count >= logs, f"timestamps of {count} logs", f"{logs} or more")
+    found = {one.log_id for one in value(anchored.served.leaf, _TIMESTAMPS) or ()}
+    return holds(len(found) >= logs, f"timestamps of {len(found)} logs", f"{logs} or more")
 
 
 @check(
@@ -810,13 +808,12 @@ def pem(*ders: str) -> str:
     return "".join(f"-----BEGIN CERTIFICATE-----\n{der}\n-----END CERTIFICATE-----\n" for der in ders)
 
 
-def seen(*chain: str, name: str = "www.example.nl", **others: Any) -> dict[str, Any]:
+def seen(*chain: str, name: str = "www.example.nl", staple: str = "", **others: Any) -> dict[str, Any]:
     """An example: one port, the chain it shows, and the roots the scanner trusts."""
-    shake = {"version": "TLSv1.3", "cipher": "TLS_AES_256_GCM_SHA384", "chain": chain}
-    shake |= {key: others.pop(key) for key in ("staple", "timestamps") if key in others}
+    ders = [base64.b64decode(one) for one in chain]
     return {
         "sockets": _LISTENS,
-        "handshake": json.dumps(shake),
+        "walk": example_tls.chain("TLSv1.3", ders, base64.b64decode(staple)),
         "anchors": pem(made.ROOT, more.ROOT),
         "target": {"services": [{"port": 443, "tls": True, "server_name": name}], **others.pop("about", {})},
         **others,
@@ -828,7 +825,6 @@ def given(der: str, **others: Any) -> dict[str, Any]:
     return seen(der, more.ISSUING, **others)
 
 
-_PLAIN: Final = Gap(State.NOTAPPLICABLE, None, "port 443 does not speak TLS (WRONG_VERSION_NUMBER)")
 _LATER: Final = datetime.fromisoformat("2027-05-20T12:00:00+00:00")
 _TOO_LATE: Final = datetime.fromisoformat("2027-06-02T12:00:00+00:00")
 _SOON: Final = datetime.fromisoformat("2026-12-10T12:00:00+00:00")
@@ -841,7 +837,7 @@ examples(
         seen(made.GOOD, now=_TOO_LATE),
         seen(made.SHORT, now=datetime.fromisoformat("2026-09-30T00:00:00+00:00")),
     ],
-    unknown=[seen(), seen("AAAA"), {**seen(), "handshake": _PLAIN}],
+    unknown=[seen(), seen("AAAA"), {**seen(), "walk": example_tls.PLAIN}],
     notapplicable={**seen(made.GOOD), "sockets": _LISTENS.replace(":443 ", ":80 "), "target": {}},
 )
 examples(

@@ -1,13 +1,11 @@
-"""What a TLS port shows of itself: certificates, staple, timestamps, and the path they make to an approved root.
+"""What a TLS port shows of itself: certificates, a stapled answer, and the path they make to an approved root.
 
-The one place that knows how a handshake is recorded (`served`) and which anchors there are (`anchored`); every check
-of certificates starts from the facts here.
+The one place that knows how a look at a port is recorded (`served`) and which anchors there are (`anchored`); every
+check of certificates starts from the facts here.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import warnings
 from datetime import datetime
 from functools import lru_cache
@@ -20,32 +18,29 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 
 from checks.network.ports import TlsPort
+from checks.network.tls_endpoint import shown_to, spoken, stapled
 from checks.network.x509.names import key, shown
 from checks.network.x509.paths import Demands, Outcome, read_anchors, self_issued, signature_fault, validate
-from scanner import Absent, Each, Handshake, NotUnderstood, Raw, ScanTime, TrustAnchors, fact, probe
+from scanner import Blind, Cause, Each, NotUnderstood, Raw, ScanTime, TlsWalk, TrustAnchors, fact, probe
 
 #: CA/Browser Forum: domain, organisation, individual and extended validated; every public certificate names one
 #: (Baseline Requirements 2.2.6, section 7.1.6.1).
 RESERVED: Final = {
     "2.23.140.1.2.1": "DV", "2.23.140.1.2.2": "OV", "2.23.140.1.2.3": "IV", "2.23.140.1.1": "EV",
 }  # fmt: skip
-_VERSIONS: Final = ("SSLv2", "SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 
 
 @fact
 class ServedCertificate:
     """The certificates a port shows, DER, the server's own first.
 
-    ``name`` is the name asked for, or empty. ``staple`` is the OCSP answer that came along; ``asked_for_staple`` says
-    whether one was asked for at all. ``timestamps`` are signed certificate timestamps from the handshake.
+    ``name`` is the name asked for, or empty. ``staple`` is the OCSP answer that came along, or empty.
     """
 
     port: int
     name: str
     chain: tuple[bytes, ...]
-    staple: bytes | None = None
-    asked_for_staple: bool = False
-    timestamps: tuple[bytes, ...] = ()
+    staple: bytes
 
     def __str__(self) -> str:
         return f"{self.port}/tcp"
@@ -105,34 +100,23 @@ class CertificatePath:
         return bool(self.path) and bool(self.served.validation)
 
 
-@probe("tls", handshake=Each(TlsPort, lambda port: Handshake(port.number, port.server_name, port.address)))
-def served(handshake: Raw | None, port: TlsPort) -> ServedCertificate:
-    """A handshake as `Handshake` documents it: the chain is DER in base64, RFC 5280."""
-    if handshake is None:
-        if port.declared:
-            raise NotUnderstood(
-                "the inventory says that this port speaks TLS, and it answers in something else"
-            )
-        raise Absent("this port does not speak TLS")
-    seen = json.loads(handshake.text)
-    chain = tuple(_bytes(one) for one in seen["chain"])
-    if not chain or seen["version"] not in _VERSIONS:
-        raise NotUnderstood("no certificate was shown, or in an unknown version of TLS")
-    for one in chain:
+@probe(
+    "tls",
+    walk=Each(
+        TlsPort, lambda port: TlsWalk(port.number, port.server_name, port.address, port.starttls, "chain", 10)
+    ),
+)
+def served(walk: Raw, port: TlsPort) -> ServedCertificate:
+    """One hello as `TlsWalk` documents it: the chain is DER, RFC 5280."""
+    answers = spoken(walk, declared=port.declared)
+    shown = shown_to(answers, "right").whole
+    if shown.alert:
+        raise Blind(f"the server ends the handshake: {shown.alert}", Cause.TLS)
+    if not shown.chain:
+        raise NotUnderstood("no certificate was shown")
+    for one in shown.chain:
         certificate(one)
-    staple = seen.get("staple")
-    return ServedCertificate(
-        port=port.number,
-        name=port.server_name,
-        chain=chain,
-        staple=_bytes(staple) if staple else None,
-        asked_for_staple="staple" in seen,
-        timestamps=tuple(_bytes(one) for one in seen.get("timestamps", ())),
-    )
-
-
-def _bytes(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
+    return ServedCertificate(port.number, port.server_name, shown.chain, stapled(answers).whole)
 
 
 #: The purpose of the leaf itself is a check of its own.

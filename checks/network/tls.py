@@ -5,23 +5,24 @@ Asked is one handshake per port where TLS is to be expected (checks/network/port
 
 from __future__ import annotations
 
-import json
+import base64
 from typing import Final
 
 from checks.network import example_certificates as made
+from checks.network import example_tls
 from checks.network.ports import TlsPort
+from checks.network.tls_endpoint import shown_to, spoken
 from scanner import (
     DATA_FIRST,
     SECURE_DESIGN,
-    Absent,
+    Blind,
+    Cause,
     Each,
-    Gap,
-    Handshake,
     Layer,
     NotUnderstood,
     Raw,
     Severity,
-    State,
+    TlsWalk,
     Verdict,
     check,
     examples,
@@ -46,19 +47,20 @@ class Spoken:
         return f"{self.port}/tcp"
 
 
-@probe("tls", handshake=Each(TlsPort, lambda port: Handshake(port.number, port.server_name, port.address)))
-def spoken(handshake: Raw | None, port: TlsPort) -> Spoken:
-    """A handshake as `Handshake` documents it."""
-    if handshake is None:
-        if port.declared:
-            raise NotUnderstood(
-                "the inventory says that this port speaks TLS, and it answers in something else"
-            )
-        raise Absent("this port does not speak TLS")
-    seen = json.loads(handshake.text)
-    if seen["version"] not in _VERSIONS:
+@probe(
+    "tls",
+    walk=Each(
+        TlsPort, lambda port: TlsWalk(port.number, port.server_name, port.address, port.starttls, "chain", 10)
+    ),
+)
+def agreed(walk: Raw, port: TlsPort) -> Spoken:
+    """One hello as `TlsWalk` documents it."""
+    shown = shown_to(spoken(walk, declared=port.declared), "right").whole
+    if shown.alert:
+        raise Blind(f"the server ends the handshake: {shown.alert}", Cause.TLS)
+    if shown.version not in _VERSIONS:
         raise NotUnderstood("an unknown version of TLS")
-    return Spoken(port.number, seen["version"], seen["cipher"])
+    return Spoken(port.number, shown.version, shown.suite)
 
 
 # --- checks ---------------------------------------------------------------------------------------------------
@@ -75,12 +77,12 @@ def spoken(handshake: Raw | None, port: TlsPort) -> Spoken:
     verify="openssl s_client -connect HOST:PORT -tls1_2 </dev/null",
     references=(f"{_NCSC}, section 3.3.1", "RFC 8996"),
 )
-def protocol(spoken: Spoken) -> Verdict:
+def protocol(agreed: Spoken) -> Verdict:
     """The service speaks TLS 1.2 or newer.
 
     Older versions are broken. A server that gets no higher with a modern scanner offers nothing better.
     """
-    return holds(spoken.version in _VERSIONS[-2:], f"{spoken.version} {spoken.cipher}", "TLSv1.2 or TLSv1.3")
+    return holds(agreed.version in _VERSIONS[-2:], f"{agreed.version} {agreed.cipher}", "TLSv1.2 or TLSv1.3")
 
 
 @check(
@@ -94,12 +96,12 @@ def protocol(spoken: Spoken) -> Verdict:
     verify="openssl s_client -connect HOST:PORT -tls1_3 </dev/null",
     references=(f"{_NCSC}, section 3.3.1", "RFC 8446"),
 )
-def newest_protocol(spoken: Spoken) -> Verdict:
+def newest_protocol(agreed: Spoken) -> Verdict:
     """The service speaks TLS 1.3.
 
     TLS 1.3 is "good" according to the NCSC, TLS 1.2 "sufficient": less can be set wrong in it.
     """
-    return holds(spoken.version == "TLSv1.3", f"{spoken.version} {spoken.cipher}", "TLSv1.3")
+    return holds(agreed.version == "TLSv1.3", f"{agreed.version} {agreed.cipher}", "TLSv1.3")
 
 
 # --- examples -------------------------------------------------------------------------------------------------
@@ -111,20 +113,16 @@ def _seen(version: str = "TLSv1.3") -> dict[str, object]:
     """An example: one port and what it speaks."""
     return {
         "sockets": _LISTENS,
-        "handshake": json.dumps(
-            {"version": version, "cipher": "TLS_AES_256_GCM_SHA384", "chain": [made.GOOD]}
-        ),
+        "walk": example_tls.chain(version, [base64.b64decode(made.GOOD)]),
         "target": {"services": [{"port": 443, "tls": True, "server_name": "www.example.nl"}]},
     }
 
-
-_PLAIN: Final = Gap(State.NOTAPPLICABLE, None, "port 443 does not speak TLS (WRONG_VERSION_NUMBER)")
 
 examples(
     protocol,
     passes=[_seen(), _seen("TLSv1.2")],
     fails=_seen("TLSv1"),
-    unknown={**_seen(), "handshake": _PLAIN},
-    notapplicable={**_seen(), "handshake": _PLAIN, "target": {}},
+    unknown={**_seen(), "walk": example_tls.PLAIN},
+    notapplicable={**_seen(), "walk": example_tls.PLAIN, "target": {}},
 )
 examples(newest_protocol, passes=_seen(), fails=_seen("TLSv1.2"))
