@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from checks.network.x509.status import question
 from scanner.model import Cause, Finding, State, Target
 from tests.outside import look, server_at, state, told
 from tests.servers.authority import (
@@ -51,7 +52,9 @@ def publisher(lab: Authority, tmp_path: Path) -> Iterator[Publisher]:
 
 
 @contextmanager
-def serving(issued: Issued, folder: Path, address: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
+def serving(
+    issued: Issued, folder: Path, address: str = "127.0.0.1", port: int = 0, staple: bytes = b""
+) -> Iterator[int]:
     """A TLS server that shows this; weak keys and hashes too. The port."""
     program = shutil.which("openssl")
     assert program, "these tests need openssl"
@@ -64,6 +67,9 @@ def serving(issued: Issued, folder: Path, address: str = "127.0.0.1", port: int 
         with socket.create_server((address, 0)) as free:
             port = free.getsockname()[1]
     chain = ["-cert_chain", "behind.pem"] if behind else []
+    if staple:
+        (folder / "staple.der").write_bytes(staple)
+        chain += ["-status_file", "staple.der"]
     process = subprocess.Popen(
         [
             program, "s_server", "-accept", f"{address}:{port}", "-cert", "leaf.pem", "-key", "leaf.key", *chain,
@@ -97,12 +103,13 @@ def seen(
     *,
     name: str = NAME,
     hosts: tuple[str, ...] = (),
+    staple: bytes = b"",
     **fields: Any,
 ) -> list[Finding]:
     """The findings of one check about a server that shows this certificate."""
     root = folder / "root.pem"
     root.write_bytes(lab.root.certificate.public_bytes(Encoding.PEM))
-    with serving(issued, folder / "server") as port:
+    with serving(issued, folder / "server", staple=staple) as port:
         target = server_at("127.0.0.1", {"port": port, "tls": True, "server_name": NAME}, **fields)
         return look(target, only=[check], trust_anchors=(str(root),), revocation_hosts=hosts)[check]
 
@@ -290,6 +297,36 @@ def test_what_was_fetched_is_not_fetched_again(lab: Authority, publisher: Publis
         )["revocation.not-revoked"]
     assert [one.status for one in found] == [State.PASS, State.PASS], told(found)
     assert publisher.asked == 2
+
+
+def stapled(publisher: Publisher, word: str) -> bytes:
+    """What a server fetches to staple, when the OCSP server is like that."""
+    assert publisher.about is not None
+    publisher.ocsp = word
+    return publisher.answer(question(publisher.about, publisher.lab.issuing.certificate)) or b""
+
+
+#: Check, whether the certificate must staple, what is stapled -> the state.
+STAPLES = (
+    ("revocation.staple-valid", False, "good", State.PASS),
+    ("revocation.staple-valid", False, "stale", State.FAIL),
+    ("revocation.staple-valid", False, "stranger", State.FAIL),
+    ("revocation.staple-valid", False, "revoked", State.FAIL),
+    ("revocation.staple-valid", False, "gone", State.NOTAPPLICABLE),
+    ("revocation.must-staple-kept", True, "good", State.PASS),
+    ("revocation.must-staple-kept", True, "gone", State.FAIL),
+    ("revocation.must-staple-kept", True, "stale", State.FAIL),
+    ("revocation.must-staple-kept", False, "gone", State.NOTAPPLICABLE),
+)
+
+
+@pytest.mark.parametrize(("check", "must", "word", "expected"), STAPLES)
+def test_the_verdict_follows_what_is_stapled(
+    check: str, must: bool, word: str, expected: State, lab: Authority, publisher: Publisher, tmp_path: Path
+) -> None:
+    issued = publisher.issue(must_staple=must)
+    found = seen(check, issued, lab, tmp_path, staple=stapled(publisher, word))
+    assert state(found) is expected, told(found)
 
 
 # --- across the fleet -----------------------------------------------------------------------------------------
