@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from scanner.sources import (
         Command,
         Dialogue,
+        Fetch,
         File,
         Lookup,
         Ports,
@@ -81,7 +82,7 @@ _HOME = {
         "Cause Credential Finding Gap Impact InputError Inventory Layer Raw Service Severity State Target Verdict"
     ),
     "plain": "visible",
-    "sources": "Command Dialogue File Lookup Ports Say TlsWalk Tree TrustAnchors tree_files",
+    "sources": "Command Dialogue Fetch File Lookup Ports Say TlsWalk Tree TrustAnchors tree_files",
     "transcript": "Exchange Turn exchanges",
     "yamlfile": "Located load_yaml",
 }
@@ -90,7 +91,7 @@ _WHERE = {name: module for module, names in _HOME.items() for name in names.spli
 __all__ = [
     "DATA_FIRST", "DEFAULT_DENY", "FAIL_SECURE", "IN_DEPTH", "NO_GAP", "SECURE_DEFAULT",
     "SECURE_DEPLOYMENT", "SECURE_DESIGN", "Absent", "Blind", "Cause", "Check", "Command", "Credential",
-    "Dialogue", "Each", "Exchange", "File", "Finding", "Fleet", "Gap", "Impact", "InputError", "Inventory",
+    "Dialogue", "Each", "Exchange", "Fetch", "File", "Finding", "Fleet", "Gap", "Impact", "InputError", "Inventory",
     "Layer", "Located", "Lookup", "NotUnderstood", "Ports", "Raw", "Results", "Row", "Say", "ScanTime",
     "Service", "Severity", "State", "Target", "TlsWalk", "Tree", "TrustAnchors", "Turn", "Unseen",
     "Verdict", "__version__", "at_least", "check", "examples", "exchanges", "fact", "holds", "load_yaml",

@@ -305,10 +305,31 @@ class Lookup(Outside):
         return f"DNS {asked}{more}, asked of {self.server or 'the resolver'} ({self.impact})"
 
 
-Source: TypeAlias = Shell | TlsWalk | TrustAnchors | Dialogue | Ports | Lookup
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetch(Outside):
+    """What is published about a certificate, over HTTP: a CRL, or the answer to an OCSP question.
+
+    ``wanted`` are pairs of a URL and what to post there (base64; empty to get). The URLs stand in certificates, so a
+    target chose them: only hosts that the inventory names in ``revocation_hosts`` are asked, without redirects, proxies
+    or cookies. Parse with `json.loads`: in the order of ``wanted`` ``{"url", "body"}`` (base64), or
+    ``{"url", "cause", "detail"}`` for what could not be had; when nothing could, the answer is an error. ``limit`` is
+    for each body. What one run has fetched it does not fetch again.
+    """
+
+    wanted: tuple[tuple[str, str], ...]
+    limit: int = 8 * MEBIBYTE
+
+    def describe(self) -> str:
+        """What is asked where."""
+        verbs = (f"{'POST' if body else 'GET'} {url}" for url, body in self.wanted)
+        return f"{', '.join(verbs)} ({self.impact})"
+
+
+Source: TypeAlias = Shell | TlsWalk | TrustAnchors | Dialogue | Ports | Lookup | Fetch
 
 _KINDS: Final[dict[str, type[Any]]] = {
-    kind.__name__: kind for kind in (Command, File, Tree, TlsWalk, TrustAnchors, Dialogue, Ports, Lookup)
+    kind.__name__: kind
+    for kind in (Command, File, Tree, TlsWalk, TrustAnchors, Dialogue, Ports, Lookup, Fetch)
 }
 
 

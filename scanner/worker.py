@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from scanner.channels import ChannelError, ShellTransport
 from scanner.channels.shell import Batch
 from scanner.model import Cause, Credential, Gap, Inventory, Raw, State, Target
-from scanner.sources import Dialogue, Lookup, Outside, Ports, Shell, Source, TlsWalk, TrustAnchors
+from scanner.sources import Dialogue, Fetch, Lookup, Outside, Ports, Shell, Source, TlsWalk, TrustAnchors
 
 if TYPE_CHECKING:
+    from scanner.channels.http import Fetcher
     from scanner.channels.known_hosts import KnownHosts
     from scanner.vault import Vault
 
@@ -62,6 +63,7 @@ class Worker:
         self.inventory, self.vault, self._read_known_hosts = inventory, vault, known_hosts
         self._known_hosts: KnownHosts | None = None
         self._known_addresses: set[str] | None = None
+        self._fetcher: Fetcher | None = None
         self._reading = Lock()
 
     def known_hosts(self) -> KnownHosts:
@@ -72,6 +74,15 @@ class Worker:
 
                 self._known_hosts = (self._read_known_hosts or KnownHosts.load)()
             return self._known_hosts
+
+    def fetcher(self) -> Fetcher:
+        """What fetches from the hosts the inventory allows; one for the run, which remembers what it fetched."""
+        with self._reading:
+            if self._fetcher is None:
+                from scanner.channels.http import Fetcher
+
+                self._fetcher = Fetcher(self.inventory.revocation_hosts)
+            return self._fetcher
 
     def session(self, target: Target, first: Sequence[Source]) -> Session:
         """A session with this target, to begin with these questions; use it in a ``with`` block.
@@ -243,5 +254,7 @@ class Session:
                 from scanner.channels.dns import look_up
 
                 return look_up(source, inventory.resolvers)
+            case Fetch():
+                return self._worker.fetcher().fetch(source)
             case _:
                 raise ChannelError(Cause.INTERNAL, f"no channel asks {type(source).__name__}")

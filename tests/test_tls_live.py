@@ -232,9 +232,7 @@ def test_every_check_of_the_offer_is_flipped() -> None:
     from tests.outside import every_check
 
     offered = {
-        check.id
-        for check in every_check().registry.checks.values()
-        if check.module == "checks.network.tls_offer"
+        check.id for check in every_check().registry.checks.values() if check.module == "checks.network.tls"
     }
     assert offered - FLIPS.keys() == {"tls.twins-alike"}
     assert shutil.which("java"), "the JDK is one of the servers"

@@ -27,11 +27,11 @@ PLAIN: Final = transcript.write(
 )
 
 
-def chain(version: str, certificates: Sequence[bytes]) -> bytes:
-    """The walk "chain" to a server that chooses this version and shows these certificates."""
+def chain(version: str, certificates: Sequence[bytes], staple: bytes = b"") -> bytes:
+    """The walk "chain" to a server that chooses this version, shows these certificates and, in 1.3, staples this."""
     question = _question("chain")
     number = VERSIONS[version]
-    flight = _new(question.hello, certificates) if number == TLS13 else _old(number, certificates)
+    flight = _new(question.hello, certificates, staple) if number == TLS13 else _old(number, certificates)
     return transcript.write([Exchange("chain", (Turn(question.hello, flight),), "done")])
 
 
@@ -45,7 +45,7 @@ def _old(number: int, certificates: Sequence[bytes]) -> bytes:
     return b"".join(tlswire.record(tlswire.HANDSHAKE, number, tlswire.message(*one)) for one in said)
 
 
-def _new(sent: bytes, certificates: Sequence[bytes]) -> bytes:
+def _new(sent: bytes, certificates: Sequence[bytes], staple: bytes) -> bytes:
     suite, group = 0x1302, tlskeys.X25519
     asked = tlswire.flight(sent).messages[0]
     share = group.to_bytes(2) + tlswire.vector(tlskeys.key_share(group, b"server"))
@@ -63,7 +63,11 @@ def _new(sent: bytes, certificates: Sequence[bytes]) -> bytes:
         + tlswire.vector(more)
     )
     seal = tlskeys.server_side([asked, (tlswire.SERVER_HELLO, hello)], suite, group, b"server")
-    listed = b"".join(tlswire.vector(one, 3) + b"\0\0" for one in certificates)
+    status = tlswire.STATUS_REQUEST.to_bytes(2) + tlswire.vector(b"\1" + tlswire.vector(staple, 3))
+    beside = [status if staple and not place else b"" for place in range(len(certificates))]
+    listed = b"".join(
+        tlswire.vector(one, 3) + tlswire.vector(more) for one, more in zip(certificates, beside, strict=True)
+    )
     hidden = [
         (tlswire.ENCRYPTED_EXTENSIONS, b"\0\0"),
         (tlswire.CERTIFICATE, b"\0" + tlswire.vector(listed, 3)),

@@ -177,7 +177,7 @@ def tls_offer(walk: Raw, port: TlsPort) -> TlsOffer:
         heartbeat=_extension(old, suites, tlswire.HEARTBEAT),
         session_tickets=_extension(old, suites, tlswire.SESSION_TICKET),
         fallback_refused=_fallback(answers, suites),
-        staple=_staple(answers),
+        staple=stapled(answers),
         client_certificate=_client_certificate(answers),
         shown={which: shown_to(answers, which) for which in _SHOWN},
     )
@@ -442,7 +442,8 @@ def _whole(answers: list[Answer], words: str) -> Answer | None:
     )
 
 
-def _staple(answers: list[Answer]) -> Part[bytes]:
+def stapled(answers: list[Answer]) -> Part[bytes]:
+    """The OCSP answer that came along with the chain; empty when none did."""
     asked = [one for one in answers if one.ask == "chain"]
     answer = _whole(answers, "chain")
     if answer is None:
