@@ -172,7 +172,7 @@ def tls_ports(
     from inside, where we can log in) or answer (seen from outside).
 
     On the scanner's own host loopback counts too; elsewhere only what can be reached from outside. A port the inventory
-    promises TLS on is asked whatever else could be seen.
+    promises TLS on is asked unless the host itself says that nothing listens there.
     """
     declared = {one.port for one in target.services or () if one.tls and one.protocol == "tcp"}
     found: dict[int, TlsPort | Unseen] = {}
@@ -191,9 +191,9 @@ def tls_ports(
                 found.setdefault(
                     port.number, TlsPort(port.number, port.server_name, "", port.number in declared)
                 )
-    elif isinstance(sockets, Gap):
+    if isinstance(sockets, Gap):
         for number in declared:
-            found[number] = TlsPort(number, _name(target, number), "", True)
+            found.setdefault(number, TlsPort(number, _name(target, number), "", True))
     ports = [found[number] for number in sorted(found)]
     for gap, elsewhere in ((sockets, reached), (reached, sockets)):
         # What an account was given to look with, or is the only view, did not show is not simply absent.
