@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         InputError,
         Inventory,
         Layer,
+        PortChoice,
         Raw,
         Service,
         Severity,
@@ -78,7 +79,7 @@ _HOME = {
     ),
     "model": (
         "DATA_FIRST DEFAULT_DENY FAIL_SECURE IN_DEPTH NO_GAP SECURE_DEFAULT SECURE_DEPLOYMENT SECURE_DESIGN "
-        "Cause Credential Finding Gap Impact InputError Inventory Layer Raw Service Severity State Target Verdict"
+        "Cause Credential Finding Gap Impact InputError Inventory Layer PortChoice Raw Service Severity State Target Verdict"
     ),
     "plain": "visible",
     "sources": "Command Dialogue File Handshake Lookup Ports Say Tree TrustAnchors tree_files",
@@ -91,7 +92,7 @@ __all__ = [
     "DATA_FIRST", "DEFAULT_DENY", "FAIL_SECURE", "IN_DEPTH", "NO_GAP", "SECURE_DEFAULT",
     "SECURE_DEPLOYMENT", "SECURE_DESIGN", "Absent", "Blind", "Cause", "Check", "Command", "Credential",
     "Dialogue", "Each", "Exchange", "File", "Finding", "Fleet", "Gap", "Handshake", "Impact", "InputError",
-    "Inventory", "Layer", "Located", "Lookup", "NotUnderstood", "Ports", "Raw", "Results", "Row", "Say",
+    "Inventory", "Layer", "Located", "Lookup", "NotUnderstood", "PortChoice", "Ports", "Raw", "Results", "Row", "Say",
     "ScanTime", "Service", "Severity", "State", "Target", "Tree", "TrustAnchors", "Turn", "Unseen",
     "Verdict", "__version__", "at_least", "check", "examples", "exchanges", "fact", "holds", "load_yaml",
     "probe", "read", "table", "tree_files", "visible",

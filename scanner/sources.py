@@ -263,16 +263,20 @@ class Dialogue(Outside):
 class Ports(Outside):
     """Which of these ports answer from here, on every address of the target: connections that say nothing.
 
-    Parse with `json.loads`: ``{"from": zone, "addresses": {address: {"open": [..], "refused": [..], "silent": [..],
-    "failed": {port: errno name}}}}``, ports as numbers. Asked politely: a bounded number at a time, silence once more.
+    ``addresses`` are further ones, which the inventory names. Parse with `json.loads`: ``{"from": zone, "addresses":
+    {address: {"source": ours, "open": [..], "refused": [..], "silent": [..], "failed": {port: errno name}}}}``, ports as
+    numbers; ``source`` is empty without a route. Asked politely: so many at a time and in a second, silence once more.
     """
 
     numbers: tuple[int, ...]
+    addresses: tuple[str, ...] = ()
     timeout: int = 120
 
     def describe(self) -> str:
         """How many ports of whom."""
-        return f"connect to {len(self.numbers)} TCP ports of {self.where} ({self.impact})"
+        which = f"{len(self.numbers)} TCP ports" if len(self.numbers) < 65535 else "every TCP port"
+        where = ", ".join((self.where, *self.addresses))
+        return f"connect to {which} of {where} ({self.impact})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
