@@ -55,7 +55,9 @@ class NotUnderstood(Exception):  # noqa: N818 -- an answer, not an error
 
 
 class Blind(Exception):  # noqa: N818 -- an answer, not an error
-    """Raised by aggregate checks: what was asked could not all be seen. Ends as *error* with the cause."""
+    """Raised where what was asked could not all be seen: by aggregate checks, and by probes and checks of what answers
+    over a network. Ends as *error* with the cause.
+    """
 
     def __init__(self, detail: str, cause: Cause | None = None) -> None:
         self.detail, self.cause = detail, cause

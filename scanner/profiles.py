@@ -51,7 +51,7 @@ class _Layer(NamedTuple):
 class Profile:
     """Which checks a run makes, and how strict they are: a file and those it extends, the base first.
 
-    ``covers`` says whether a target belongs to it; ``ports`` which TCP ports are tried from outside, where the inventory
+    ``covers`` says whether a target belongs to it; ``ports`` which TCP ports are tried from outside where the inventory
     does not say. ``sha256`` is over the digests of the files.
     """
 

@@ -116,6 +116,24 @@ class Sweep:
 
 
 @fact
+class ListenerList:
+    """The TCP ports that listen inside and are not among those that are tried anyway: to be tried in a second sweep."""
+
+    numbers: tuple[int, ...]
+    addresses: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{len(self.numbers)} ports"
+
+
+@fact
+class ListenerSweep:
+    """What all addresses did with those."""
+
+    addresses: tuple[Reached, ...]
+
+
+@fact
 class OpenPort:
     """A TCP port of the target that takes connections from where the scanner stands.
 
@@ -176,6 +194,16 @@ def _ports(ports: PortList) -> Ports:
 @probe("outside", swept=Each(PortList, _ports))
 def sweep(swept: Raw) -> Sweep:
     """What `Ports` gives: JSON with a list of ports for each address and what they did."""
+    addresses = _reached(swept)
+    for one in addresses:
+        if one.too_much:
+            raise NotUnderstood(
+                f"{one.address}: {len(one.open)} of {one.tried} ports are open: something answers for the host"
+            )
+    return Sweep(addresses)
+
+
+def _reached(swept: Raw) -> tuple[Reached, ...]:
     seen = json.loads(swept.text)
     addresses = tuple(
         Reached(
@@ -191,12 +219,27 @@ def sweep(swept: Raw) -> Sweep:
     )
     if not addresses:
         raise NotUnderstood("no address was tried")
-    for one in addresses:
-        if one.too_much:
-            raise NotUnderstood(
-                f"{one.address}: {len(one.open)} of {one.tried} ports are open: something answers for the host"
-            )
-    return Sweep(addresses)
+    return addresses
+
+
+@probe("outside")
+def listener_list(
+    sockets: list[ListeningSocket] | Gap, lists: list[PortList], target: Target
+) -> list[ListenerList]:
+    """What listens inside on another port than those that are tried anyway; a host may offer so many at most."""
+    if isinstance(sockets, Gap):
+        return []
+    tried = {number for one in lists for number in one.numbers}
+    numbers = {one.port for one in sockets if one.protocol == "tcp" and not one.is_local} - tried
+    return [ListenerList(tuple(sorted(numbers)[:_MUCH]), target.addresses)] if numbers else []
+
+
+@probe(
+    "outside", swept=Each(ListenerList, lambda ports: Ports(numbers=ports.numbers, addresses=ports.addresses))
+)
+def listener_sweep(swept: Raw) -> ListenerSweep:
+    """As the first sweep."""
+    return ListenerSweep(_reached(swept))
 
 
 @probe("outside")
