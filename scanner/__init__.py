@@ -79,7 +79,8 @@ _HOME = {
     ),
     "model": (
         "DATA_FIRST DEFAULT_DENY FAIL_SECURE IN_DEPTH NO_GAP SECURE_DEFAULT SECURE_DEPLOYMENT SECURE_DESIGN "
-        "Cause Credential Finding Gap Impact InputError Inventory Layer PortChoice Raw Service Severity State Target Verdict"
+        "Cause Credential Finding Gap Impact InputError Inventory Layer PortChoice Raw Service Severity State Target "
+        "Verdict"
     ),
     "plain": "visible",
     "sources": "Command Dialogue File Handshake Lookup Ports Say Tree TrustAnchors tree_files",

@@ -272,8 +272,8 @@ class Target(Model):
     ``services`` is None when the inventory does not say which services the host offers: that differs from
     an empty list, which says that it offers none. ``consent`` is how far questions from outside may go; ``domains``
     are the domain names it serves (web, mail), for the internet standards. ``addresses`` are those it has beside
-    ``address``. ``ports`` are the TCP ports to try from outside, beside those of its services: None for what the profile
-    says, else the usual ones.
+    ``address``. ``ports`` are the TCP ports to try from outside, beside those of its services: None for what the
+    profile says, else the usual ones.
     """
 
     name: Name

@@ -1,7 +1,7 @@
 """Which UDP services answer: a harmless question each, for UDP has no connection that could be tried.
 
-Only a few matter enough to ask everywhere; a port the inventory declares under the name of one of them is asked too. The
-questions are what any client says first: none changes anything, and none names an account.
+Only a few matter enough to ask everywhere; a port that the inventory declares under the name of one of them is asked
+too. The questions are what any client says first: none changes anything, and none names an account.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Question:
 
 
 def _discovery_of_ike() -> bytes:
-    """IKE_SA_INIT, RFC 7296 sections 1.2 and 3: AES-CBC-256, HMAC-SHA2-256, P-256; our public value is its base point."""
+    """IKE_SA_INIT, RFC 7296 sections 1.2 and 3: AES-CBC-256, HMAC-SHA2-256, P-256 with its base point as our value."""
     transforms = (
         bytes.fromhex("0300000c0100000c800e0100") + bytes.fromhex("0300000802000005")
         + bytes.fromhex("030000080300000c") + bytes.fromhex("0000000804000013")
@@ -50,7 +50,7 @@ QUESTIONS: Final = {
     # RFC 5531 section 9 and RFC 1833 section 3: the list of programs (PMAPPROC_DUMP).
     "rpcbind": Question(
         111, b"keur" + bytes.fromhex("00000000000000020001 86a00000000200000004") + bytes(16),
-        rb"keur\0\0\0\1", "list of programs",
+        rb"keur\0\0\0\x01", "list of programs",
     ),
     # RFC 5905 section 7.3: version 4, mode 3 (client).
     "ntp": Question(123, b"\x23" + bytes(39) + b"keurmees", rb"[\x24\x1c\xe4\xdc\x64\xa4\x5c\x9c]", "the time"),
@@ -80,7 +80,8 @@ QUESTIONS: Final = {
     # UPnP Device Architecture 2.0 section 1.3.2, to this one host.
     "ssdp": Question(
         1900,
-        b'M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nMAN: "ssdp:discover"\r\nMX: 1\r\nST: upnp:rootdevice\r\n\r\n',
+        b'M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nMAN: "ssdp:discover"\r\n'
+        b"MX: 1\r\nST: upnp:rootdevice\r\n\r\n",
         rb"HTTP/1\.1 200", "search for devices",
     ),
     # RFC 6762 section 5.4 and RFC 6763 section 9: which kinds of services; the answer may come to us alone.
@@ -107,8 +108,8 @@ class Asked:
 
 @fact
 class Datagram:
-    """What came back from a UDP port: it answers, as the service that was asked or as something else; it is refused (the
-    host says that nothing is there), or silent.
+    """What came back from a UDP port: it answers, as the service that was asked or as something else; it is refused
+    (the host says that nothing is there), or silent.
 
     ``sent`` and ``received`` are bytes, without the headers of IP and UDP.
     """

@@ -29,7 +29,7 @@ USUAL: Final = {
     5000: "registry", 5060: "sip", 5061: "sips", 5222: "xmpp", 5269: "xmpp-server", 5432: "postgresql",
     5480: "vmware", 5601: "kibana", 5666: "nrpe", 5671: "amqps", 5672: "amqp", 5900: "vnc", 5901: "vnc", 5902: "vnc",
     5938: "teamviewer", 5984: "couchdb", 5985: "winrm", 5986: "winrms", 6000: "x11", 6001: "x11", 6379: "redis",
-    6443: "kubernetes", 6514: "syslogs", 6556: "checkmk", 7001: "weblogic", 7070: "anydesk", 8000: "http",
+    6443: "kubernetes", 6514: "syslogs", 6556: "checkmk", 7001: "weblogic", 8000: "http",
     8006: "proxmox", 8008: "http", 8080: "http", 8081: "http", 8086: "influxdb", 8089: "splunk", 8161: "activemq",
     8443: "https", 8500: "consul", 8883: "mqtts", 8888: "http", 9000: "http", 9042: "cassandra", 9090: "http",
     9092: "kafka", 9100: "printer", 9200: "elasticsearch", 9300: "elastic-nodes", 9392: "veeam", 9419: "veeam",
@@ -95,9 +95,14 @@ class Reached:
         return 6 if ":" in self.address else 4
 
     @property
+    def numbers(self) -> frozenset[int]:
+        """The ports that were tried."""
+        return frozenset((*self.open, *self.refused, *self.silent, *(number for number, _ in self.failed)))
+
+    @property
     def tried(self) -> int:
         """How many ports were tried."""
-        return len(self.open) + len(self.refused) + len(self.silent) + len(self.failed)
+        return len(self.numbers)
 
     @property
     def too_much(self) -> bool:

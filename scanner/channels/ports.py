@@ -1,8 +1,8 @@
 """Which TCP ports answer: connections that are opened and closed again, and say nothing.
 
-Polite and bounded: so many connections at a time to one target and in all, so many new ones in a second, each ended with
-a reset so that no port stays occupied at either side. Silence costs most; how long it is waited for follows from how
-soon the host answers, and it is asked once more until asking has shown to be of no use.
+Polite and bounded: so many connections at a time to one target and in all, so many new ones in a second, each ended
+with a reset so that no port stays occupied at either side. Silence costs most; how long it is waited for follows from
+how soon the host answers, and it is asked once more until asking has shown to be of no use.
 """
 
 from __future__ import annotations
