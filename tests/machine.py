@@ -1,7 +1,7 @@
 """A machine in a network of the test's own: two addresses, a packet filter, and whatever servers the test starts there.
 
-It has the files of the machine the tests run on and a network namespace of its own in a `Box`; the scanner stands in the
-box's, as 10.77.0.1 and fd77::1. Nothing of it can be reached from elsewhere.
+It has the files of the machine the tests run on and a network namespace of its own in a `Box`; the scanner stands in
+the box's, as 10.77.0.1 and fd77::1. Nothing of it can be reached from elsewhere.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-from ipaddress import ip_address
 from typing import Final
 
 from checks.network.ports import TLS_PORTS, OpenPort
@@ -145,16 +144,9 @@ def ftp_greeting(greets: Raw, port: OpenPort) -> FtpGreeting:
 
 
 def _version(text: str) -> str:
-    """The first version number in a greeting; addresses, host names and what stands between brackets are none."""
-    plain = re.sub(r"<[^>]*>|\[[^\]]*\]", " ", text)
-    for found in _VERSION.finditer(plain):
-        number = found[0].rstrip(".")
-        try:
-            ip_address(number)
-        except ValueError:
-            if not re.search(r"[A-Za-z0-9-]+\.[A-Za-z]{2,}$", number):
-                return number
-    return ""
+    """The first version number in a greeting; what stands between brackets is an address or a list of abilities."""
+    found = _VERSION.search(re.sub(r"<[^>]*>|\[[^\]]*\]", " ", text))
+    return found[0].rstrip(".") if found else ""
 
 
 def _tells_no_version(text: str) -> Verdict:
@@ -211,7 +203,8 @@ def mail_tells_no_version(greeting: MailGreeting) -> Verdict:
 
     A version number saves an attacker the search: known holes are sorted by version.
     """
-    return _tells_no_version(greeting.text)
+    # Behind the code of SMTP and NNTP stands the server's own name, which may be an address: RFC 5321 section 4.2.
+    return _tells_no_version(re.sub(r"(?m)^(\d{3}[ -])\S+", r"\1", greeting.text))
 
 
 @check(
@@ -290,6 +283,7 @@ examples(
     fails=[
         _greets(25, b"220 mail.gemeente.example ESMTP Exim 4.96 Tue, 21 Nov 2026 10:00:00 +0000\r\n"),
         _greets(25, b"220 m.example Microsoft ESMTP MAIL Service, Version: 10.0.14393.4169 ready\r\n"),
+        _greets(143, b"* OK [CAPABILITY IMAP4rev1] Dovecot 2.3.19.1 ready\r\n"),
         _greets(143, b"* OK mail.gemeente.example Cyrus IMAP 3.6.1-Debian server ready\r\n"),
     ],
     unknown=_greets(25, _TELNET),
