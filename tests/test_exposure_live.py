@@ -378,32 +378,55 @@ def nmbd(machine: Machine, folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def slapd(machine: Machine, folder: Path) -> Iterator[None]:
-    (folder / "db").mkdir()
-    (folder / "slapd.conf").write_text(
-        "include /etc/ldap/schema/core.schema\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\n"
-        f"pidfile {folder}/pid\ndatabase mdb\nsuffix dc=lab\ndirectory {folder}/db\nmaxsize 1048576\n"
+def nsd(machine: Machine, folder: Path) -> Iterator[None]:
+    (folder / "nsd.conf").write_text(
+        f'server:\n ip-address: 0.0.0.0\n pidfile: ""\n username: ""\n database: ""\n zonesdir: "{folder}"\n'
+        f' xfrdfile: "{folder}/xfrd"\n zonelistfile: "{folder}/zones"\n xfrdir: "{folder}"\n'
+        "remote-control:\n control-enable: no\n"
     )
-    command = (
-        "slapd",
-        "-d",
-        "0",
-        "-f",
-        folder / "slapd.conf",
-        "-h",
-        "cldap://0.0.0.0:389 ldap://0.0.0.0:389",
+    command = ("nsd", "-d", "-c", folder / "nsd.conf")
+    with machine.server(*command, log=folder / "log", ready=machine.listens(53, "udp")):
+        yield
+
+
+@contextmanager
+def ipmi(machine: Machine, folder: Path) -> Iterator[None]:
+    (folder / "lan.conf").write_text(
+        'name "lab"\nset_working_mc 0x20\n startlan 1\n  addr 0.0.0.0 623\n  priv_limit admin\n'
+        "  allowed_auths_admin none md5\n  guid a123456789abcdefa123456789abcdef\n endlan\n"
     )
-    with machine.server(*command, log=folder / "log", ready=machine.listens(389)):
+    (folder / "commands").write_text(
+        "mc_setbmc 0x20\nmc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02\nmc_enable 0x20\n"
+    )
+    command = ("ipmi_sim", "-c", folder / "lan.conf", "-f", folder / "commands", "-n", "-s", folder)
+    with machine.server(*command, log=folder / "log", ready=machine.listens(623, "udp")):
+        yield
+
+
+@contextmanager
+def miniupnpd(machine: Machine, folder: Path) -> Iterator[None]:
+    if "outer0" not in machine.run("ip", "-br", "link"):
+        machine.run("ip", "link", "add", "outer0", "type", "veth", "peer", "name", "outer1")
+        machine.run("ip", "addr", "add", "192.0.2.1/24", "dev", "outer0")
+        machine.run("ip", "link", "set", "outer0", "up")
+    (folder / "upnp.conf").write_text(
+        "ext_ifname=outer0\nlistening_ip=eth0\nenable_upnp=yes\nenable_natpmp=no\next_perform_stun=no\n"
+        f"uuid=00000000-0000-0000-0000-000000000001\nserial=1\nmodel_number=1\nlease_file={folder}/leases\n"
+    )
+    command = ("miniupnpd", "-d", "-f", folder / "upnp.conf", "-P", folder / "pid")
+    with machine.server(*command, log=folder / "log", ready=machine.listens(1900, "udp")):
         yield
 
 
 SERVERS: Final = {
     "ntp": (123, chronyd), "snmp": (161, snmpd), "rpcbind": (111, rpcbind), "memcached": (11211, memcached),
-    "ike": (500, charon), "mdns": (5353, avahi), "netbios": (137, nmbd),
+    "ike": (500, charon), "mdns": (5353, avahi), "netbios": (137, nmbd), "dns": (53, nsd),
+    "ipmi": (623, ipmi), "ssdp": (1900, miniupnpd),
 }  # fmt: skip
 BY_ZONE: Final = {
     "snmp": "zones.management-login", "rpcbind": "zones.remote-calls", "memcached": "zones.queues-and-caches",
-    "mdns": "zones.local-discovery", "netbios": "zones.local-discovery",
+    "mdns": "zones.local-discovery", "netbios": "zones.local-discovery", "ipmi": "zones.hardware",
+    "ssdp": "zones.local-discovery",
 }  # fmt: skip
 
 
@@ -504,7 +527,9 @@ def test_a_mail_server_tells_its_version_when_it_is_told_to(machine: Machine, tm
 @pytest.fixture(autouse=True, scope="module")
 def _programs() -> None:
     """A missing server must fail the tests, with its name."""
-    needed = "avahi-daemon chronyd dovecot memcached nft nmbd rpcbind slapd snmpd ss sshd vsftpd"
+    needed = (
+        "avahi-daemon chronyd dovecot ipmi_sim memcached miniupnpd nft nmbd nsd rpcbind snmpd ss sshd vsftpd"
+    )
     missing = [
         program
         for program in needed.split()
