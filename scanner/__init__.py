@@ -64,6 +64,8 @@ if TYPE_CHECKING:
         Lookup,
         Ports,
         Say,
+        SshHello,
+        SshLogin,
         Tree,
         TrustAnchors,
         tree_files,
@@ -81,7 +83,7 @@ _HOME = {
         "Cause Credential Finding Gap Impact InputError Inventory Layer Raw Service Severity State Target Verdict"
     ),
     "plain": "visible",
-    "sources": "Command Dialogue File Handshake Lookup Ports Say Tree TrustAnchors tree_files",
+    "sources": "Command Dialogue File Handshake Lookup Ports Say SshHello SshLogin Tree TrustAnchors tree_files",
     "transcript": "Exchange Turn exchanges",
     "yamlfile": "Located load_yaml",
 }
@@ -92,9 +94,9 @@ __all__ = [
     "SECURE_DEPLOYMENT", "SECURE_DESIGN", "Absent", "Blind", "Cause", "Check", "Command", "Credential",
     "Dialogue", "Each", "Exchange", "File", "Finding", "Fleet", "Gap", "Handshake", "Impact", "InputError",
     "Inventory", "Layer", "Located", "Lookup", "NotUnderstood", "Ports", "Raw", "Results", "Row", "Say",
-    "ScanTime", "Service", "Severity", "State", "Target", "Tree", "TrustAnchors", "Turn", "Unseen",
-    "Verdict", "__version__", "at_least", "check", "examples", "exchanges", "fact", "holds", "load_yaml",
-    "probe", "read", "table", "tree_files", "visible",
+    "ScanTime", "Service", "Severity", "SshHello", "SshLogin", "State", "Target", "Tree", "TrustAnchors",
+    "Turn", "Unseen", "Verdict", "__version__", "at_least", "check", "examples", "exchanges", "fact", "holds",
+    "load_yaml", "probe", "read", "table", "tree_files", "visible",
 ]  # fmt: skip
 
 
