@@ -145,10 +145,9 @@ def _bind(id_: int, name: bytes, password: bytes) -> Say:
 
 
 def _starttls(*, go_on: bool) -> Say:
-    until = _until(1, _EXTENDED_ANSWER)
-    if go_on:
-        until = until.removesuffix(".") + r"\x00"
-    return Say(_message(1, tlv(_EXTENDED, tlv(0x80, _STARTTLS))), until=until, secure=go_on)
+    return Say(
+        _message(1, tlv(_EXTENDED, tlv(0x80, _STARTTLS))), until=_until(1, _EXTENDED_ANSWER), secure=go_on
+    )
 
 
 def _is_secure(port: OpenPort) -> bool:
