@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 import socket
 import subprocess
@@ -63,10 +64,17 @@ def await_port(where: str, port: int, process: subprocess.Popen[bytes], log: Pat
     )
 
 
+def await_words(log: Path, words: str) -> None:
+    """Wait until a program has said this. Raises AssertionError with what it said when it does not."""
+    for _ in range(500):
+        if words in log.read_text(errors="replace"):
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"{words!r} was never said:\n{log.read_text(errors='replace')[-2000:]}")
+
+
 def end(process: subprocess.Popen[bytes]) -> None:
     """End a program that leads a session of its own, and all that belongs to it."""
-    import os
-
     for which in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, which)
