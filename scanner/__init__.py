@@ -67,6 +67,8 @@ if TYPE_CHECKING:
         Lookup,
         Ports,
         Say,
+        SshHello,
+        SshLogin,
         TlsWalk,
         Tree,
         TrustAnchors,
@@ -93,7 +95,7 @@ _HOME = {
         "Target Verdict"
     ),
     "plain": "visible",
-    "sources": "Command Dialogue Fetch File Lookup Ports Say TlsWalk Tree TrustAnchors tree_files",
+    "sources": "Command Dialogue Fetch File Lookup Ports Say SshHello SshLogin TlsWalk Tree TrustAnchors tree_files",
     "transcript": "Exchange Turn exchanges",
     "yamlfile": "Located load_yaml",
 }
@@ -104,9 +106,9 @@ __all__ = [
     "SECURE_DEPLOYMENT", "SECURE_DESIGN", "Absent", "Blind", "Cause", "Check", "Command", "Credential",
     "Dialogue", "Each", "Exchange", "Fetch", "File", "Finding", "Fleet", "Gap", "Impact", "InputError",
     "Inventory", "Layer", "Located", "Lookup", "NotUnderstood", "PortChoice", "Ports", "Raw", "Results",
-    "Row", "Say", "ScanTime", "Service", "Severity", "State", "Target", "TlsWalk", "Tree", "TrustAnchors",
-    "Turn", "Unseen", "Verdict", "__version__", "at_least", "check", "examples", "exchanges", "fact",
-    "holds", "load_yaml", "probe", "read", "table", "tree_files", "visible",
+    "Row", "Say", "ScanTime", "Service", "Severity", "SshHello", "SshLogin", "State", "Target", "TlsWalk",
+    "Tree", "TrustAnchors", "Turn", "Unseen", "Verdict", "__version__", "at_least", "check", "examples",
+    "exchanges", "fact", "holds", "load_yaml", "probe", "read", "table", "tree_files", "visible",
 ]  # fmt: skip
 
 

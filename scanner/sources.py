@@ -331,11 +331,54 @@ class Fetch(Outside):
         return f"{', '.join(verbs)} ({self.impact})"
 
 
-Source: TypeAlias = Shell | TlsWalk | TrustAnchors | Dialogue | Ports | Lookup | Fetch
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SshHello(Outside):
+    """What an SSH server says of its own accord: its banner and what it offers (RFC 4253 sections 4.2 and 7.1).
+
+    Read it back with `scanner.exchanges`: one exchange, in which the server's bytes end with its KEXINIT packet. When
+    the scan itself goes over SSH to this port it is what that connection began with, and no other is made.
+    """
+
+    port: int
+
+    def describe(self) -> str:
+        """What is asked of whom."""
+        return f"SSH banner and algorithms: {self.port}/tcp of {self.where} ({self.impact})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SshLogin(Outside):
+    """The SSH request to come in by no means at all (`none`, RFC 4252 section 5.2), under a name that is nobody's.
+
+    Parse with `json.loads`: ``{"banner", "host_key": {"type", "blob"}, "accepted", "methods": [..]}``. The host key is
+    written down, not trusted: nothing secret is said.
+    """
+
+    port: int
+    user: str = "keurmeester-test"
+
+    def describe(self) -> str:
+        """What is asked of whom."""
+        return f"SSH login as {self.user} by no means at all: {self.port}/tcp of {self.where} ({self.impact})"
+
+
+Source: TypeAlias = Shell | TlsWalk | TrustAnchors | Dialogue | Ports | Lookup | Fetch | SshHello | SshLogin
 
 _KINDS: Final[dict[str, type[Any]]] = {
     kind.__name__: kind
-    for kind in (Command, File, Tree, TlsWalk, TrustAnchors, Dialogue, Ports, Lookup, Fetch)
+    for kind in (
+        Command,
+        File,
+        Tree,
+        TlsWalk,
+        TrustAnchors,
+        Dialogue,
+        Ports,
+        Lookup,
+        Fetch,
+        SshHello,
+        SshLogin,
+    )
 }
 
 
