@@ -55,7 +55,10 @@ class NotUnderstood(Exception):  # noqa: N818 -- an answer, not an error
 
 
 class Blind(Exception):  # noqa: N818 -- an answer, not an error
-    """Raised by aggregate checks: what was asked could not all be seen. Ends as *error* with the cause."""
+    """Raised by aggregate checks and by probes: what was asked could not be seen. Ends as *error* with the cause.
+
+    A probe raises it where silence may have been the answer, and was none.
+    """
 
     def __init__(self, detail: str, cause: Cause | None = None) -> None:
         self.detail, self.cause = detail, cause
