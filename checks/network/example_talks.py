@@ -6,7 +6,7 @@ import base64
 import json
 from typing import Final
 
-#: What the first look gives: one address on which the port answers.
+#: The port of the examples: none of the usual ones.
 _NUMBER: Final = 4000
 
 
@@ -17,7 +17,7 @@ def talk(*turns: tuple[bytes, bytes] | bytes, end: str = "done", note: str = "")
     return json.dumps({"ask": "example", "end": end, "turns": coded, "note": note}) + "\n"
 
 
-def at(service: str, *, number: int = _NUMBER, **given: object) -> dict[str, object]:
+def at(service: str, **given: object) -> dict[str, object]:
     """An example: one open port that the inventory declares as this service, and what came of each question.
 
     Given are the sources by name; other keys go to the service (``tls``, ``client_certificate``).
@@ -25,11 +25,11 @@ def at(service: str, *, number: int = _NUMBER, **given: object) -> dict[str, obj
     of_service = {name: given.pop(name) for name in ("tls", "client_certificate") if name in given}
     swept = {
         "from": "",
-        "addresses": {"192.0.2.10": {"open": [number], "refused": [], "silent": [], "failed": {}}},
+        "addresses": {"192.0.2.10": {"open": [_NUMBER], "refused": [], "silent": [], "failed": {}}},
     }
     return {
         "swept": json.dumps(swept),
-        "target": {"services": [{"port": number, "name": service, **of_service}], "platform": "other"},
+        "target": {"services": [{"port": _NUMBER, "name": service, **of_service}], "platform": "other"},
         **given,
     }
 
