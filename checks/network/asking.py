@@ -164,6 +164,15 @@ def said(exchange: Exchange, limit: int = 80) -> str:
 # --- HTTP -----------------------------------------------------------------------------------------------------
 
 
+_STATUS: Final = re.compile(rb"HTTP/1\.[01] (\d{3})(?: [^\r\n]*)?(?:\r\n|\Z)")
+#: What servers with TLS say to HTTP in the clear: nginx, Go, Apache and others, in that order.
+_COME_BACK_WITH_TLS: Final = re.compile(
+    rb"plain HTTP request was sent to HTTPS port|HTTP request to an HTTPS server|plain HTTP to an SSL-enabled|"
+    rb"requires TLS",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """An HTTP answer: status, header fields by lower-case name (the first of each), and body as it came."""
@@ -192,16 +201,24 @@ def request(path: str, *fields: str, host: str = "", method: str = "GET", body: 
     return "\r\n".join([*lines, "Accept: */*", "Connection: close", "", body])
 
 
+def speaks_http(exchange: Exchange) -> bool:
+    """Whether this is an HTTP answer, and not one that says to come back with TLS."""
+    answer = exchange.received
+    return _STATUS.match(answer) is not None and _COME_BACK_WITH_TLS.search(answer) is None
+
+
 def response(exchange: Exchange) -> Response:
     """The answer to a `request`. Raises Absent or NotUnderstood when it is no complete HTTP answer."""
     head, ended, body = exchange.received.partition(b"\r\n\r\n")
-    status = re.match(rb"HTTP/1\.[01] (\d{3})(?: [^\r\n]*)?(?:\r\n|$)", head)
+    status = _STATUS.match(head)
     if not status or not ended:
         raise not_spoken(exchange, "HTTP")
     fields: dict[str, str] = {}
     for line in head.decode("latin-1").split("\r\n")[1:]:
         name, _, value = line.partition(":")
         fields.setdefault(name.strip().lower(), value.strip())
+    if fields.get("content-length", "").isdecimal() and len(body) < int(fields["content-length"][:9]):
+        raise NotUnderstood(f"an HTTP answer was cut off ({exchange.end})")
     if "chunked" in fields.get("transfer-encoding", "").lower():
         body = _joined(body)
     return Response(int(status[1]), fields, body)
