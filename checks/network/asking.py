@@ -138,8 +138,11 @@ def judged(kind: type[A], port: OpenPort, found: Spoken, refused: Callable[[Exch
 
 
 def wants_certificate(exchange: Exchange) -> bool:
-    """Whether TLS ended for want of a client certificate (RFC 8446 section 6.2, alert 116)."""
-    return "CERTIFICATE_REQUIRED" in exchange.note
+    """Whether TLS ended for want of a client certificate, when we showed none.
+
+    RFC 8446 section 6.2: certificate_required, or bad_certificate as servers say that were made before it.
+    """
+    return any(alert in exchange.note for alert in ("ALERT_CERTIFICATE_REQUIRED", "ALERT_BAD_CERTIFICATE"))
 
 
 def not_spoken(exchange: Exchange, protocol: str) -> Exception:
@@ -236,3 +239,21 @@ def _joined(body: bytes) -> bytes:
             return whole
         whole, body = whole + body[:count], body[count + 2 :]
     raise NotUnderstood("an HTTP answer was cut off")
+
+
+def asked_over_http(
+    kind: type[A],
+    port: OpenPort,
+    answers: tuple[Raw, Raw],
+    product: str,
+    refused: Callable[[Response], bool | None],
+) -> A:
+    """The fact from the answers to a `request` put `twice`; ``refused`` gives None for neither yes nor no."""
+    found = spoken(*answers, speaks_http, "HTTP")
+    if not found.clear and not found.secured:
+        return kind(port.number, True, "TLS: a client certificate is demanded")
+    answer = response(found.exchange)
+    verdict = refused(answer)
+    if verdict is None:
+        raise NotUnderstood(f"neither yes nor no from {product}, or it is another server: {answer}")
+    return kind(port.number, verdict, str(answer), found.clear is not None)

@@ -8,13 +8,13 @@ from typing import Final
 from checks.network.asking import (
     MADE_UP,
     Answered,
+    Response,
+    asked_over_http,
     heard,
     judged,
     not_spoken,
     request,
-    response,
     said,
-    speaks_http,
     spoken,
     twice,
 )
@@ -184,21 +184,16 @@ def _guest_refused(exchange: Exchange) -> bool:
 )
 def management_guest(clear: Raw, secured: Raw, port: OpenPort) -> ManagementGuest:
     """RabbitMQ documentation, "Management HTTP API": /api/whoami."""
-    return judged(ManagementGuest, port, spoken(clear, secured, speaks_http, "HTTP"), _management_refused)
+    return asked_over_http(ManagementGuest, port, (clear, secured), "RabbitMQ", _management_refused)
 
 
-def _management_refused(exchange: Exchange) -> bool:
-    answer = response(exchange)
+def _management_refused(answer: Response) -> bool | None:
     told = answer.json()
-    if answer.status == 200 and isinstance(told, dict) and told.get("name") == _GUEST:
-        return False
-    if (
-        answer.status == 401
-        and isinstance(told, dict)
-        and told.get("error") in ("not_authorised", "not_authorized")
-    ):
+    if not isinstance(told, dict):
+        return None
+    if answer.status == 401 and told.get("error") in ("not_authorised", "not_authorized"):
         return True
-    raise NotUnderstood(f"this is no RabbitMQ, or it says neither yes nor no: {answer}")
+    return False if answer.status == 200 and told.get("name") == _GUEST else None
 
 
 # --- MQTT -----------------------------------------------------------------------------------------------------
