@@ -269,7 +269,8 @@ class Target(Model):
 
     ``services`` is None when the inventory does not say which services the host offers: that differs from
     an empty list, which says that it offers none. ``consent`` is how far questions from outside may go; ``domains``
-    are the domain names it serves (web, mail), for the internet standards.
+    are the domain names it serves (web, mail), for the internet standards; ``dkim_selectors`` those that their mail is
+    signed with.
     """
 
     name: Name
@@ -290,6 +291,7 @@ class Target(Model):
     cluster: str = ""
     consent: Impact = Impact.LOOK
     domains: tuple[str, ...] = ()
+    dkim_selectors: tuple[str, ...] = ()
     description: str = ""
 
 
@@ -298,7 +300,7 @@ class Inventory(Model):
 
     ``digest`` is the SHA-256 over the source files; ``zones`` bounds how many hosts of one zone are looked at
     at the same time. ``vantage`` is the zone the scanner itself stands in; ``resolvers`` are the addresses of the name
-    servers it asks, none for the system's.
+    servers it asks, none for the system's. ``dns_anchors`` are files with trust anchors for DNSSEC of your own.
     """
 
     sources: tuple[str, ...]
@@ -309,6 +311,7 @@ class Inventory(Model):
     trust_anchors: tuple[str, ...] = ()
     vantage: str = ""
     resolvers: tuple[str, ...] = ()
+    dns_anchors: tuple[str, ...] = ()
 
     def target(self, name: str) -> Target:
         """The target of that name. Raises KeyError."""
@@ -352,6 +355,7 @@ class Inventory(Model):
             trust_anchors=tuple(dict.fromkeys(path for one in inventories for path in one.trust_anchors)),
             vantage=next((one.vantage for one in inventories if one.vantage), ""),
             resolvers=tuple(dict.fromkeys(one for some in inventories for one in some.resolvers)),
+            dns_anchors=tuple(dict.fromkeys(path for one in inventories for path in one.dns_anchors)),
         )
 
 

@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from scanner.channels import ChannelError, ShellTransport
 from scanner.channels.shell import Batch
 from scanner.model import Cause, Credential, Gap, Inventory, Raw, State, Target
-from scanner.sources import Dialogue, Handshake, Lookup, Outside, Ports, Shell, Source, TrustAnchors
+from scanner.sources import (
+    Dialogue,
+    Handshake,
+    Lookup,
+    NameAnchors,
+    Outside,
+    Ports,
+    Shell,
+    Source,
+    TrustAnchors,
+)
 
 if TYPE_CHECKING:
     from scanner.channels.known_hosts import KnownHosts
@@ -106,7 +116,8 @@ class Worker:
                 f"{source.describe()}: the inventory consents to {target.consent!s};"
                 f" write 'consent: {source.impact}' to allow it",
             )
-        if source.address and not self._ours(source.address):
+        server = source.server if isinstance(source, Lookup) else ""
+        if any(where and not self._ours(where) for where in (source.address, server)):
             raise ChannelError(
                 Cause.POLICY,
                 f"{source.describe()}: no target of the inventory has this address; nothing was sent",
@@ -227,6 +238,10 @@ class Session:
                 from scanner.channels import tls
 
                 return tls.trust_anchors(inventory.trust_anchors, source.limit)
+            case NameAnchors():
+                from scanner.channels import dns
+
+                return dns.name_anchors(inventory.dns_anchors, source.limit)
             case Handshake():
                 from scanner.channels import tls
 
