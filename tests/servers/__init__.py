@@ -1,0 +1,1 @@
+"""Real servers on loopback, and the authority whose certificates they show."""
