@@ -1,0 +1,70 @@
+"""DNS answers for examples: real messages, made of records as in a zone file, and only when an example is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any, Final
+
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+import dns.zonefile
+
+from checks.network.answers import ALIASES, Question
+from scanner import Exchange, Turn
+
+#: A resolver in the examples.
+RESOLVER: Final = "192.0.2.53"
+
+
+class Said:
+    """The transcript of what a resolver says to these questions when the world has just these records.
+
+    ``fails`` are names it answers SERVFAIL to. As text it is the evidence.
+    """
+
+    def __init__(self, questions: Iterable[Question], *records: str, fails: Iterable[str] = ()) -> None:
+        self._questions, self._lines = tuple(questions), records
+        self._fails = frozenset(dns.name.from_text(one) for one in fails)
+
+    def __str__(self) -> str:
+        return self._transcript
+
+    @cached_property
+    def _transcript(self) -> str:
+        from scanner.transcript import write
+
+        return write(self._exchange(name, kind) for name, kind in self._questions).decode()
+
+    @cached_property
+    def _records(self) -> dict[tuple[dns.name.Name, dns.rdatatype.RdataType], dns.rrset.RRset]:
+        text = "\n".join(self._lines) + "\n"
+        sets = dns.zonefile.read_rrsets(text, default_ttl=3600, rdclass=None, relativize=False)
+        return {(one.name, one.rdtype): one for one in sets}
+
+    def _exchange(self, name: str, kind: str) -> Exchange:
+        query = dns.message.QueryMessage(id=0)
+        query.flags = dns.flags.RD | dns.flags.CD
+        asked, rdtype = dns.name.from_text(name), dns.rdatatype.from_text(kind)
+        query.find_rrset(query.question, asked, dns.rdataclass.IN, rdtype, create=True, force_unique=True)
+        answer: Any = dns.message.make_response(query, recursion_available=True)
+        answer.flags |= dns.flags.CD
+        for _ in range(ALIASES):
+            found = self._records.get((asked, rdtype))
+            alias = self._records.get((asked, dns.rdatatype.CNAME))
+            if found:
+                answer.answer.append(found)
+            if found or not alias:
+                break
+            answer.answer.append(alias)
+            asked = alias[0].target
+        if asked in self._fails:
+            answer.set_rcode(dns.rcode.SERVFAIL)
+        elif not any(owner.is_subdomain(asked) for owner, _ in self._records):
+            answer.set_rcode(dns.rcode.NXDOMAIN)
+        turn = Turn(query.to_wire(), answer.to_wire(max_size=65535))
+        return Exchange(f"{name} {kind}", (turn,), "done", to=RESOLVER)
