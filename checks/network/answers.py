@@ -49,8 +49,15 @@ class Answer:
         """In words, when it is no answer: ``192.0.2.53 answers SERVFAIL``."""
         return f"{self}: {self.server} answers {dns.rcode.to_text(self.message.rcode())}"
 
+    @property
+    def malformed(self) -> str:
+        """Why a record in it cannot be read; empty when all can."""
+        return str(self.message.errors[0].exception) if self.message.errors else ""
+
     def must(self) -> Answer:
-        """Itself, when it tells of the name. Raises NotUnderstood."""
+        """Itself, when it tells of the name and all of it can be read. Raises NotUnderstood."""
+        if self.malformed:
+            raise NotUnderstood(f"{self}: a record cannot be read: {self.malformed}")
         if not self.is_answer:
             raise NotUnderstood(self.says)
         if not self.message.flags & dns.flags.RA and not self.message.flags & dns.flags.AA:
@@ -111,7 +118,7 @@ class Answers:
         asked, _, kind_text = ask.rpartition(" ")
         try:
             name, kind = dns.name.from_text(asked), dns.rdatatype.from_text(kind_text)
-            message = dns.message.from_wire(wire)
+            message = dns.message.from_wire(wire, continue_on_error=True)
         except dns.exception.DNSException as error:
             raise NotUnderstood(f"the answer to {ask}: {type(error).__name__}") from None
         if message.flags & dns.flags.TC:

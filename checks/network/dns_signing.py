@@ -250,7 +250,7 @@ def domain_signed(signing: Signing) -> Verdict:
         "Klopt een handtekening niet, dan bestaat het domein niet meer voor iedereen die controleert: website en mail"
         " vallen voor hen uit."
     ),
-    fix="rndc dnssec -status DOMAIN\nrndc sign DOMAIN    # or put the right DS at the registrar: dnssec-dsfromkey -2 KDOMAIN.*.key",
+    fix="rndc dnssec -status DOMAIN\nrndc sign DOMAIN\ndnssec-dsfromkey -2 KDOMAIN.*.key    # the DS for the registrar",
     verify="delv DOMAIN SOA +rtrace",
     references=("RFC 4035 section 5", "RFC 6840", "Internet.nl, test DNSSEC"),
 )

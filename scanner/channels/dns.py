@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,6 @@ import dns.exception
 import dns.flags
 import dns.message
 import dns.name
-import dns.query
 import dns.rcode
 import dns.rdatatype
 import dns.resolver
@@ -80,19 +80,17 @@ class _Asking:
         last: Exchange | None = None
         for server in self._servers:
             try:
-                answer, sent = self._answer(query, server)
+                wire, sent = self._answer(query, server)
             except ChannelError as error:
                 why.append((error.cause, error.detail))
                 continue
-            # To the bytes as they came: what dnspython understood of them is not evidence.
-            wire = answer.wire or b""
             self._total += len(wire)
             if self._total > self._source.limit:
                 raise ChannelError(
                     Cause.TRUNCATED, f"{self._source.describe()}: more than {self._source.limit} bytes came"
                 )
             last = Exchange(f"{name} {kind}", (Turn(sent.to_wire(), wire),), "done", to=server)
-            if answer.rcode() not in _TRY_ANOTHER:
+            if _rcode(wire) not in _TRY_ANOTHER:
                 break
         if last is None:
             cause, detail = why[-1]
@@ -114,43 +112,90 @@ class _Asking:
             query.flags &= ~dns.flags.RD
         return query
 
-    def _answer(
-        self, query: dns.message.Message, server: str
-    ) -> tuple[dns.message.Message, dns.message.Message]:
+    def _answer(self, query: dns.message.Message, server: str) -> tuple[bytes, dns.message.Message]:
         """What the server says, and the question it said it to: without EDNS, when it says it does not know that."""
-        answer = self._exchange(query, server)
-        if answer.rcode() in _NO_EDNS:
+        wire = self._exchange(query, server)
+        if _rcode(wire) in _NO_EDNS:
             plain = dns.message.make_query(query.question[0].name, query.question[0].rdtype)
             plain.flags = query.flags
             simple = self._exchange(plain, server)
-            if simple.rcode() not in _NO_EDNS:
+            if _rcode(simple) not in _NO_EDNS:
                 return simple, plain
-        return answer, query
+        return wire, query
 
-    def _exchange(self, query: dns.message.Message, server: str) -> dns.message.Message:
-        """One question to one server. A datagram that is not the answer to it is not heard (RFC 5452 section 9)."""
+    def _exchange(self, query: dns.message.Message, server: str) -> bytes:
+        """One question to one server: the bytes of its answer, over TCP when the datagram was cut short."""
         for left in reversed(range(TRIES)):
-            patience = min(PATIENCE, self._deadline - time.monotonic())
-            if patience <= 0:
-                raise ChannelError(Cause.TIMEOUT, f"time was up before {server} had answered")
+            until = min(time.monotonic() + PATIENCE, self._deadline)
             try:
-                return dns.query.udp_with_fallback(
-                    query,
-                    server,
-                    timeout=patience,
-                    port=self._port,
-                    ignore_unexpected=True,
-                    ignore_errors=True,
-                )[0]
-            except dns.exception.Timeout:
-                if not left:
+                wire = self._datagram(query, server, until)
+                if wire[2] & 0x02:  # TC, RFC 1035 section 4.1.1
+                    wire = self._stream(query, server, min(time.monotonic() + PATIENCE, self._deadline))
+                return wire
+            except TimeoutError:
+                if not left or time.monotonic() >= self._deadline:
                     raise ChannelError(Cause.TIMEOUT, f"{server} gives no answer that makes sense") from None
-            except (dns.exception.DNSException, ValueError) as error:
-                raise ChannelError(
-                    Cause.PARSE, f"{server} answers nonsense: {type(error).__name__}"
-                ) from None
             except EOFError:
                 raise ChannelError(Cause.RESET, f"{server} ended the connection without an answer") from None
             except OSError as error:
                 raise ChannelError(cause_of(error), f"{server}: {error.strerror or error}") from None
         raise AssertionError("the last try returns or raises")
+
+    def _datagram(self, query: dns.message.Message, server: str, until: float) -> bytes:
+        """A datagram that is not from the server, or not the answer to this, is not heard (RFC 5452 section 9)."""
+        with socket.socket(_family(server), socket.SOCK_DGRAM) as asking:
+            asking.connect((server, self._port))
+            asking.send(query.to_wire())
+            while True:
+                asking.settimeout(_left(until))
+                wire = asking.recv(65535)
+                if _is_to(query, wire):
+                    return wire
+
+    def _stream(self, query: dns.message.Message, server: str, until: float) -> bytes:
+        with socket.create_connection((server, self._port), _left(until)) as asking:
+            wire = query.to_wire()
+            asking.sendall(len(wire).to_bytes(2) + wire)
+            length = int.from_bytes(_read(asking, 2, until))
+            wire = _read(asking, length, until)
+        if not _is_to(query, wire):
+            raise ChannelError(Cause.PARSE, f"{server} answers something else than was asked")
+        return wire
+
+
+def _family(server: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in server else socket.AF_INET
+
+
+def _left(until: float) -> float:
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _read(stream: socket.socket, count: int, until: float) -> bytes:
+    data = b""
+    while len(data) < count:
+        stream.settimeout(_left(until))
+        more = stream.recv(count - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data
+
+
+def _is_to(query: dns.message.Message, wire: bytes) -> bool:
+    """Whether these bytes are an answer to the question. Its records are not looked at: they are for who judges."""
+    try:
+        return query.is_response(dns.message.from_wire(wire, question_only=True, ignore_trailing=True))
+    except (dns.exception.DNSException, ValueError):
+        return False
+
+
+def _rcode(wire: bytes) -> dns.rcode.Rcode | None:
+    """The response code, with what EDNS adds to it; None when that cannot be read."""
+    try:
+        return dns.message.from_wire(wire, continue_on_error=True, ignore_trailing=True).rcode()
+    except (dns.exception.DNSException, ValueError):
+        return None

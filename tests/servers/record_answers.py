@@ -33,7 +33,8 @@ ZONES: Final = (
 )
 HEAD: Final = '''"""DNS answers for the examples of checks on DNSSEC, as they came from NSD and Unbound.
 
-Recorded by tests/servers/record_answers.py, under a root of our own: transcripts, compressed (zlib, base85). The keys are gone.
+Recorded by tests/servers/record_answers.py, under a root of our own whose keys are gone: transcripts,
+compressed (zlib, base85).
 """
 
 from __future__ import annotations
