@@ -140,6 +140,12 @@ class Answers:
             raise NotUnderstood(f"{_shown(key[0])} {kind} was not asked")
         return self._found[key]
 
+    def __or__(self, other: Answers) -> Answers:
+        """Both."""
+        both = Answers()
+        both._found = self._found | other._found
+        return both
+
     def all(self) -> Iterable[Answer]:
         """All of them, in the order of asking."""
         return self._found.values()

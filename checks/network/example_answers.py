@@ -58,7 +58,8 @@ class Said:
                 made = dns.rrset.from_rdata(owner, 3600, raw)
             else:
                 made = dns.rrset.from_text(owner, 3600, "IN", kind, data)
-            found.setdefault((made.name, made.rdtype), made).update(made)
+            for one in made:
+                found.setdefault((made.name, made.rdtype), made).add(one, 3600)
         return found
 
     def _exchange(self, name: str, kind: str) -> Exchange:

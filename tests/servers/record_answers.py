@@ -1,4 +1,4 @@
-"""Writes checks/network/example_chains.py: what the real name servers of tests/servers/dns.py answered, byte for byte.
+"""Writes checks/network/example_chains.py: what the real name servers of tests/servers/names.py answered, byte for byte.
 
 python -m tests.servers.record_answers
 """
@@ -15,7 +15,7 @@ from typing import Final
 from checks.network.dns_signing import CHAIN_LIMIT, signing_questions
 from scanner.channels.dns import look_up
 from scanner.sources import Lookup
-from tests.servers.dns import RESOLVER, Names, Signing, Zone
+from tests.servers.names import RESOLVER, Names, Signing, Zone
 
 FILE: Final = Path(__file__).parents[2] / "checks/network/example_chains.py"
 MAIL: Final = "@ MX 10 mail\nmail A 192.0.2.25\nmail AAAA 2001:db8::25\n"
