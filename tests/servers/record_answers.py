@@ -1,4 +1,4 @@
-"""Writes checks/network/example_chains.py: what the real name servers of tests/servers/names.py answered, byte for byte.
+"""Writes checks/network/example_chains.py: what the real name servers of tests/servers/names.py answered.
 
 python -m tests.servers.record_answers
 """
@@ -13,12 +13,15 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from checks.network.dns_signing import CHAIN_LIMIT, signing_questions
+from checks.network.mail_domain import exchanger_questions
 from scanner.channels.dns import look_up
 from scanner.sources import Lookup
 from tests.servers.names import RESOLVER, Names, Signing, Zone
 
 FILE: Final = Path(__file__).parents[2] / "checks/network/example_chains.py"
-MAIL: Final = "@ MX 10 mail\nmail A 192.0.2.25\nmail AAAA 2001:db8::25\n"
+MAIL: Final = (
+    f"@ MX 10 mail\nmail A 192.0.2.25\nmail AAAA 2001:db8::25\n_25._tcp.mail TLSA 3 1 1 {'ab' * 32}\n"
+)
 ZONES: Final = (
     Zone("good", MAIL),
     Zone("unsigned", MAIL, None),
@@ -68,6 +71,9 @@ def main() -> None:
             f"chain {zone.name}": Lookup(questions=signing_questions(zone.name), limit=CHAIN_LIMIT)
             for zone in zones
         }
+        for name in ("good", "unsigned", "expired"):
+            host = f"mail.{name}.test"
+            asked[f"exchanger {host}"] = Lookup(questions=exchanger_questions(host), limit=CHAIN_LIMIT)
         found = {key: look_up(source, [RESOLVER]).out for key, source in asked.items()}
         head = HEAD.format(taken=int(datetime.now(UTC).timestamp()), anchor=names.anchor.read_text().strip())
     lines = [head]
