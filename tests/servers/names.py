@@ -14,7 +14,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -77,6 +77,7 @@ class Zone:
     serial: int = 1
     ttl: int = 3600
     servers: str = ""
+    expire: int = 1209600
 
     @property
     def text(self) -> str:
@@ -84,7 +85,7 @@ class Zone:
         servers = self.servers or (
             f"@ NS ns1\n@ NS ns2\nns1 A {FIRST}\nns2 A {SECOND}\nns1 AAAA 2001:db8:1::53\nns2 AAAA 2001:db8:2::53\n"
         )
-        soa = f"@ SOA ns1 hostmaster {self.serial} 7200 3600 1209600 3600\n"
+        soa = f"@ SOA ns1 hostmaster {self.serial} 7200 3600 {self.expire} 3600\n"
         return f"$ORIGIN {self.name.rstrip('.')}.\n$TTL {self.ttl}\n{soa}{servers}{self.records}\n"
 
 
@@ -153,10 +154,7 @@ class Names:
         for zone in self.zones.values():
             inside = [one for one in self.zones.values() if _parent(one.name) == zone.name]
             if inside:
-                whole = Zone(
-                    zone.name, f"{zone.records}\n{self._delegations(inside)}", zone.signing, zone.serial, zone.ttl,
-                    zone.servers,
-                )  # fmt: skip
+                whole = replace(zone, records=f"{zone.records}\n{self._delegations(inside)}")
                 self._sign(whole, "12")
         servers = f"@ NS ns.\nns. A {ROOT}\n"
         root = self._delegations([Zone(top) for top in self.tops])
@@ -243,7 +241,8 @@ class Names:
         path.write_text(
             f"server:\n interface: {RESOLVER}\n access-control: 127.0.0.0/8 allow\n do-not-query-localhost: no\n"
             f' username: ""\n chroot: ""\n directory: {folder}\n pidfile: {folder}/pid\n logfile: {folder}/log\n'
-            f" use-syslog: no\n do-ip6: no\n root-hints: {folder}/hints\n trust-anchor-file: {self.anchor}\n"
+            f" use-syslog: no\n do-ip6: no\n do-not-query-address: {SECOND}\n root-hints: {folder}/hints\n"
+            f" trust-anchor-file: {self.anchor}\n"
             " val-sig-skew-min: 0\n val-sig-skew-max: 0\n qname-minimisation: no\n msg-cache-size: 32m\n"
             + "".join(f' local-zone: "{top}." nodefault\n' for top in (*self.tops, "in-addr.arpa"))
             + f"remote-control:\n control-enable: yes\n control-use-cert: no\n control-interface: {folder}/control\n"
