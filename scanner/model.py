@@ -275,6 +275,8 @@ class Target(Model):
     are the domain names it serves (web, mail), for the internet standards. ``addresses`` are those it has beside
     ``address``. ``ports`` are the TCP ports to try from outside, beside those of its services: None for what the
     profile says, else the usual ones.
+    are the domain names it serves (web, mail), for the internet standards; ``dkim_selectors`` those that their mail is
+    signed with.
     """
 
     name: Name
@@ -297,6 +299,7 @@ class Target(Model):
     consent: Impact = Impact.LOOK
     domains: tuple[str, ...] = ()
     ports: PortChoice | None = None
+    dkim_selectors: tuple[str, ...] = ()
     description: str = ""
 
 
@@ -306,6 +309,7 @@ class Inventory(Model):
     ``digest`` is the SHA-256 over the source files; ``zones`` bounds how many hosts of one zone are looked at
     at the same time. ``vantage`` is the zone the scanner itself stands in; ``resolvers`` are the addresses of the name
     servers it asks, none for the system's; ``revocation_hosts`` may be asked what CAs publish.
+    servers it asks, none for the system's. ``dns_anchors`` are files with trust anchors for DNSSEC of your own.
     """
 
     sources: tuple[str, ...]
@@ -317,6 +321,7 @@ class Inventory(Model):
     vantage: str = ""
     resolvers: tuple[str, ...] = ()
     revocation_hosts: tuple[str, ...] = ()
+    dns_anchors: tuple[str, ...] = ()
 
     def target(self, name: str) -> Target:
         """The target of that name. Raises KeyError."""
@@ -363,6 +368,7 @@ class Inventory(Model):
             revocation_hosts=tuple(
                 dict.fromkeys(one for some in inventories for one in some.revocation_hosts)
             ),
+            dns_anchors=tuple(dict.fromkeys(path for one in inventories for path in one.dns_anchors)),
         )
 
 

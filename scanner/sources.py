@@ -189,6 +189,19 @@ class TrustAnchors:
         return "the scanner's own trust anchors"
 
 
+@dataclass(frozen=True, slots=True)
+class NameAnchors:
+    """The inventory's own trust anchors for the DNS (`dns_anchors`): DS or DNSKEY records as in a zone file."""
+
+    channel: ClassVar[str] = "dns"
+    timeout: int = 5
+    limit: int = MEBIBYTE
+
+    def describe(self) -> str:
+        """Nothing goes over the wire."""
+        return "the inventory's own trust anchors for the DNS"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
     """Base of what the scanner asks over the network as any stranger could: no account, nothing logged in.
@@ -295,9 +308,11 @@ class Ports(Outside):
 class Lookup(Outside):
     """Questions to the name servers that the inventory names as resolvers, else to the system's; wire answers.
 
-    ``questions`` are (name, type) pairs. With ``server`` they go to that address of the inventory instead, without
-    recursion. Parse with `scanner.exchanges`: an exchange per question, in order, with the message as it came (over TCP
-    when the datagram was cut short); RFC 1035 section 4.
+    ``questions`` are (name, type) pairs; none at all is a complete answer too, and nothing is sent. With ``server``
+    they go to that address of the inventory instead; ``recursive`` says whether recursion is desired. Parse with
+    `scanner.exchanges`: an exchange per question, in order, with the message as it came (over TCP when the datagram was
+    cut short); RFC 1035 section 4. One question without an answer leaves all of them without: ask apart what is to be
+    judged apart.
     """
 
     questions: tuple[tuple[str, str], ...]
@@ -362,7 +377,9 @@ class SshLogin(Outside):
         return f"SSH login as {self.user} by no means at all: {self.port}/tcp of {self.where} ({self.impact})"
 
 
-Source: TypeAlias = Shell | TlsWalk | TrustAnchors | Dialogue | Ports | Lookup | Fetch | SshHello | SshLogin
+Source: TypeAlias = (
+    Shell | TlsWalk | TrustAnchors | NameAnchors | Dialogue | Ports | Lookup | Fetch | SshHello | SshLogin
+)
 
 _KINDS: Final[dict[str, type[Any]]] = {
     kind.__name__: kind
@@ -372,6 +389,7 @@ _KINDS: Final[dict[str, type[Any]]] = {
         Tree,
         TlsWalk,
         TrustAnchors,
+        NameAnchors,
         Dialogue,
         Ports,
         Lookup,

@@ -21,6 +21,7 @@ from scanner.sources import (
     Dialogue,
     Fetch,
     Lookup,
+    NameAnchors,
     Outside,
     Ports,
     Shell,
@@ -130,7 +131,8 @@ class Worker:
                 f" write 'consent: {source.impact}' to allow it",
             )
         further = source.addresses if isinstance(source, Ports) else ()
-        if not all(self._ours(address) for address in (source.address, *further) if address):
+        server = source.server if isinstance(source, Lookup) else ""
+        if not all(self._ours(where) for where in (source.address, server, *further) if where):
             raise ChannelError(
                 Cause.POLICY,
                 f"{source.describe()}: no target of the inventory has this address; nothing was sent",
@@ -253,6 +255,10 @@ class Session:
                 from scanner.channels import tls
 
                 return tls.look(source, address)
+            case NameAnchors():
+                from scanner.channels import dns
+
+                return dns.name_anchors(inventory.dns_anchors, source.limit)
             case Dialogue():
                 from scanner.channels.dialogue import converse
 
