@@ -1,7 +1,7 @@
 """What an HTML page says that a browser will load or send, by its start tags alone.
 
-Written for hostile pages: it passes once over the text (the parser of the standard library needs hours for a page that is
-made for it). Tags are found as in the HTML standard, section 13.2.5; scripts are not run.
+Written for hostile pages: it passes once over the text (the parser of the standard library needs hours for a page
+that is made for it). Tags are found as in the HTML standard, section 13.2.5; scripts are not run.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-_TAG: Final = re.compile(
-    r"""<([A-Za-z][^\s/>]*+)((?:[^"'>=]++|=\s*+"[^"]*+"|=\s*+'[^']*+'|=|["'])*+)>"""
-)
+_TAG: Final = re.compile(r"""<([A-Za-z][^\s/>]*+)((?:[^"'>=]++|=\s*+"[^"]*+"|=\s*+'[^']*+'|=|["'])*+)>""")
 _ATTRIBUTE: Final = re.compile(r"""([^\s"'>/=]++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'>]++)))?+""")
 #: Elements whose content is no markup.
 _OPAQUE: Final = frozenset({"script", "style", "textarea", "title", "xmp", "noembed", "noframes"})
@@ -99,9 +97,8 @@ def loads(page: str, address: str) -> list[Load]:
     for one in elements(page):
         if one.tag == "base" and one.get("href") and base == address:
             base = _joined(address, one.get("href")) or address
-        for reference in _references(one):
-            if where := _joined(base, reference):
-                found.append(Load(one, where))
+        joined = (_joined(base, reference) for reference in _references(one))
+        found += [Load(one, where) for where in joined if where]
     return found
 
 

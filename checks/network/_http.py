@@ -113,8 +113,8 @@ def request(
 ) -> Dialogue:
     """One question, answered to its end or until ``read`` bytes of the body came.
 
-    ``host`` is the Host header (none in HTTP/1.0); ``server_name`` the name asked for in TLS. Raises ValueError when one
-    of the words could break out of its line.
+    ``host`` is the Host header (none in HTTP/1.0); ``server_name`` the name asked for in TLS. Raises ValueError
+    when one of the words could break out of its line.
     """
     asked = [f"{method} {path} HTTP/{version}"]
     if version != "1.0":

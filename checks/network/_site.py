@@ -1,7 +1,7 @@
 """The web sites of a target, and what each of them answers: the facts that all checks of the web share.
 
-A site is a name on a port, over TLS or not. Its front page is asked once; where that sends a browser on within the same site,
-the page it leads to is asked as well.
+A site is a name on a port, over TLS or not. Its front page is asked once; where that sends a browser on within the
+same site, the page it leads to is asked as well.
 """
 
 from __future__ import annotations
@@ -167,15 +167,13 @@ class Landing:
         """The whole address of the page."""
         return self.page.site.url(self.path)
 
-    @property
-    def cookies(self) -> tuple[str, ...]:
-        """The Set-Cookie headers on the way here, as they came, each once."""
-        return tuple(
-            dict.fromkeys((*self.page.answer.values("Set-Cookie"), *self.answer.values("Set-Cookie")))
-        )
+
+def landing_of(page: Page) -> Dialogue:
+    """The question for the page a visitor sees: the very same one when the front page does not send on."""
+    return page.site.ask(page.onward, read=WHOLE)
 
 
-@probe("outside", landed=Each(Page, lambda page: page.site.ask(page.onward, read=WHOLE)))
+@probe("outside", landed=Each(Page, landing_of))
 def landing(landed: Raw, page: Page) -> Landing:
     """One redirect is followed, within the site."""
     if page.location and page.site.path_of(page.location) is None:
