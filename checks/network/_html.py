@@ -16,10 +16,13 @@ _TAG: Final = re.compile(r"""<([A-Za-z][^\s/>]*+)((?:[^"'>=]++|=\s*+"[^"]*+"|=\s
 _ATTRIBUTE: Final = re.compile(r"""([^\s"'>/=]++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'>]++)))?+""")
 #: Elements whose content is no markup.
 _OPAQUE: Final = frozenset({"script", "style", "textarea", "title", "xmp", "noembed", "noframes"})
-_STYLES: Final = frozenset({"stylesheet", "preload", "modulepreload", "prefetch", "icon", "manifest"})
+_STYLES: Final = frozenset({"stylesheet", "preload", "modulepreload", "prefetch", "manifest"})
+#: Element -> the attribute that says what it loads, and what that is to the page.
 _SOURCES: Final = {
-    "script": "src", "iframe": "src", "frame": "src", "embed": "src", "object": "data", "img": "src", "audio": "src",
-    "video": "src", "source": "src", "track": "src", "input": "src",
+    "script": ("src", "script"), "iframe": ("src", "frame"), "frame": ("src", "frame"), "embed": ("src", "frame"),
+    "object": ("data", "frame"), "img": ("src", "media"), "audio": ("src", "media"), "video": ("src", "media"),
+    "source": ("src", "media"), "track": ("src", "media"), "input": ("src", "media"), "form": ("action", "form"),
+    "button": ("formaction", "form"),
 }  # fmt: skip
 
 
@@ -35,9 +38,13 @@ class Element(NamedTuple):
 
 
 class Load(NamedTuple):
-    """What a browser fetches for a page, or sends a form to: the element, and the address made whole."""
+    """What a browser fetches for a page, or sends a form to: the element, what it is, and the address made whole.
+
+    ``kind`` is script, style, frame, form or media.
+    """
 
     element: Element
+    kind: str
     address: str
 
     @property
@@ -97,21 +104,23 @@ def loads(page: str, address: str) -> list[Load]:
     for one in elements(page):
         if one.tag == "base" and one.get("href") and base == address:
             base = _joined(address, one.get("href")) or address
-        joined = (_joined(base, reference) for reference in _references(one))
-        found += [Load(one, where) for where in joined if where]
+        joined = ((kind, _joined(base, reference)) for kind, reference in _references(one))
+        found += [Load(one, kind, where) for kind, where in joined if where]
     return found
 
 
-def _references(one: Element) -> list[str]:
+def _references(one: Element) -> list[tuple[str, str]]:
     if one.tag == "link":
-        return [one.get("href")] if _STYLES & set(one.get("rel").lower().split()) else []
-    if one.tag == "form":
-        return [one.get("action")] if one.get("action") else []
-    found = [one.get(_SOURCES[one.tag])] if one.tag in _SOURCES else []
-    found += [one.get("formaction")] if one.tag in {"button", "input"} else []
+        relations = set(one.get("rel").lower().split())
+        kind = "style" if _STYLES & relations else "media" if "icon" in relations else ""
+        return [(kind, one.get("href"))] if kind and one.get("href") else []
+    attribute, kind = _SOURCES.get(one.tag, ("", ""))
+    found = [(kind, one.get(attribute))]
+    if one.tag == "input":
+        found.append(("form", one.get("formaction")))
     if one.tag in {"img", "source"}:
-        found += [part.split()[0] for part in one.get("srcset").split(", ") if part.split()]
-    return [reference for reference in found if reference]
+        found += [("media", part.split()[0]) for part in one.get("srcset").split(", ") if part.split()]
+    return [(kind, reference) for kind, reference in found if reference]
 
 
 def _joined(base: str, reference: str) -> str:

@@ -6,6 +6,7 @@ same site, the page it leads to is asked as well.
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
@@ -13,11 +14,28 @@ from urllib.parse import urlsplit
 from checks.network._html import host_of
 from checks.network._http import WHOLE, Response, answer, request
 from checks.network.ports import TLS_PORTS, OpenPort
-from scanner import Absent, Dialogue, Each, Impact, NotUnderstood, Raw, Target, fact, probe
+from scanner import (
+    Absent,
+    Cause,
+    Dialogue,
+    Each,
+    Gap,
+    Impact,
+    NotUnderstood,
+    Raw,
+    State,
+    Target,
+    Unseen,
+    fact,
+    probe,
+)
 
 #: Names of services that are web sites, in the inventory and in the list of usual ports.
 _WEB: Final = frozenset({"http", "https", "web", "www", "website"})
 _NAMES: Final = 16
+#: What may stand in a Host header; a name in another script is written in its ASCII form (RFC 5890).
+_HOST: Final = re.compile(r"[a-z0-9._:%-]+")
+_NO_NAME: Final = Gap(State.UNKNOWN, Cause.PARSE, "the 'server_name' in the inventory is no host name")
 _STANDARD: Final = {True: 443, False: 80}
 #: A path that no site has: what is answered to it is the site's error page.
 MADE_UP: Final = "/keurmeester-no-such-page"
@@ -95,11 +113,11 @@ class Site:
 
 
 @probe("outside")
-def sites(ports: list[OpenPort], target: Target) -> list[Site]:
+def sites(ports: list[OpenPort], target: Target) -> list[Site | Unseen]:
     """The web ports that answer, once for each name the inventory gives them."""
     services = {one.port: one for one in target.services or () if one.protocol == "tcp"}
     known = [one.server_name for one in services.values() if one.name in _WEB and one.server_name]
-    found: dict[tuple[int, str], Site] = {}
+    found: dict[tuple[int, str], Site | Unseen] = {}
     for port in ports:
         if port.service not in _WEB:
             continue
@@ -110,7 +128,10 @@ def sites(ports: list[OpenPort], target: Target) -> list[Site]:
             names = [*names, *target.domains]
         for name in (names or [port.server_name or target.address])[:_NAMES]:
             name = name.rstrip(".").lower()
-            found[port.number, name] = Site(port.number, name, tls, port.declared)
+            site = Site(port.number, name, tls, port.declared)
+            found[port.number, name] = (
+                site if _HOST.fullmatch(name) else Unseen(f"port {port.number}", _NO_NAME)
+            )
     return list(found.values())
 
 
