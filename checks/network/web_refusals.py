@@ -20,6 +20,7 @@ from scanner import (
     DEFAULT_DENY,
     FAIL_SECURE,
     SECURE_DEFAULT,
+    SECURE_DEPLOYMENT,
     Absent,
     Cause,
     Dialogue,
