@@ -36,6 +36,7 @@ from scanner import (
     Verdict,
     check,
     examples,
+    exchanges,
     fact,
     holds,
     probe,
@@ -642,10 +643,10 @@ def security_txt_genuine(file: SecurityTxt) -> Verdict:
 
 @fact
 class OldQuestion:
-    """What a site answers in HTTP/1.0, where no name is asked for."""
+    """What a site answers in HTTP/1.0, where no name is asked for; None when it ends the connection."""
 
     page: Page
-    answer: Response
+    answer: Response | None
 
     def __str__(self) -> str:
         return str(self.page)
@@ -653,8 +654,10 @@ class OldQuestion:
 
 @probe("outside", old=Each(Page, lambda page: page.site.ask(version="1.0")))
 def old_question(old: Raw, page: Page) -> OldQuestion:
-    """An answer in HTTP."""
-    return OldQuestion(page, answer(old))
+    """An answer in HTTP, or an end without one: the front page has shown that the server speaks it."""
+    (exchange,) = exchanges(old)
+    ended = not exchange.received and exchange.end in {"closed", "reset"}
+    return OldQuestion(page, None if ended else answer(old))
 
 
 _WITH_ADDRESS: Final = (
@@ -704,6 +707,8 @@ def no_internal_address(old: OldQuestion, target: Target) -> Verdict:
     An old question without a name (HTTP/1.0) makes some servers name their internal address: a map for an attacker.
     The address that was asked is no secret.
     """
+    if old.answer is None:
+        return holds(True, "HTTP/1.0 without a name is not answered", "none")
     known = {old.page.site.name, target.address}
     found = [
         f"{name}: {value}"
@@ -933,6 +938,7 @@ examples(
     no_internal_address,
     passes=[
         made.site(_PAGE, old=_PAGE),
+        made.site(_PAGE, old=spoken("", end="closed")),
         made.site(_PAGE, old=_TO_OTHER.replace("portal.example.nl", "192.0.20.1")),
     ],
     fails=made.site(_PAGE, old=_TO_OTHER.replace("portal.example.nl", "10.20.30.40")),

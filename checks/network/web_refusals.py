@@ -67,6 +67,7 @@ class Methods:
     list_of_files: Response
     options: Response
     delete: Response
+    nonsense: Response
     get: Response
 
     def __str__(self) -> str:
@@ -83,11 +84,15 @@ class Methods:
     ),
     options=Each(Page, lambda page: page.site.ask(MADE_UP, "OPTIONS", impact=_KNOCK)),
     delete=Each(Page, lambda page: page.site.ask(MADE_UP, "DELETE", impact=_KNOCK)),
+    nonsense=Each(Page, lambda page: page.site.ask(MADE_UP, "KEURMEESTER", impact=_KNOCK)),
     missed=Each(Page, lambda page: page.site.ask(MADE_UP, read=WHOLE)),
 )
-def methods(trace: Raw, propfind: Raw, options: Raw, delete: Raw, missed: Raw, page: Page) -> Methods:
+def methods(
+    trace: Raw, propfind: Raw, options: Raw, delete: Raw, nonsense: Raw, missed: Raw, page: Page
+) -> Methods:
     """Answers in HTTP. DELETE is for a path that does not exist; nothing is ever put."""
-    return Methods(page, answer(trace), answer(propfind), answer(options), answer(delete), answer(missed))
+    asked = (answer(raw) for raw in (trace, propfind, options, delete, nonsense, missed))
+    return Methods(page, *asked)
 
 
 @check(
@@ -186,6 +191,13 @@ def write_methods_refused(found: Methods) -> Verdict:
     if told.status in {401, 403, 405, 501} and not offered:
         return holds(True, observed, "refused")
     if 200 <= told.status < 300 and got.status in {404, 410}:
+        return holds(False, observed, "refused")
+    if (
+        told.status in {404, 410}
+        and {"PUT", "DELETE"} & set(offered)
+        and found.nonsense.status in {400, 405, 501}
+    ):
+        # It says that it deletes, it looked for what to delete, and it does refuse what it does not do.
         return holds(False, observed, "refused")
     if told.is_redirect and got.is_redirect and told.values("Location") == got.values("Location"):
         return holds(not offered, f"{observed}, as for every question", "refused")
@@ -673,7 +685,14 @@ _NO_CONSENT: Final = Gap(State.ERROR, Cause.POLICY, "the inventory consents to l
 
 
 def _methods(talk: str = _PAGE, **more: object) -> dict[str, object]:
-    refused = {"trace": _405, "propfind": _405, "options": _405, "delete": _405, "missed": _404}
+    refused = {
+        "trace": _405,
+        "propfind": _405,
+        "options": _405,
+        "delete": _405,
+        "nonsense": _405,
+        "missed": _404,
+    }
     return made.site(talk, **{**refused, **more})
 
 
@@ -727,12 +746,14 @@ examples(
     fails=[
         _methods(delete="HTTP/1.1 204 No Content\n\n"),
         _methods(delete="HTTP/1.1 200 OK\nContent-Length: 0\n\n"),
+        _methods(delete=_404, options=_ALLOW.format("OPTIONS,MKCOL,PUT,LOCK")),
     ],
     unknown=[
         _methods(delete=_404),
         _methods(delete=_PAGE, missed=_PAGE),
         _methods(delete=_BUSY),
         _methods(options=_ALLOW.format("GET, PUT, DELETE")),
+        _methods(delete=_404, nonsense=_404, options=_ALLOW.format("GET, PUT, DELETE")),
     ],
 )
 
