@@ -131,7 +131,7 @@ FLIPS: Final = (
     Flip("web.security-txt-genuine", files={"Canonical: https://www": "Canonical: https://oud"}),
     Flip(
         "web.no-internal-address",
-        _location("if ($server_protocol = HTTP/1.0) { return 302 https://10.1.2.3/; }"),
+        {"default_server; return 444;": "default_server; return 302 https://10.1.2.3/;"},
     ),
     Flip("web.csp", {"add_header Content-Security-Policy": "add_header Content-Security-Policy-Report-Only"}),
     Flip("web.csp-scripts", {"default-src 'self'": "default-src 'self' 'unsafe-inline'"}),
@@ -186,7 +186,7 @@ FLIPS: Final = (
         "web.host-not-copied",
         {"default_server; return 444;": "default_server; return 301 https://$host$request_uri;"},
     ),
-    Flip("web.nothing-left-behind", {"location ~ /\\\\.(?!well-known/) { return 404; }": ""}),
+    Flip("web.nothing-left-behind", {"location ~ /\\.(?!well-known/) { return 404; }": ""}),
     Flip("web.no-status-page", _location("location = /nginx_status { stub_status; }")),
     Flip(
         "web.no-management-page",

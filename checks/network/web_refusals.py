@@ -56,6 +56,7 @@ def _broken(found: Response, what: str) -> None:
 
 #: A header that TRACE sends back, and nothing else knows.
 _ECHO: Final = "keurmeester-echo"
+_DEPTH: Final = (("Depth", "0"),)
 
 
 @fact
@@ -64,7 +65,8 @@ class Methods:
 
     page: Page
     trace: Response
-    list_of_files: Response
+    front: Response
+    propfind: Response
     options: Response
     delete: Response
     nonsense: Response
@@ -79,20 +81,19 @@ class Methods:
     trace=Each(
         Page, lambda page: page.site.ask(method="TRACE", headers=(("X-Keurmeester", _ECHO),), impact=_KNOCK)
     ),
-    propfind=Each(
-        Page, lambda page: page.site.ask(method="PROPFIND", headers=(("Depth", "0"),), impact=_KNOCK)
-    ),
+    front=Each(Page, lambda page: page.site.ask("/", "PROPFIND", headers=_DEPTH, impact=_KNOCK)),
+    propfind=Each(Page, lambda page: page.site.ask(MADE_UP, "PROPFIND", headers=_DEPTH, impact=_KNOCK)),
     options=Each(Page, lambda page: page.site.ask(MADE_UP, "OPTIONS", impact=_KNOCK)),
     delete=Each(Page, lambda page: page.site.ask(MADE_UP, "DELETE", impact=_KNOCK)),
     nonsense=Each(Page, lambda page: page.site.ask(MADE_UP, "KEURMEESTER", impact=_KNOCK)),
     missed=Each(Page, lambda page: page.site.ask(MADE_UP, read=WHOLE)),
 )
 def methods(
-    trace: Raw, propfind: Raw, options: Raw, delete: Raw, nonsense: Raw, missed: Raw, page: Page
+    trace: Raw, front: Raw, propfind: Raw, options: Raw, delete: Raw, nonsense: Raw, missed: Raw, page: Page
 ) -> Methods:
-    """Answers in HTTP. DELETE is for a path that does not exist; nothing is ever put."""
-    asked = (answer(raw) for raw in (trace, propfind, options, delete, nonsense, missed))
-    return Methods(page, *asked)
+    """Answers in HTTP. All but the first two are about a path that does not exist; nothing is ever put."""
+    asked = (trace, front, propfind, options, delete, nonsense, missed)
+    return Methods(page, *(answer(raw) for raw in asked))
 
 
 @check(
@@ -138,24 +139,24 @@ def webdav_refused(found: Methods) -> Verdict:
     """WebDAV is refused to who has not logged in.
 
     With WebDAV a web site is a folder: who gets at it sees all files, and can often write in it. Asked is what the
-    front page is (PROPFIND); nothing is written.
+    front page and a path that does not exist are (PROPFIND); nothing is written. Refused it is when the answer says
+    so, or is the one to a method that does not exist.
     """
-    told = found.list_of_files
-    if told.status == 207:
-        return holds(False, "207: tells what it holds", "refused")
-    _broken(told, "PROPFIND")
-    if 200 <= told.status < 300 and re.search(rb"<(?:[\w-]+:)?multistatus", told.body):
-        return holds(False, f"{told.status}: tells what it holds", "refused")
-    if told.status == 404 and found.page.answer.status == 404:
-        raise NotUnderstood("PROPFIND answers 404, as everything does here")
-    if (
-        200 <= told.status < 300
-        and told.body
-        and not told.complete
-        and found.page.answer.status != told.status
-    ):
-        raise NotUnderstood(f"PROPFIND answers {told.status}, and more than was read")
-    return holds(True, f"{told.status}, no WebDAV", "refused")
+    told = found.propfind
+    for what, one in (("/", found.front), (MADE_UP, told)):
+        if one.status == 207 or (one.status < 300 and re.search(rb"<(?:[\w-]+:)?multistatus[\s>]", one.body)):
+            return holds(False, f"PROPFIND of {what}: {one.status}, tells what it holds", "refused")
+        _broken(one, f"PROPFIND of {what}")
+    classes = ", ".join(found.options.values("DAV"))
+    observed = f"PROPFIND: {found.front.status} and {told.status}; WebDAV: {classes or 'does not say'}"
+    if told.status in {401, 403}:
+        return holds(True, observed, "refused")
+    if classes and told.status in {404, 409, 410}:
+        return holds(False, observed, "refused")
+    like_nonsense = told.status == found.nonsense.status and found.front.status not in {404, 410}
+    if not classes and (told.status in {405, 501} or like_nonsense):
+        return holds(True, observed, "refused")
+    raise NotUnderstood(f"{observed}: neither spoken nor refused")
 
 
 _WRITING: Final = frozenset({"PUT", "DELETE", "PATCH", "MKCOL", "MOVE", "COPY", "PROPPATCH"})
@@ -685,15 +686,8 @@ _NO_CONSENT: Final = Gap(State.ERROR, Cause.POLICY, "the inventory consents to l
 
 
 def _methods(talk: str = _PAGE, **more: object) -> dict[str, object]:
-    refused = {
-        "trace": _405,
-        "propfind": _405,
-        "options": _405,
-        "delete": _405,
-        "nonsense": _405,
-        "missed": _404,
-    }
-    return made.site(talk, **{**refused, **more})
+    refused = dict.fromkeys(("trace", "front", "propfind", "options", "delete", "nonsense"), _405)
+    return made.site(talk, **{**refused, "missed": _404, **more})
 
 
 _ECHOED: Final = """\
@@ -727,14 +721,26 @@ examples(
     ],
     error=_methods(trace=_NO_CONSENT),
 )
+_DAV: Final = _ALLOW.replace("Allow", "DAV: 1,2\nAllow").format("OPTIONS,MKCOL,PUT,LOCK")
+_403: Final = _404.replace("404 Not Found", "403 Forbidden")
 examples(
     webdav_refused,
-    passes=[_methods(), _methods(propfind=_PAGE), _methods(propfind=_404)],
-    fails=[
-        _methods(propfind=_MULTISTATUS),
-        _methods(propfind=_MULTISTATUS.replace("207 Multi-Status", "200 OK")),
+    passes=[
+        _methods(),
+        _methods(front=_PAGE, propfind=_404, nonsense=_404),
+        _methods(front=_403, propfind=_403, options=_DAV),
     ],
-    unknown=[_methods(propfind=_BUSY), _methods(_404, propfind=_404)],
+    fails=[
+        _methods(front=_MULTISTATUS),
+        _methods(front=_MULTISTATUS.replace("207 Multi-Status", "200 OK")),
+        _methods(propfind=_404, options=_DAV),
+    ],
+    unknown=[
+        _methods(propfind=_BUSY),
+        _methods(_404, front=_404, propfind=_404, nonsense=_404),
+        _methods(options=_DAV),
+        _methods(propfind=_404),
+    ],
 )
 examples(
     write_methods_refused,

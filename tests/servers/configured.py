@@ -77,7 +77,6 @@ class Configured:
         self.file.write_text(configuration)
         self._process.send_signal(signal.SIGHUP)
         wait_for(lambda: bool(self._workers()) and not before & self._workers())
-        wait_for(self._listening)
 
     def _listening(self) -> bool:
         if self._process.poll() is not None:
