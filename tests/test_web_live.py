@@ -5,6 +5,7 @@ Each check passes on a site that is set up well, fails when the one thing it is 
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -316,6 +317,40 @@ def test_without_consent_nothing_is_asked_that_should_be_refused(site: Site) -> 
     ] * 2
     assert [(one.status, str(one.cause)) for one in found["web.protected-path"]] == [(State.ERROR, "policy")]
     assert state(found["web.nosniff"]) is State.PASS
+
+
+@pytest.fixture
+def two_addresses(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A name that leads to loopback over IPv4 and IPv6, as the hosts file of many a machine has it."""
+    ask = socket.getaddrinfo
+
+    def answer(host: str, port: int | None, *more: int, **how: int) -> list[object]:
+        addresses = ("127.0.0.1", "::1") if host == "both.gemeente.test" else (host,)
+        return [one for address in addresses for one in ask(address, port, *more, **how)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    return "both.gemeente.test"
+
+
+def test_over_ipv6_the_same_site_is_seen_or_another(tmp_path: Path, two_addresses: str) -> None:
+    port = free_port("127.0.0.1")
+    own, other = "server_name www.gemeente.test; root @folder@/site;", "return 200 'a forgotten server';"
+    both = f"server {{ listen 127.0.0.1:{port}; listen [::1]:{port}; {own} }}"
+    apart = f"server {{ listen 127.0.0.1:{port}; {own} }} server {{ listen [::1]:{port}; {other} }}"
+    four_only = f"server {{ listen 127.0.0.1:{port}; {own} }}"
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "index.html").write_text(PAGE)
+    target = server_at(two_addresses, {"port": port, "name": "http", "server_name": NAME})
+    with Nginx(tmp_path, both, [("127.0.0.1", port), ("::1", port)]) as nginx:
+        for servers, expected in (
+            (both, State.PASS),
+            (apart, State.FAIL),
+            (four_only, State.NOTAPPLICABLE),
+            (both, State.PASS),
+        ):
+            nginx.serve(servers)
+            found = look(target, only=["web.same-over-ipv6"])["web.same-over-ipv6"]
+            assert state(found) is expected, told(found)
 
 
 # --- Apache, as it comes --------------------------------------------------------------------------------------

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-_TAG: Final = re.compile(r"""<([A-Za-z][^\s/>]*+)((?:[^"'>=]++|=\s*+"[^"]*+"|=\s*+'[^']*+'|=|["'])*+)>""")
+_TAG: Final = re.compile(
+    r"""<([A-Za-z][^\s/>]*+)((?:[^"'>=]++|=\s*+"[^"]*+"|=\s*+'[^']*+'|=(?!\s*+["'])|["'])*+)>"""
+)
 _ATTRIBUTE: Final = re.compile(r"""([^\s/>=]++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'>][^\s>]*+)))?+""")
 #: Elements whose content is no markup.
 _OPAQUE: Final = frozenset({"script", "style", "textarea", "title", "xmp", "noembed", "noframes"})
