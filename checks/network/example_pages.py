@@ -14,7 +14,7 @@ HTTP: Final = {"port": 80, "name": "http", "server_name": "www.example.nl"}
 _BOTH: Final = [HTTP, HTTPS]
 
 
-def site(talk: object, *, services: list[dict[str, Any]] | None = None, **more: object) -> dict[str, object]:
+def site(talk: object, *, services: Any = None, **more: object) -> dict[str, object]:
     """An example of one site over TLS: ``talk`` is what its front page is asked and answers."""
     listed = [HTTPS] if services is None else services
     ports = more.pop("ports", [one["port"] for one in listed])

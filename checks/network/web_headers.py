@@ -87,7 +87,7 @@ def _unsafe(sources: tuple[str, ...]) -> list[str]:
 
 def _script_faults(policy: Policy) -> list[str]:
     base = policy.get("script-src", policy.get("default-src"))
-    lists = {name: policy[name] for name in ("script-src-elem", "script-src-attr") if name in policy}
+    lists: Policy = {name: policy[name] for name in ("script-src-elem", "script-src-attr") if name in policy}
     if base is None and len(lists) < 2:
         return ["no script-src or default-src"]
     lists["script-src"] = base or ()
@@ -100,7 +100,8 @@ def _any_policy(response: Response, faults: Callable[[Policy], list[str]]) -> Fo
     if not known:
         return False, "no Content-Security-Policy"
     told = [faults(policy) for policy in known]
-    return not all(told), ", ".join(dict.fromkeys(min(told, key=len))) or "none of these faults"
+    best = min(told, key=len)
+    return not best, ", ".join(dict.fromkeys(best)) or "none of these faults"
 
 
 def _listed(*names: str) -> Callable[[Policy], list[str]]:
