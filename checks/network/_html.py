@@ -105,9 +105,9 @@ def loads(page: str, address: str) -> list[Load]:
     base = address
     for one in elements(page):
         if one.tag == "base" and one.get("href") and base == address:
-            base = _joined(address, one.get("href")) or address
-        joined = ((kind, _joined(base, reference)) for kind, reference in _references(one))
-        found += [Load(one, kind, where) for kind, where in joined if where]
+            base = joined(address, one.get("href")) or address
+        whole = ((kind, joined(base, reference)) for kind, reference in _references(one))
+        found += [Load(one, kind, where) for kind, where in whole if where]
     return found
 
 
@@ -125,7 +125,7 @@ def _references(one: Element) -> list[tuple[str, str]]:
     return [(kind, reference) for kind, reference in found if reference]
 
 
-def _joined(base: str, reference: str) -> str:
+def joined(base: str, reference: str) -> str:
     """The address a reference leads to; empty when a browser could not read it either."""
     try:
         return urljoin(base, re.sub(r"[\t\r\n]", "", reference))

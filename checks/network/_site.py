@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from checks.network._html import host_of
 from checks.network._http import WHOLE, Response, answer, request
-from checks.network.ports import TLS_PORTS, OpenPort
+from checks.network.ports import TLS_PORTS, USUAL, OpenPort
 from scanner import (
     Absent,
     Cause,
@@ -112,16 +112,22 @@ class Site:
         return path + (f"?{where.query}" if where.query else "")
 
 
+def _is_web(service: str, number: int) -> bool:
+    """By the name in the inventory; another name on a usual port of the web ('portal' on 443) takes nothing away."""
+    return service in _WEB or USUAL.get(number) in _WEB
+
+
 @probe("outside")
 def sites(ports: list[OpenPort], target: Target) -> list[Site | Unseen]:
     """The web ports that answer, once for each name the inventory gives them."""
     services = {one.port: one for one in target.services or () if one.protocol == "tcp"}
-    known = [one.server_name for one in services.values() if one.name in _WEB and one.server_name]
+    known = [one.server_name for one in services.values() if _is_web(one.name, one.port) and one.server_name]
     found: dict[tuple[int, str], Site | Unseen] = {}
     for port in ports:
-        if port.service not in _WEB:
+        if not _is_web(port.service, port.number):
             continue
-        tls = port.tls or port.service == "https" or (port.number in TLS_PORTS and not port.declared)
+        usual = port.number in TLS_PORTS and port.service != "http"
+        tls = port.tls or port.service == "https" or usual
         own = services[port.number].server_name if port.declared else ""
         names = [own] if own else known
         if not own or port.number in _STANDARD.values():

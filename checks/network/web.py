@@ -68,13 +68,20 @@ _DIGID: Final = "DigiD norm 3.0, U/WA.05"
     verify="curl --silent --show-error --head https://NAME/",
     references=(_DECREE, f"{_INTERNET_NL} (HTTPS available)", _DIGID),
 )
-def https_available(site: Site, pages: list[Page]) -> Verdict:
+def https_available(page: Page, pages: list[Page]) -> Verdict:
     """A web site that answers over HTTP is there over HTTPS as well.
 
-    Without HTTPS everyone on the way reads and changes what visitors see and fill in. For governments it is law. A
-    site that answers over HTTPS is asked with its own name.
+    Without HTTPS everyone on the way reads and changes what visitors see and fill in. For governments it is law. It is
+    sought where HTTP sends the visitor, else on port 443, under the same name.
     """
-    secure = [str(one) for one in pages if one.site.tls and one.site.name == site.name]
+    port = page.site.port if page.site.tls else 443
+    if not page.site.tls and _leads_to_https(page, page.location):
+        port = urlsplit(page.location).port or 443
+    secure = [
+        str(one)
+        for one in pages
+        if one.site.tls and one.site.name == page.site.name and one.site.port == port
+    ]
     return holds(
         bool(secure), f"over HTTPS: {', '.join(secure) or 'nothing answers'}", "an answer over HTTPS"
     )
@@ -453,11 +460,13 @@ def same_over_ipv6(twin: Twin) -> Verdict:
     What answers differently over IPv6 is often a forgotten server, without the rules that hold over IPv4. Compared
     are the status, the title and the headers that make a promise; what differs from visit to visit is not.
     """
-    differs = (
-        [f"status {twin.four.status} and {twin.six.status}"] if twin.four.status != twin.six.status else []
-    )
+    statuses = (twin.four.status, twin.six.status)
+    if max(statuses) >= 500:
+        raise NotUnderstood(f"the site fails over one of both: {statuses[0]} and {statuses[1]}")
+    differs = [f"status {statuses[0]} and {statuses[1]}"] if statuses[0] != statuses[1] else []
     for name in _PROMISES:
-        four, six = (_steady(one.values(name)) for one in (twin.four, twin.six))
+        steady = _where if name == "Location" else _steady
+        four, six = (steady(one.values(name)) for one in (twin.four, twin.six))
         if four != six:
             differs.append(f"{name}: {', '.join(four)[:80] or 'none'} and {', '.join(six)[:80] or 'none'}")
     if (four_title := title(twin.four.text)) != (six_title := title(twin.six.text)):
@@ -468,6 +477,11 @@ def same_over_ipv6(twin: Twin) -> Verdict:
 def _steady(values: tuple[str, ...]) -> tuple[str, ...]:
     """Without nonces, which are new for every visit."""
     return tuple(re.sub(r"'nonce-[^']*'", "'nonce'", value) for value in values)
+
+
+def _where(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Redirects without their query: to a login it takes along what is new for every visit."""
+    return tuple(value.partition("?")[0] for value in values)
 
 
 # --- security.txt ---------------------------------------------------------------------------------------------
@@ -505,7 +519,7 @@ def _asks_security_txt(page: Page) -> bool:
     "outside",
     security=Each(Page, lambda page: page.site.ask(_SECURITY_TXT, read=65536), when=_asks_security_txt),
 )
-def security_txt(security: Raw, page: Page) -> SecurityTxt:
+def security_txt(security: Raw, page: Page, sites: list[Site]) -> SecurityTxt:
     """RFC 9116: lines of 'Field: value' in plain text, perhaps signed with OpenPGP. Redirects are not followed."""
     found = answer(security)
     if found.is_redirect:
@@ -748,8 +762,12 @@ _GONE: Final = spoken("", end="reset", note="TLS: TLSV1_ALERT_INTERNAL_ERROR")
 
 examples(
     https_available,
-    passes=made.both(_TO_HTTPS, _PAGE),
-    fails=made.plain(_PAGE),
+    passes=[made.both(_TO_HTTPS, _PAGE), made.both(_PAGE, _PAGE)],
+    fails=[
+        made.plain(_PAGE),
+        made.plain(_TO_HTTPS),
+        made.both(_TO_HTTPS.replace("example.nl/", "example.nl:8443/"), _PAGE),
+    ],
     unknown=[made.both(_TO_HTTPS, _GONE), made.plain("<h1>HTTP/0.9</h1>")],
     error=made.both(_TO_HTTPS, Gap(State.ERROR, Cause.TIMEOUT, "no complete answer in 10 seconds")),
 )
@@ -863,6 +881,12 @@ examples(
         made.site(_PAGE, over_four=_PAGE, over_six=_PAGE, **_TWO),
         made.site(
             _PAGE,
+            over_four=_TO_OTHER.replace("example.nl/", "example.nl/login?state=8f14"),
+            over_six=_TO_OTHER.replace("example.nl/", "example.nl/login?state=e45f"),
+            **_TWO,
+        ),
+        made.site(
+            _PAGE,
             over_four=made.page(_NONCE.format("aaaa")),
             over_six=made.page(_NONCE.format("bbbb")),
             **_TWO,
@@ -873,7 +897,10 @@ examples(
         made.site(_PAGE, over_four=_PAGE, over_six=_OTHER_PAGE, **_TWO),
         made.site(_PAGE, over_four=made.page("X-Frame-Options: DENY"), over_six=_PAGE, **_TWO),
     ],
-    unknown=made.site(_PAGE, over_four=_PAGE, over_six=_GONE, **_TWO),
+    unknown=[
+        made.site(_PAGE, over_four=_PAGE, over_six=_GONE, **_TWO),
+        made.site(_PAGE, over_four=_PAGE, over_six="HTTP/1.1 502 Bad Gateway\nContent-Length: 0\n\n", **_TWO),
+    ],
     notapplicable=made.site(_PAGE),
 )
 

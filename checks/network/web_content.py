@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from checks.network import example_pages as made
-from checks.network._html import Load, elements, loads
+from checks.network._html import Load, elements, joined, loads
 from checks.network._http import WHOLE, Response, answer, spoken
 from checks.network._site import Landing, NoSuchPage, Page, landing_of
 from checks.network.web_headers import policies
@@ -269,35 +269,55 @@ class Folder:
     """What a site answers to the question for a folder from which its front page loads something."""
 
     page: Page
-    path: str
+    file: str
     answer: Response
 
     def __str__(self) -> str:
         return str(self.page)
 
+    @property
+    def path(self) -> str:
+        """The folder itself."""
+        return folder_of(self.file)
 
-def folder_of(page: Page) -> str:
-    """The first folder of its own from which the page loads something; / when there is none."""
+
+def folder_of(file: str) -> str:
+    """The folder of a file; / when there is none."""
+    return f"{file.rpartition('/')[0]}/"
+
+
+def own_file(page: Page) -> str:
+    """The path of the first thing that the page loads from a folder of its own site; empty when there is none."""
     if not page.answer.is_html or page.answer.value("Content-Encoding"):
-        return "/"
+        return ""
     for one in loads(page.answer.text, page.site.url("/")):
-        path = page.site.path_of(one.address)
-        folder = urlsplit(path).path.rpartition("/")[0] if path else ""
-        if one.kind in {"script", "style", "media"} and folder and re.fullmatch(r"[!-~]+", folder):
-            return f"{folder}/"
-    return "/"
+        path = urlsplit(page.site.path_of(one.address) or "").path
+        if (
+            one.kind in {"script", "style", "media"}
+            and folder_of(path) != "/"
+            and re.fullmatch(r"[!-~]+", path)
+        ):
+            return path
+    return ""
 
 
-@probe("outside", listed=Each(Page, lambda page: page.site.ask(folder_of(page), read=WHOLE)))
+@probe("outside", listed=Each(Page, lambda page: page.site.ask(folder_of(own_file(page)), read=WHOLE)))
 def folder(listed: Raw, page: Page) -> Folder:
     """An answer in HTTP."""
-    return Folder(page, folder_of(page), answer(listed))
+    return Folder(page, own_file(page), answer(listed))
 
 
 _LISTING: Final = re.compile(
     r"(?i)<(?:title|h1)>\s*(?:Index of |Directory listing for |Directory: )/?|\[To Parent Directory\]"
     r"|<title>Directory Listing For "
 )
+
+
+def _links_to(folder: Folder) -> bool:
+    """Whether the folder's page links to the very file that the front page loads from it: then it is a list."""
+    base = folder.page.site.url(folder.path)
+    links = (one.get("href") for one in elements(folder.answer.text) if one.tag == "a")
+    return any(folder.page.site.path_of(joined(base, link)) == folder.file for link in links if link)
 
 
 @check(
@@ -319,7 +339,8 @@ def directory_listing(folder: Folder) -> Verdict:
     front page and the folder of the first part that it loads from its own site.
     """
     for where, found in (("/", folder.page.answer), (folder.path, folder.answer)):
-        if found.status < 300 and _LISTING.search(found.text):
+        named = where == folder.path and folder.file and found.status < 300 and _links_to(folder)
+        if found.status < 300 and (named or _LISTING.search(found.text)):
             return holds(False, f"a list of files at {where}", "none")
         if found.status >= 500 or not found.complete:
             raise NotUnderstood(f"{where} answers {found.status}, or more than was read")
@@ -340,7 +361,8 @@ _INSIDES: Final = {
         r"|#0 (?:/|[A-Z]:\\)[^\n]{1,300}\.php\(\d+\)"
     ),
     "a path of the server": re.compile(
-        r"(?<![\w/:.])(?:/var/www/|/srv/www/|/usr/share/nginx/|/usr/share/tomcat|/home/[\w.-]+/\w|/opt/[\w.-]+/\w)"
+        r"(?<![\w/:.\"'=])(?:/var/www/|/srv/www/|/usr/share/nginx/|/usr/share/tomcat"
+        r"|/(?:home|opt|srv|app)/[\w./-]{1,200}\.(?:php|py|rb|js|ts|java|jar|pl|cs)\b)"
         r"|(?i:\b[A-Z]:\\(?:inetpub|www|xampp|Program Files)\\)"
     ),
     "a debug page": re.compile(
@@ -517,6 +539,9 @@ examples(
         made.site(_WITH_IMAGE, listed=_LISTED),
         made.site(_LISTED),
         made.site(_WITH_IMAGE, listed=made.page(body="<pre><A HREF='/'>[To Parent Directory]</A>")),
+        made.site(
+            _WITH_IMAGE, listed=made.page(body="<title>/img/</title><a href='./logo.png'>logo.png</a>")
+        ),
     ],
     unknown=made.site(_WITH_IMAGE, listed=made.page(status="503 Service Unavailable")),
 )
@@ -543,6 +568,7 @@ examples(
     passes=[
         _missed(_NGINX.format("/1.22.1")),
         _missed("<p>Zie https://www.example.nl/var/www/ voor uitleg</p>"),
+        _missed("<a href=/home/nieuws/1>/home/nieuws</a> <script src='/opt/a.js'></script>"),
     ],
     fails=[
         _missed(
