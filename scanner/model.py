@@ -213,8 +213,20 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 PortChoice = Literal["usual", "all"] | tuple[Port, ...]
 
 
+def _valid_path(value: str) -> str:
+    if not re.fullmatch(r"/[!-~]*", value):
+        raise ValueError(f"{value!r} is not a path\nbegin with '/', and write what is not ASCII as %XX")
+    return value
+
+
+UrlPath = Annotated[str, AfterValidator(_valid_path)]
+
+
 class Service(Model):
-    """A service a target is meant to offer: what listens, why, and who may come in."""
+    """A service a target is meant to offer: what listens, why, and who may come in.
+
+    ``protected`` are the paths of a web site that nobody sees without logging in.
+    """
 
     port: Port
     protocol: Literal["tcp", "udp"] = "tcp"
@@ -224,6 +236,7 @@ class Service(Model):
     server_name: str = ""
     starttls: str = ""
     from_: tuple[str, ...] = Field(default=(), alias="from")
+    protected: tuple[UrlPath, ...] = ()
 
     @property
     def key(self) -> str:

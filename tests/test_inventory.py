@@ -73,7 +73,8 @@ targets:
     dkim_selectors: [Mail1]
     description: de website
     services:
-      - {{port: 443, name: https, purpose: website, tls: true, server_name: www.example, from: [any, beheer]}}
+      - {{port: 443, name: https, purpose: website, tls: true, server_name: www.example, from: [any, beheer],
+         protected: [/mijn]}}
       - {{port: 443, protocol: udp}}
 """,
     )
