@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, Final, TypeAlias
 
 from scanner.model import Raw
@@ -55,6 +56,12 @@ class Shell:
         return shlex.join(self.argv)
 
 
+@lru_cache(maxsize=4096)
+def _words(line: str) -> tuple[str, ...]:
+    # The same hundred lines for every host, and shlex reads them letter by letter.
+    return tuple(shlex.split(line))
+
+
 @dataclass(frozen=True, slots=True)
 class Command(Shell):
     """One simple command: no pipe, no redirection, no expansion; stdin is /dev/null, the locale is C.
@@ -86,7 +93,7 @@ class Command(Shell):
     @property
     def argv(self) -> tuple[str, ...]:
         """The words, split as a POSIX shell would."""
-        return tuple(shlex.split(self.line))
+        return _words(self.line)
 
     @property
     def ok(self) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ import re
 import secrets
 import shlex
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from scanner.channels import ChannelError
@@ -57,6 +58,12 @@ r() {{ i=$1; t=$2; n=$3; shift 3
 """
 
 
+@lru_cache(maxsize=4096)
+def _words(source: Shell) -> str:
+    """The program to look for and the words to run, quoted: the same for every host."""
+    return shlex.join((source.needs or source.argv[0], *source.argv))
+
+
 class Batch:
     """One script and its answers. Feed it what comes back; ask it for `answers` when all is said."""
 
@@ -79,9 +86,7 @@ class Batch:
         lines = [_PRELUDE.format(nonce=self.nonce, kill=KILL_AFTER)]
         for index, source in enumerate(self.sources):
             how = "r" if source.root else "u"
-            needs = source.needs or source.argv[0]
-            words = shlex.join((how, str(index), str(source.timeout), needs, *source.argv))
-            lines.append(words + "\n")
+            lines.append(f"{how} {index} {source.timeout} {_words(source)}\n")
         lines.append("m Q\n")
         return "".join(lines).encode()
 
