@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any, ClassVar, Final, TypeAlias
 
 from scanner.model import Raw
@@ -175,15 +177,27 @@ class Handshake:
 
 @dataclass(frozen=True, slots=True)
 class TrustAnchors:
-    """The CA certificates (PEM) the scanner trusts: its system's store and the inventory's `trust_anchors`."""
+    """Of the CA certificates the scanner trusts those that can end a chain: ask with `Each` over what was shown.
+
+    Trusted are its system's store and the inventory's `trust_anchors`. ``names`` are the SHA-256 (hexadecimal) of the
+    DER of the subjects wanted: see `names_of`. The answer is one line,
+    ``<count> of <all> trust anchors, sha256 of all <digest>``, and then so many certificates in PEM; the digest is
+    that of all the files, one after the other.
+    """
 
     channel: ClassVar[str] = "tls"
+    names: tuple[str, ...]
     timeout: int = 5
-    limit: int = 8 * MEBIBYTE
+    limit: int = MEBIBYTE
+
+    @classmethod
+    def names_of(cls, subjects: Iterable[bytes]) -> tuple[str, ...]:
+        """The names of these subjects (DER), in an order of their own."""
+        return tuple(sorted({sha256(subject).hexdigest() for subject in subjects}))
 
     def describe(self) -> str:
         """Nothing goes over the wire."""
-        return "the scanner's own trust anchors"
+        return "the scanner's own trust anchors for what was shown"
 
 
 Source: TypeAlias = Shell | Handshake | TrustAnchors

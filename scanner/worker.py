@@ -17,6 +17,7 @@ from scanner.model import Cause, Credential, Gap, Inventory, Raw, State, Target
 from scanner.sources import Handshake, Shell, Source, TrustAnchors
 
 if TYPE_CHECKING:
+    from scanner.channels.anchors import Anchors
     from scanner.channels.known_hosts import KnownHosts
     from scanner.vault import Vault
 
@@ -40,6 +41,7 @@ class Worker:
     ) -> None:
         self.inventory, self.vault, self._read_known_hosts = inventory, vault, known_hosts
         self._known_hosts: KnownHosts | None = None
+        self._anchors: Anchors | None = None
         self._reading = Lock()
 
     def known_hosts(self) -> KnownHosts:
@@ -50,6 +52,15 @@ class Worker:
 
                 self._known_hosts = (self._read_known_hosts or KnownHosts.load)()
             return self._known_hosts
+
+    def anchors(self) -> Anchors:
+        """The CA certificates we trust, read when first asked for. Raises ChannelError."""
+        with self._reading:
+            if self._anchors is None:
+                from scanner.channels.anchors import Anchors
+
+                self._anchors = Anchors(self.inventory.trust_anchors)
+            return self._anchors
 
     def session(self, target: Target) -> Session:
         """A session with this target; use it in a ``with`` block. Raises Unreachable on entering."""
@@ -140,7 +151,7 @@ class Session:
 
         try:
             if isinstance(source, TrustAnchors):
-                return tls.trust_anchors(self._worker.inventory.trust_anchors, source.limit)
+                return self._worker.anchors().answer(source)
             return tls.handshake(source, self._target.address)
         except ChannelError as error:
             return Raw(code=None, gap=Gap(State.ERROR, error.cause, error.detail))

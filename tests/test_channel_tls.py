@@ -17,7 +17,7 @@ from cryptography import x509
 
 from scanner.channels import ChannelError, tls
 from scanner.model import Cause, State
-from scanner.sources import Handshake, TrustAnchors
+from scanner.sources import Handshake
 from tests.lab.certificates import Authority
 
 
@@ -119,13 +119,3 @@ def test_a_closed_port_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     assert cause(port) is Cause.REFUSED
-
-
-def test_trust_anchors_are_the_systems_and_our_own(tmp_path: Path, authority: Authority) -> None:
-    own = tmp_path / "own.pem"
-    own.write_bytes(authority.anchor)
-    raw = tls.trust_anchors((str(own),), TrustAnchors().limit)
-    assert authority.anchor in raw.out
-    assert raw.out.count(b"-----BEGIN CERTIFICATE-----") > 20
-    with pytest.raises(ChannelError, match="nowhere"):
-        tls.trust_anchors((str(tmp_path / "nowhere"),), TrustAnchors().limit)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from datetime import datetime, timedelta
 from functools import lru_cache
 from ipaddress import ip_address
@@ -102,12 +103,25 @@ class TlsEndpoint:
         return self.chain[0].subject
 
 
-@probe(
-    "tls",
-    handshake=Each(TlsPort, lambda port: Handshake(port.number, port.server_name, port.address)),
-    anchors=TrustAnchors(),
-)
-def tls_endpoint(handshake: Raw | None, anchors: Raw, port: TlsPort, now: ScanTime) -> TlsEndpoint:
+@fact
+class ShownChain:
+    """What a port shows in one handshake, as it came: the certificates in DER, the server's own first.
+
+    ``anchors`` are the names of those that can end a path: what issued a certificate shown, or is one.
+    """
+
+    port: TlsPort
+    version: str
+    cipher: str
+    chain: tuple[bytes, ...]
+    anchors: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return str(self.port)
+
+
+@probe("tls", handshake=Each(TlsPort, lambda port: Handshake(port.number, port.server_name, port.address)))
+def shown_chain(handshake: Raw | None, port: TlsPort) -> ShownChain:
     """A handshake as `Handshake` documents it: the chain is DER in base64, RFC 5280."""
     if handshake is None:
         if port.declared:
@@ -116,9 +130,18 @@ def tls_endpoint(handshake: Raw | None, anchors: Raw, port: TlsPort, now: ScanTi
             )
         raise Absent("this port does not speak TLS")
     seen = json.loads(handshake.text)
-    chain = [x509.load_der_x509_certificate(base64.b64decode(one, validate=True)) for one in seen["chain"]]
-    if not chain or seen["version"] not in _VERSIONS:
+    if not seen["chain"] or seen["version"] not in _VERSIONS:
         raise NotUnderstood("no certificate was shown, or in an unknown version of TLS")
+    chain = tuple(base64.b64decode(one, validate=True) for one in seen["chain"])
+    names = (name for one in map(x509.load_der_x509_certificate, chain) for name in (one.issuer, one.subject))
+    anchors = TrustAnchors.names_of(name.public_bytes() for name in names)
+    return ShownChain(port, seen["version"], seen["cipher"], chain, anchors)
+
+
+@probe("tls", anchors=Each(ShownChain, lambda shown: TrustAnchors(shown.anchors)))
+def tls_endpoint(anchors: Raw, shown: ShownChain, now: ScanTime) -> TlsEndpoint:
+    """The chain read, and followed to the anchors at the moment of the scan."""
+    chain = [x509.load_der_x509_certificate(one) for one in shown.chain]
     leaf = chain[0]
     try:
         alternative = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -127,10 +150,10 @@ def tls_endpoint(handshake: Raw | None, anchors: Raw, port: TlsPort, now: ScanTi
     except x509.ExtensionNotFound:
         names, addresses = [], []
     return TlsEndpoint(
-        port=port.number,
-        name=port.server_name,
-        version=seen["version"],
-        cipher=seen["cipher"],
+        port=shown.port.number,
+        name=shown.port.server_name,
+        version=shown.version,
+        cipher=shown.cipher,
         chain=tuple(_shown(one) for at, one in enumerate(chain) if at == 0 or one.issuer != one.subject),
         names=tuple(names),
         addresses=tuple(addresses),
@@ -170,9 +193,18 @@ def _for_servers(leaf: x509.Certificate) -> bool:
     )
 
 
-@lru_cache(maxsize=4)
-def _store(pem: bytes) -> Store:
-    return Store(x509.load_pem_x509_certificates(pem))
+_ANCHORS: Final = re.compile(rb"(\d+) of \d+ trust anchors, sha256 of all [0-9a-f]{64}")
+
+
+@lru_cache(maxsize=64)
+def _store(answer: bytes) -> Store | None:
+    """The anchors as `TrustAnchors` documents them; None when there are none."""
+    head, _, pem = answer.partition(b"\n")
+    told = _ANCHORS.fullmatch(head)
+    anchors = x509.load_pem_x509_certificates(pem) if pem else []
+    if not told or int(told[1]) != len(anchors):
+        raise NotUnderstood("these are no trust anchors, or not all of them")
+    return Store(anchors) if anchors else None
 
 
 #: As the web demands of a CA, but an authority key identifier may be missing, as in many a private CA.
@@ -186,7 +218,11 @@ _LEAF: Final = ExtensionPolicy.permit_all().require_present(
 
 
 def _distrust(
-    chain: list[x509.Certificate], names: list[str], addresses: list[str], anchors: Store, now: ScanTime
+    chain: list[x509.Certificate],
+    names: list[str],
+    addresses: list[str],
+    anchors: Store | None,
+    now: ScanTime,
 ) -> str:
     """Why no path leads from the leaf to an anchor at that moment, or nothing when one does."""
     subject: Subject
@@ -196,6 +232,8 @@ def _distrust(
         subject = x509.IPAddress(ip_address(addresses[0]))
     else:
         return "the certificate names no host (no subjectAltName)"
+    if anchors is None:
+        return "no approved root has issued it"
     builder = PolicyBuilder().store(anchors).time(now.replace(tzinfo=None))
     verifier = builder.extension_policies(ca_policy=_CA, ee_policy=_LEAF).build_server_verifier(subject)
     try:
@@ -518,6 +556,12 @@ def _pem(der: str) -> str:
     return f"-----BEGIN CERTIFICATE-----\n{der}\n-----END CERTIFICATE-----\n"
 
 
+def _trusted(*roots: str) -> str:
+    """The scanner's own answer: these roots of its store."""
+    head = f"{len(roots)} of 140 trust anchors, sha256 of all {'0' * 64}\n"
+    return head + "".join(map(_pem, roots))
+
+
 def _seen(
     *chain: str, version: str = "TLSv1.3", name: str = "www.example.nl", **more: object
 ) -> dict[str, object]:
@@ -525,7 +569,7 @@ def _seen(
     return {
         "sockets": _LISTENS,
         "handshake": json.dumps({"version": version, "cipher": "TLS_AES_256_GCM_SHA384", "chain": chain}),
-        "anchors": _pem(made.ROOT),
+        "anchors": _trusted(made.ROOT),
         "target": {"services": [{"port": 443, "tls": True, "server_name": name}]},
         **more,
     }
@@ -567,8 +611,17 @@ examples(
 examples(
     chain_trusted,
     passes=[_seen(made.GOOD), _seen(made.BY_ISSUING, made.ISSUING), _seen(made.GOOD, made.ROOT)],
-    fails=[_seen(made.BY_ISSUING), _seen(made.SELF_SIGNED), _seen(made.GOOD, now=_TOO_LATE)],
-    unknown=_seen(made.GOOD, anchors="no PEM"),
+    fails=[
+        _seen(made.BY_ISSUING),
+        _seen(made.SELF_SIGNED),
+        _seen(made.SELF_SIGNED, anchors=_trusted()),
+        _seen(made.GOOD, now=_TOO_LATE),
+    ],
+    unknown=[
+        _seen(made.GOOD, anchors="no PEM"),
+        _seen(made.GOOD, anchors=_trusted().replace("0 of", "1 of")),
+        _seen(made.GOOD, anchors=_pem(made.ROOT)),
+    ],
 )
 examples(
     protocol,

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from scanner.channels import ChannelError
@@ -100,17 +99,3 @@ def _chain(secure: ssl.SSLSocket) -> list[bytes]:
         return list(found())
     inner: Any = secure._sslobj  # type: ignore[attr-defined]
     return [one.public_bytes(2) for one in inner.get_unverified_chain() or ()]
-
-
-def trust_anchors(extra: tuple[str, ...], limit: int) -> Raw:
-    """The PEM of all CA certificates the scanner trusts. Raises ChannelError when a named file cannot be read."""
-    store = ssl.get_default_verify_paths().cafile
-    out = b""
-    for path in ([store] if store else []) + list(extra):
-        try:
-            out += Path(path).read_bytes() + b"\n"
-        except OSError as error:
-            raise ChannelError(Cause.POLICY, f"trust anchors {path}: {error.strerror}") from None
-    if len(out) > limit:
-        raise ChannelError(Cause.TRUNCATED, f"trust anchors: more than {limit} bytes")
-    return Raw(out=out, at=round(time.time(), 3))
