@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         Severity,
         State,
         Target,
+        Timed,
         Verdict,
     )
     from scanner.plain import visible
@@ -64,7 +65,7 @@ _HOME = {
     ),
     "model": (
         "DATA_FIRST DEFAULT_DENY FAIL_SECURE IN_DEPTH NO_GAP SECURE_DEFAULT SECURE_DEPLOYMENT SECURE_DESIGN "
-        "Cause Credential Finding Gap InputError Inventory Layer Raw Service Severity State Target Verdict"
+        "Cause Credential Finding Gap InputError Inventory Layer Raw Service Severity State Target Timed Verdict"
     ),
     "plain": "visible",
     "sources": "Command File Handshake Tree TrustAnchors tree_files",
@@ -76,8 +77,9 @@ __all__ = [
     "DATA_FIRST", "DEFAULT_DENY", "FAIL_SECURE", "IN_DEPTH", "NO_GAP", "SECURE_DEFAULT", "SECURE_DEPLOYMENT",
     "SECURE_DESIGN", "Absent", "Blind", "Cause", "Check", "Command", "Credential", "Each", "File", "Finding",
     "Fleet", "Gap", "Handshake", "InputError", "Inventory", "Layer", "Located", "NotUnderstood", "Raw", "Results",
-    "Row", "ScanTime", "Service", "Severity", "State", "Target", "Tree", "TrustAnchors", "Verdict", "__version__",
-    "at_least", "check", "examples", "fact", "holds", "load_yaml", "probe", "read", "table", "tree_files", "visible",
+    "Row", "ScanTime", "Service", "Severity", "State", "Target", "Timed", "Tree", "TrustAnchors", "Verdict",
+    "__version__", "at_least", "check", "examples", "fact", "holds", "load_yaml", "probe", "read", "table",
+    "tree_files", "visible",
 ]  # fmt: skip
 
 

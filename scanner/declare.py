@@ -31,7 +31,7 @@ from typing import (
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass as validated
 
-from scanner.model import Cause, Finding, Gap, Layer, Raw, Severity, State, Target, Verdict
+from scanner.model import Cause, Finding, Gap, Layer, Raw, Severity, State, Target, Timed, Verdict
 from scanner.sources import Source
 
 T = TypeVar("T")
@@ -231,6 +231,7 @@ class Ask:
     fact: type[Any] | None = None
     argument: object = None
     optional: bool = False
+    timed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -464,8 +465,9 @@ def probe(platform: str, **sources: Any) -> Callable[[F], F]:
     """Declare how a fact is had: ``@probe("linux", dump=Command("sshd -T", root=True, needs="sshd"))``.
 
     Each source is a `Source`, a function of the fact's argument that gives one (for `Annotated[Fact, argument]`), or
-    `Each`. The function takes a `Raw` per source (``Raw | None``: None when absent) and any facts, and returns
-    the fact or a list of them. It is pure; what it raises means *unknown*, except `Absent`.
+    `Each`. The function takes a `Raw` per source (``Raw | None``: None when absent; `Timed` when it needs to know when
+    the answer came) and any facts, and returns the fact or a list of them. It is pure; what it raises means *unknown*,
+    except `Absent`.
     """
 
     def declare(function: F) -> F:
@@ -478,7 +480,7 @@ def probe(platform: str, **sources: Any) -> Callable[[F], F]:
             if (ask.kind is Kind.RAW) != (ask.name in sources):
                 raise DeclarationError(
                     f"{where}: parameter {ask.name} and source {ask.name} must both exist,"
-                    " the parameter annotated Raw or Raw | None"
+                    " the parameter annotated Raw, Timed or Raw | None"
                 )
             if ask.kind in {Kind.FLEET, Kind.RESULTS}:
                 raise DeclarationError(f"{where}: a probe sees one target; {ask.name} is for checks")
@@ -698,8 +700,8 @@ def _ask(name: str, hint: Any, where: str) -> Ask:
     if get_origin(hint) is Annotated:
         hint, argument = get_args(hint)[:2]
     origin = get_origin(hint)
-    if hint is Raw:
-        return Ask(name, Kind.RAW, optional=optional)
+    if hint is Raw or hint is Timed:
+        return Ask(name, Kind.RAW, optional=optional, timed=hint is Timed)
     if hint is Results:
         return Ask(name, Kind.RESULTS)
     if hint is Target:

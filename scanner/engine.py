@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 from scanner.evaluate import Collected, Facts, scan_time
 from scanner.evidence import Manifest, Store
-from scanner.model import Cause, Gap, Raw, State, Target
+from scanner.model import Cause, Gap, State, Target, Timed
 from scanner.plan import ROUNDS, Plan
 from scanner.sources import Source
 from scanner.worker import Unreachable, Worker
@@ -114,7 +114,7 @@ class LocalEngine:
         target: Target,
         manifest: Manifest,
         sources: Sequence[Source],
-        ask: Callable[[Sequence[Source]], dict[Source, Raw]],
+        ask: Callable[[Sequence[Source]], dict[Source, Timed]],
     ) -> None:
         now = scan_time(manifest.started)
         for _ in range(ROUNDS):

@@ -19,7 +19,7 @@ from typing import Any, Final
 import zstandard
 
 from scanner.evaluate import Collected
-from scanner.model import Cause, Gap, Raw, State
+from scanner.model import Cause, Gap, Raw, State, Timed
 from scanner.sources import MEBIBYTE, Source, from_data, to_data
 
 #: No blob is larger than this when unpacked: a bomb in a copied run folder is refused.
@@ -199,7 +199,7 @@ def _manifest(data: Mapping[str, Any], store: Store) -> Manifest:
     answers = {}
     for row in data["answers"]:
         evidence = (row["out"], row["err"]) if row["err"] else (row["out"],)
-        raw = Raw(
+        raw = Timed(
             out=store.read(row["out"]),
             err=store.read(row["err"]) if row["err"] else b"",
             code=row["code"],

@@ -29,9 +29,11 @@ from scanner.evaluate import (
     fleet_findings,
     fleet_share,
     judge,
+    remembered,
     scan_time,
 )
 from scanner.evidence import EvidenceError, Manifest, Store, write_private
+from scanner.memory import Memory
 from scanner.model import Cause, Finding, Gap, InputError, State, Target
 from scanner.profiles import Selected
 from scanner.scope import Loaded, Scope
@@ -46,9 +48,9 @@ class Judgement:
     """Judges a run's evidence one target at a time; what fleet checks need is kept, all else let go."""
 
     def __init__(self, selected: Sequence[Selected], registry: Registry) -> None:
-        self._registry = registry
+        self._registry, self._memory = registry, Memory()
         self._single = [
-            (one.check, judge(one.check, registry, one.settings))
+            (one.check, remembered(one.check, judge(one.check, registry, one.settings)))
             for one in selected
             if not one.check.is_fleet and not one.check.is_aggregate
         ]
@@ -63,7 +65,7 @@ class Judgement:
         now = scan_time(manifest.started)
         self._latest = max(self._latest, manifest.ended)
         missing = manifest.gap or Gap(State.ERROR, Cause.INTERNAL, "not collected in this run")
-        facts = Facts(target, manifest.answers, self._registry, now, missing)
+        facts = Facts(target, manifest.answers, self._registry, now, missing, self._memory)
         made: list[tuple[Check, Finding]] = []
         for check, run in self._single:
             if self._applies(check, target):

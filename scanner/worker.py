@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from scanner.channels import ChannelError, ShellTransport
 from scanner.channels.shell import Batch
-from scanner.model import Cause, Credential, Gap, Inventory, Raw, State, Target
+from scanner.model import Cause, Credential, Gap, Inventory, State, Target, Timed
 from scanner.sources import Handshake, Shell, Source, TrustAnchors
 
 if TYPE_CHECKING:
@@ -119,9 +119,9 @@ class Session:
         for transport in reversed(self._opened):
             transport.close()
 
-    def ask(self, sources: Sequence[Source]) -> dict[Source, Raw]:
+    def ask(self, sources: Sequence[Source]) -> dict[Source, Timed]:
         """Put these questions: shell sources in one batch (slow ones in a second, beside it), others one by one."""
-        answers: dict[Source, Raw] = {}
+        answers: dict[Source, Timed] = {}
         fast = [source for source in sources if isinstance(source, Shell) and not source.slow]
         slow = [source for source in sources if isinstance(source, Shell) and source.slow]
         if fast and slow:
@@ -136,7 +136,7 @@ class Session:
                 answers[source] = self._look(source)
         return answers
 
-    def _run(self, sources: Sequence[Shell]) -> dict[Source, Raw]:
+    def _run(self, sources: Sequence[Shell]) -> dict[Source, Timed]:
         batch = Batch(sources)
         gap = Gap(State.ERROR, Cause.RESET, "the connection ended before this was answered")
         try:
@@ -146,7 +146,7 @@ class Session:
         self.account = batch.user or self.account
         return batch.answers(gap)
 
-    def _look(self, source: Handshake | TrustAnchors) -> Raw:
+    def _look(self, source: Handshake | TrustAnchors) -> Timed:
         from scanner.channels import tls
 
         try:
@@ -154,4 +154,4 @@ class Session:
                 return self._worker.anchors().answer(source)
             return tls.handshake(source, self._target.address)
         except ChannelError as error:
-            return Raw(code=None, gap=Gap(State.ERROR, error.cause, error.detail))
+            return Timed(code=None, gap=Gap(State.ERROR, error.cause, error.detail))

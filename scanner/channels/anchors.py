@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.utils import CryptographyDeprecationWarning
 
 from scanner.channels import ChannelError
-from scanner.model import Cause, Raw
+from scanner.model import Cause, Timed
 from scanner.sources import TrustAnchors
 
 
@@ -36,14 +36,14 @@ class Anchors:
             self._by_name.setdefault(name, []).append(anchor.public_bytes(Encoding.PEM))
             self.count += 1
 
-    def answer(self, source: TrustAnchors) -> Raw:
+    def answer(self, source: TrustAnchors) -> Timed:
         """The anchors of these names, as `TrustAnchors` documents. Raises ChannelError when they are too many."""
         found = [pem for name in source.names for pem in self._by_name.get(name, ())]
         head = f"{len(found)} of {self.count} trust anchors, sha256 of all {self.digest}\n"
         out = head.encode() + b"".join(found)
         if len(out) > source.limit:
             raise ChannelError(Cause.TRUNCATED, f"trust anchors: more than {source.limit} bytes")
-        return Raw(out=out, at=round(time.time(), 3))
+        return Timed(out=out, at=round(time.time(), 3))
 
 
 def _certificates(files: Iterable[bytes]) -> list[x509.Certificate]:

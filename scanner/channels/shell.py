@@ -23,7 +23,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from scanner.channels import ChannelError
-from scanner.model import Cause, Gap, Raw, State
+from scanner.model import Cause, Gap, State, Timed
 from scanner.sources import KILL_AFTER, MEBIBYTE, Shell, Source
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Batch:
         self.deadline = min(sum(source.timeout + KILL_AFTER for source in sources) + 10, HOST_SECONDS)
         self.user: tuple[int, str] | None = None
         self._limit, self._received = limit, 0
-        self._raw: dict[int, Raw] = {}
+        self._raw: dict[int, Timed] = {}
         self._started = time.monotonic()
         self._began: dict[int, float] = {}
         self._out = _Stream(self.nonce, [source.limit for source in self.sources])
@@ -124,19 +124,19 @@ class Batch:
                 Cause.TRUNCATED, f"the target sent more than {self._limit // MEBIBYTE} MiB; gave up"
             )
 
-    def answers(self, gap: Gap) -> dict[Source, Raw]:
+    def answers(self, gap: Gap) -> dict[Source, Timed]:
         """Source -> what came back. A source without an end frame gets ``gap``: nobody may judge half an answer."""
         self._out.end()
         self._err.end()
         return {source: self._answer(index, source, gap) for index, source in enumerate(self.sources)}
 
-    def _answer(self, index: int, source: Shell, gap: Gap) -> Raw:
+    def _answer(self, index: int, source: Shell, gap: Gap) -> Timed:
         out, cut = self._out.body(index)
         err, _ = self._err.body(index)
         for pattern, replacement in source.redact:
             out = re.sub(pattern.encode(), replacement.encode(), out, flags=re.MULTILINE)
         if index not in self._ended:
-            return Raw(out, err, None, 0.0, time.time(), gap)
+            return Timed(out, err, None, gap, at=time.time())
         kind, code, took, at = self._ended[index]
         why: Gap | None = None
         name = source.needs or source.argv[0]
@@ -152,7 +152,7 @@ class Batch:
             why = gap
         elif cut:
             why = Gap(State.ERROR, Cause.TRUNCATED, f"{source.describe()}: more than {source.limit} bytes")
-        return Raw(out, err, code, round(took, 4), round(at, 3), why)
+        return Timed(out, err, code, why, round(took, 4), round(at, 3))
 
 
 class _Stream:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from scanner.channels import ChannelError
 from scanner.channels.wire import cause_of, dial
-from scanner.model import Cause, Gap, Raw, State
+from scanner.model import Cause, Gap, State, Timed
 
 if TYPE_CHECKING:
     from scanner.sources import Handshake
@@ -35,7 +35,7 @@ def _context() -> ssl.SSLContext:
     return context
 
 
-def handshake(source: Handshake, address: str) -> Raw:
+def handshake(source: Handshake, address: str) -> Timed:
     """Shake hands with ``address`` and write down what was shown, as `Handshake` documents.
 
     A port that answers in something other than TLS is *notapplicable*. Raises ChannelError when it cannot be reached.
@@ -53,14 +53,14 @@ def handshake(source: Handshake, address: str) -> Raw:
         reason = error.reason or str(error)
         if any(word in reason for word in _NO_TLS):
             gap = Gap(State.NOTAPPLICABLE, None, f"port {source.port} does not speak TLS ({reason})")
-            return Raw(code=None, at=round(time.time(), 3), gap=gap)
+            return Timed(code=None, at=round(time.time(), 3), gap=gap)
         cause = Cause.TIMEOUT if late.is_set() or isinstance(error, TimeoutError) else Cause.TLS
         raise ChannelError(cause, f"{source.describe()}: {reason}") from None
     except OSError as error:
         cause = Cause.TIMEOUT if late.is_set() else cause_of(error)
         raise ChannelError(cause, f"{source.describe()}: {error.strerror or error}") from None
     out = json.dumps(seen).encode()
-    return Raw(out=out, took=round(time.monotonic() - began, 4), at=round(time.time(), 3))
+    return Timed(out=out, took=round(time.monotonic() - began, 4), at=round(time.time(), 3))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import yaml
 
 from scanner.evaluate import Collected, Facts, scan_time
 from scanner.evidence import Manifest
-from scanner.model import Cause, Finding, Gap, Raw, State, Target
+from scanner.model import Cause, Finding, Gap, State, Target, Timed
 from scanner.plan import ROUNDS
 from scanner.run import Judgement
 from scanner.sources import Shell, Source
@@ -86,7 +86,7 @@ class Host:
         file = self.folder / "answers.txt"
         return (parse(file.read_text()) if file.exists() else {}) | self.programs
 
-    def raw(self, source: Source) -> Raw:
+    def raw(self, source: Source) -> Timed:
         """The answer of one source as the worker would have handed it over."""
         answer = self.answers.get(source.describe())
         if answer is None or not isinstance(source, Shell):
@@ -98,13 +98,13 @@ class Host:
         out = answer.out
         for pattern, replacement in source.redact:
             out = re.sub(pattern.encode(), replacement.encode(), out, flags=re.MULTILINE)
-        return Raw(out, answer.err, answer.code, at=self.at)
+        return Timed(out, answer.err, answer.code, at=self.at)
 
-    def _gap(self, state: State, cause: Cause | None, detail: str) -> Raw:
-        return Raw(code=None, at=self.at, gap=Gap(state, cause, detail))
+    def _gap(self, state: State, cause: Cause | None, detail: str) -> Timed:
+        return Timed(code=None, at=self.at, gap=Gap(state, cause, detail))
 
 
-def asked(host: Host, scope: Scope) -> dict[Source, Raw]:
+def asked(host: Host, scope: Scope) -> dict[Source, Timed]:
     """Every source the plan asks of this host, round after round, with its recorded answer."""
     answers: dict[Source, Collected] = {}
 
