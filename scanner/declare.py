@@ -137,10 +137,17 @@ class Results:
 
     def __init__(self, findings: Iterable[tuple[Check, Finding]]) -> None:
         self.findings = tuple(findings)
+        self._states: dict[Check, set[State]] = {}
+        for check, finding in self.findings:
+            self._states.setdefault(check, set()).add(finding.status)
+        self._by_id = {check.id: states for check, states in self._states.items()}
 
     def state(self, belongs: Callable[[Check], bool]) -> State:
         """The state of a group: pass, fail, error (blind) or notapplicable (nothing there)."""
-        states = {finding.status for check, finding in self.findings if belongs(check)}
+        return self._state(states for check, states in self._states.items() if belongs(check))
+
+    def _state(self, groups: Iterable[set[State]]) -> State:
+        states = set[State]().union(*groups)
         if State.FAIL in states:
             return State.FAIL
         if states & {State.ERROR, State.UNKNOWN, State.NOTCHECKED}:
@@ -149,19 +156,17 @@ class Results:
 
     def layers(self) -> dict[Layer, State]:
         """Every layer that has findings here -> its state."""
-        present = {check.layer for check, _ in self.findings}
-        return {
-            layer: self.state(lambda check, layer=layer: check.layer is layer)  # type: ignore[misc]
-            for layer in Layer
-            if layer in present
-        }
+        groups: dict[Layer, list[set[State]]] = {}
+        for check, states in self._states.items():
+            groups.setdefault(check.layer, []).append(states)
+        return {layer: self._state(groups[layer]) for layer in Layer if layer in groups}
 
     def any_of(self, *ids: str) -> State:
         """Whether at least one of these checks passes: pass, fail, error or notapplicable.
 
         One pass is enough whatever else could not be seen; a failing check beside it does not undo it.
         """
-        states = {finding.status for check, finding in self.findings if check.id in ids}
+        states = set[State]().union(*self._of(ids))
         if State.PASS in states:
             return State.PASS
         if states & {State.ERROR, State.UNKNOWN, State.NOTCHECKED}:
@@ -170,7 +175,10 @@ class Results:
 
     def all_of(self, *ids: str) -> State:
         """Whether all of these checks that apply here pass: pass, fail, error or notapplicable."""
-        return self.state(lambda check: check.id in ids)
+        return self._state(self._of(ids))
+
+    def _of(self, ids: Iterable[str]) -> list[set[State]]:
+        return [self._by_id[id_] for id_ in ids if id_ in self._by_id]
 
 
 def at_least(count: int, parts: Mapping[str, State]) -> Verdict:

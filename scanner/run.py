@@ -167,15 +167,32 @@ def _seal_missing(store: Store, targets: Iterable[Target]) -> None:
             store.seal(Manifest(target.name, started=now, ended=now, channel=target.channel, gap=gap))
 
 
+#: Findings whose text is remembered: those of some ten hosts.
+_SAID: Final = 2048
+
+
 class Encoder:
-    """A finding as its line of results.jsonl; what is the same for all findings of a check is encoded once."""
+    """A finding as its line of results.jsonl; what is the same on many targets is encoded once."""
 
     def __init__(self, run_id: str) -> None:
         self._run = json.dumps(run_id)
         self._fixed: dict[str, tuple[str, str]] = {}
+        self._said: dict[tuple[Any, ...], str] = {}
 
     def __call__(self, check: Check, finding: Finding) -> bytes:
         """The line, with its line end."""
+        key = finding[1:-1]  # all but the target and the moment
+        said = self._said.get(key)
+        if said is None:
+            if len(self._said) >= _SAID:
+                self._said.clear()
+            said = self._said[key] = self._encode(check, finding)
+        at = f'"{_iso(finding.collected_at)}"' if finding.collected_at else "null"
+        return (
+            f'{{"run":{self._run},"target":{_quoted(finding.target)},{said},"collected_at":{at}}}\n'.encode()
+        )
+
+    def _encode(self, check: Check, finding: Finding) -> str:
         fixed = self._fixed.get(check.id)
         if fixed is None:
             fixed = self._fixed[check.id] = (
@@ -184,13 +201,12 @@ class Encoder:
             )
         cause = f'"{finding.cause}"' if finding.cause else "null"
         proof = ",".join(f'"{one}"' for one in finding.evidence)
-        at = f'"{_iso(finding.collected_at)}"' if finding.collected_at else "null"
         return (
-            f'{{"run":{self._run},"target":{_quoted(finding.target)},{fixed[0]},'
+            f"{fixed[0]},"
             f'"subject":{_quoted(finding.subject)},"status":"{finding.status}","cause":{cause},{fixed[1]},'
             f'"observed":{_quoted(finding.observed)},"expected":{_quoted(finding.expected)},'
-            f'"evidence":[{proof}],"collected_at":{at}}}\n'
-        ).encode()
+            f'"evidence":[{proof}]'
+        )
 
 
 def check_data(one: Selected, catalogue: policy.Catalogue) -> dict[str, Any]:
