@@ -17,6 +17,7 @@ from threading import Lock
 from typing import Any, Final
 
 import zstandard
+from pydantic_core import from_json
 
 from scanner.evaluate import Collected
 from scanner.model import Cause, Gap, Raw, State, Timed
@@ -107,7 +108,7 @@ class Store:
 
     def seal(self, manifest: Manifest) -> str:
         """Write a target's manifest; its SHA-256."""
-        data = json.dumps(_manifest_data(manifest), separators=(",", ":"), ensure_ascii=False).encode()
+        data = _manifest_text(manifest).encode()
         folder = self.run / "manifests"
         folder.mkdir(mode=0o700, exist_ok=True)
         write_private(folder / f"{manifest.target}.json", data)
@@ -117,7 +118,7 @@ class Store:
         """A target's manifest with its answers loaded. Raises EvidenceError."""
         path = self.run / "manifests" / f"{target}.json"
         try:
-            return _manifest(json.loads(path.read_bytes()), self)
+            return _manifest(from_json(path.read_bytes()), self)
         except FileNotFoundError:
             raise EvidenceError(f"{self._short(path)}: missing") from None
         except (ValueError, KeyError, TypeError) as error:
@@ -170,8 +171,8 @@ def write_private(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def _manifest_data(manifest: Manifest) -> dict[str, Any]:
-    return {
+def _manifest_text(manifest: Manifest) -> str:
+    head = {
         "target": manifest.target,
         "started": manifest.started,
         "ended": manifest.ended,
@@ -179,20 +180,30 @@ def _manifest_data(manifest: Manifest) -> dict[str, Any]:
         "by": manifest.by,
         "account": manifest.account,
         "gap": manifest.gap,
-        "answers": [
-            {
-                "source": _source_data(source),
-                "out": evidence[0],
-                "err": evidence[1] if len(evidence) > 1 else "",
-                "code": raw.code,
-                "took": raw.took,
-                "at": raw.at,
-                "size": len(raw.out),
-                "gap": raw.gap,
-            }
-            for source, (raw, evidence) in manifest.answers.items()
-        ],
     }
+    rows = (
+        f'{{"source":{_source_text(source)},{_answer_text(answer)}}}'
+        for source, answer in manifest.answers.items()
+    )
+    return f'{_json(head)[:-1]},"answers":[{",".join(rows)}]}}'
+
+
+def _answer_text(answer: Collected) -> str:
+    raw, (out, *err) = answer
+    return (
+        f'"out":"{out}","err":"{err[0] if err else ""}","code":{"null" if raw.code is None else raw.code},'
+        f'"took":{raw.took},"at":{raw.at},"size":{len(raw.out)},"gap":{_json(raw.gap) if raw.gap else "null"}'
+    )
+
+
+def _json(data: object) -> str:
+    return json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+
+
+@lru_cache(maxsize=4096)
+def _source_text(source: Source) -> str:
+    # The same few dozen sources come back for every target.
+    return _json(to_data(source))
 
 
 def _manifest(data: Mapping[str, Any], store: Store) -> Manifest:
@@ -220,8 +231,6 @@ def _manifest(data: Mapping[str, Any], store: Store) -> Manifest:
     )
 
 
-# The same few dozen sources come back for every target.
-_source_data = lru_cache(maxsize=4096)(to_data)
 _sources: dict[str, Source] = {}
 
 

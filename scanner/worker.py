@@ -5,8 +5,10 @@ What goes wrong becomes a `Gap` with its cause on the answers it touches; nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -73,7 +75,10 @@ class Worker:
 
             opened.append(LocalTransport())
             return opened[-1]
-        from scanner.channels import ssh
+        with _not_installed(
+            "invoke"
+        ):  # paramiko would take it along for ssh_config, which we do not read: 6 MiB
+            from scanner.channels import ssh
 
         jump: Any = None
         if target.jump:
@@ -89,6 +94,19 @@ class Worker:
         if target.credential is None:
             raise ChannelError(Cause.AUTH, f"the inventory names no credential for {target.name}")
         return self.inventory.credentials[target.credential]
+
+
+@contextmanager
+def _not_installed(name: str) -> Iterator[None]:
+    """Let imports within the block do without a package that they can do without."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # as the import system documents it
+    try:
+        yield
+    finally:
+        sys.modules.pop(name, None)
 
 
 class Session:
