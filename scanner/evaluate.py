@@ -501,7 +501,9 @@ def fleet_share(check: Check, registry: Registry, facts: Facts) -> Known:
     """What one target brings to a fleet check: its fact, all its facts when there are many, or the gap."""
     ask = next(ask for ask in check.asks if ask.kind is Kind.FLEET)
     plain = replace(ask, kind=Kind.FACT)
-    return facts.ask(replace(ask, kind=Kind.ALL) if registry.fans_out(plain) else plain)
+    known = facts.ask(replace(ask, kind=Kind.ALL) if registry.fans_out(plain) else plain)
+    # Of many a tuple, so that they can be compared and looked up.
+    return known._replace(value=tuple(known.value)) if isinstance(known.value, list) else known
 
 
 def fleet_findings(
@@ -543,7 +545,7 @@ def fleet_findings(
         finding = None
         if seen:
             fleet: Fleet[Any] = Fleet(
-                {name: _plain(member.known.value) for name, member in seen.items()},
+                {name: member.known.value for name, member in seen.items()},
                 {name: member.target for name, member in seen.items()},
                 now,
             )
@@ -557,11 +559,6 @@ def fleet_findings(
             )
         assert finding is not None
         yield finding
-
-
-def _plain(value: Any) -> Any:
-    """A fact of which there are many, so that it can be compared and hashed."""
-    return tuple(value) if isinstance(value, list) else value
 
 
 def scan_time(at: float) -> ScanTime:

@@ -28,7 +28,7 @@ BLOB_LIMIT: Final = 64 * MEBIBYTE
 #: Of zstd: half as many bytes again are saved by the levels above it together, at ten times the time.
 LEVEL: Final = 6
 #: Bytes of blobs that are kept once read and found right: much is the same on every host.
-READ_LIMIT: Final = MEBIBYTE
+READ_LIMIT: Final = MEBIBYTE // 2
 
 
 class EvidenceError(Exception):

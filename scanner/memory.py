@@ -12,8 +12,8 @@ from typing import Any, Final
 from scanner.sources import MEBIBYTE
 
 #: Answers that are kept at most, and the bytes of evidence and text in them and in their keys.
-COUNT: Final = 8192
-SIZE: Final = MEBIBYTE
+COUNT: Final = 4096
+SIZE: Final = MEBIBYTE // 2
 
 
 class Memory:

@@ -12,11 +12,14 @@ import secrets
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
+
+from pydantic_core import to_json
 
 from scanner import policy, profiles
 from scanner._version import __version__
@@ -24,6 +27,7 @@ from scanner.aggregate import Assessor, coverage, exit_code
 from scanner.declare import Check, Registry
 from scanner.evaluate import (
     Facts,
+    Known,
     Member,
     aggregate_findings,
     fleet_findings,
@@ -57,6 +61,7 @@ class Judgement:
         self._fleet = [one for one in selected if one.check.is_fleet]
         self._aggregate = [(one.check, one.settings) for one in selected if one.check.is_aggregate]
         self._shares: dict[str, list[Member]] = {one.check.id: [] for one in self._fleet}
+        self._kept: dict[Any, Any] = {}
         self._known: dict[tuple[str, str], bool] = {}
         self._latest = 0.0
 
@@ -75,8 +80,14 @@ class Judgement:
         yield from zip((check for check, _ in self._aggregate), findings, strict=True)
         for one in self._fleet:
             if self._applies(one.check, target):
-                known = fleet_share(one.check, self._registry, facts)
+                known = self._once(fleet_share(one.check, self._registry, facts))
                 self._shares[one.check.id].append(Member(target, known))
+
+    def _once(self, known: Known) -> Known:
+        """The same, with an equal value that is kept already in the place of its own: hosts are much alike."""
+        with suppress(TypeError):  # not everything can be looked up
+            known = known._replace(value=self._kept.setdefault(known.value, known.value))
+        return known
 
     def _applies(self, check: Check, target: Target) -> bool:
         key = (check.id, target.platform)
@@ -167,26 +178,21 @@ def _seal_missing(store: Store, targets: Iterable[Target]) -> None:
             store.seal(Manifest(target.name, started=now, ended=now, channel=target.channel, gap=gap))
 
 
-#: Findings whose text is remembered: those of some ten hosts.
-_SAID: Final = 2048
-
-
 class Encoder:
     """A finding as its line of results.jsonl; what is the same on many targets is encoded once."""
 
     def __init__(self, run_id: str) -> None:
         self._run = json.dumps(run_id)
         self._fixed: dict[str, tuple[str, str]] = {}
-        self._said: dict[tuple[Any, ...], str] = {}
+        self._said = Memory()
 
     def __call__(self, check: Check, finding: Finding) -> bytes:
         """The line, with its line end."""
         key = finding[1:-1]  # all but the target and the moment
         said = self._said.get(key)
         if said is None:
-            if len(self._said) >= _SAID:
-                self._said.clear()
-            said = self._said[key] = self._encode(check, finding)
+            said = self._encode(check, finding)
+            self._said.put(key, said, len(said))
         at = f'"{_iso(finding.collected_at)}"' if finding.collected_at else "null"
         return (
             f'{{"run":{self._run},"target":{_quoted(finding.target)},{said},"collected_at":{at}}}\n'.encode()
@@ -394,7 +400,7 @@ def read_json(path: Path) -> Any:
 
 
 def _write_json(path: Path, data: Any, indent: int | None = None) -> None:
-    write_private(path, json.dumps(data, indent=indent, ensure_ascii=False).encode() + b"\n")
+    write_private(path, to_json(data, indent=indent) + b"\n")
 
 
 _iso_cache: dict[float, str] = {}

@@ -89,8 +89,8 @@ def test_one_added_byte_of_evidence_is_named(copied: Path, loaded: scopes.Loaded
 @pytest.mark.parametrize(
     ("file", "before", "after", "said"),
     [
-        ("assessment.json", '"state": "fail"', '"state": "pass"', "assessment.json: principles"),
-        ("checks.json", '"severity": "high"', '"severity": "low"', "severity is not what"),
+        ("assessment.json", '"state":"fail"', '"state":"pass"', "assessment.json: principles"),
+        ("checks.json", '"severity":"high"', '"severity":"low"', "severity is not what"),
         ("run.json", '"fail": ', '"fail": 1', "run.json: counts"),
     ],
 )
