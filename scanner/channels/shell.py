@@ -139,11 +139,10 @@ class Batch:
             return Timed(out, err, None, gap, at=time.time())
         kind, code, took, at = self._ended[index]
         why: Gap | None = None
-        name = source.needs or source.argv[0]
         if kind == "A" and source.needs:
-            why = Gap(State.NOTAPPLICABLE, None, f"{name} is not on the host")
+            why = Gap(State.NOTAPPLICABLE, None, f"{source.needs} is not on the host")
         elif kind == "A":
-            why = Gap(State.ERROR, Cause.TOOL_MISSING, f"{name} is not on the host")
+            why = Gap(State.ERROR, Cause.TOOL_MISSING, f"{source.argv[0]} is not on the host")
         elif kind == "P":
             why = Gap(
                 State.ERROR, Cause.PRIVILEGE, f"{source.describe()}: needs root, and sudo -n does not give it"
@@ -162,7 +161,7 @@ class _Stream:
         # The newline before the mark is the frame's own, so that a body keeps its last byte whatever it is.
         self._mark = b"\n" + nonce.encode() + b" "
         self._limits = limits
-        self._buffer = bytearray()
+        self._buffer = b""
         self._open = -1
         self._bodies: dict[int, bytearray] = {}
         self._cut: set[int] = set()
@@ -171,27 +170,25 @@ class _Stream:
 
     def feed(self, data: bytes) -> list[tuple[int, str, str | None]]:
         """The frames completed by these bytes: (index, kind, rest); index -1 says who we are."""
-        self._buffer += data
         frames: list[tuple[int, str, str | None]] = []
-        while True:
-            start = self._buffer.find(self._mark)
-            if start < 0:
-                keep = len(self._mark) - 1
-                if len(self._buffer) > keep:
-                    self._take(self._buffer[:-keep])
-                    del self._buffer[:-keep]
-                return frames
-            end = self._buffer.find(b"\n", start + len(self._mark))
-            if end < 0:
-                if len(self._buffer) - start > 1024:
-                    raise ChannelError(Cause.PARSE, "a frame without end")
-                return frames
-            self._take(self._buffer[:start])
-            words = self._buffer[start + len(self._mark) : end].decode(errors="replace").split(" ", 2)
-            del self._buffer[: end + 1]
-            self._frame(words, frames)
+        *pieces, last = (self._buffer + data).split(self._mark)
+        for number, piece in enumerate(pieces):
+            self._take(self._frame(piece, frames) if number else piece)
+        if pieces and b"\n" not in last:
+            if len(last) > 1024:
+                raise ChannelError(Cause.PARSE, "a frame without end")
+            self._buffer = self._mark + last
+            return frames
+        body = self._frame(last, frames) if pieces else last
+        keep = len(self._mark) - 1  # it may end in the beginning of a mark
+        self._take(body[:-keep])
+        self._buffer = body[-keep:]
+        return frames
 
-    def _frame(self, words: list[str], frames: list[tuple[int, str, str | None]]) -> None:
+    def _frame(self, piece: bytes, frames: list[tuple[int, str, str | None]]) -> bytes:
+        """Read the line that a mark begins; what follows it."""
+        line, _, body = piece.partition(b"\n")
+        words = line.decode(errors="replace").split(" ", 2)
         kind = words[0]
         if kind == "Q":
             self.finished, self._open = True, -1
@@ -205,9 +202,10 @@ class _Stream:
             else:
                 self.ended.add(index)
             frames.append((index, kind, words[2] if len(words) > 2 else None))
+        return body
 
-    def _take(self, data: bytes | bytearray) -> None:
-        if self._open < 0 or self._open >= len(self._limits):
+    def _take(self, data: bytes) -> None:
+        if not data or self._open < 0 or self._open >= len(self._limits):
             return
         body = self._bodies[self._open]
         room = self._limits[self._open] - len(body)
@@ -218,7 +216,7 @@ class _Stream:
     def end(self) -> None:
         """No more will come: what is left belongs to the open frame."""
         self._take(self._buffer)
-        self._buffer.clear()
+        self._buffer = b""
 
     def body(self, index: int) -> tuple[bytes, bool]:
         """What came inside this frame, and whether it was cut at the limit."""
