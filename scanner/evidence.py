@@ -57,6 +57,7 @@ class Store:
         self._known: set[str] = set()
         self._made: set[str] = set()
         self._compressor, self._turn = zstandard.ZstdCompressor(level=LEVEL), Lock()
+        self._decompressor = zstandard.ZstdDecompressor()
         self._read: dict[str, bytes] = {}
         self._kept = 0
 
@@ -97,7 +98,7 @@ class Store:
             packed = path.read_bytes()
             if not 0 <= zstandard.frame_content_size(packed) <= BLOB_LIMIT:
                 raise EvidenceError(f"{self._short(path)}: changed: not a blob of at most {BLOB_LIMIT} bytes")
-            data = zstandard.ZstdDecompressor().decompress(packed, allow_extra_data=False)
+            data = self._decompressor.decompress(packed, allow_extra_data=False)
         except FileNotFoundError:
             raise EvidenceError(f"{self._short(path)}: missing") from None
         except (OSError, zstandard.ZstdError) as error:
@@ -209,16 +210,12 @@ def _source_text(source: Source) -> str:
 def _manifest(data: Mapping[str, Any], store: Store) -> Manifest:
     answers = {}
     for row in data["answers"]:
-        evidence = (row["out"], row["err"]) if row["err"] else (row["out"],)
+        out, err = row["out"], row["err"]
+        gap = _gap(row["gap"]) if row["gap"] else None
         raw = Timed(
-            out=store.read(row["out"]),
-            err=store.read(row["err"]) if row["err"] else b"",
-            code=row["code"],
-            took=row["took"],
-            at=row["at"],
-            gap=_gap(row["gap"]),
+            store.read(out), store.read(err) if err else b"", row["code"], gap, row["took"], row["at"]
         )
-        answers[_source(row["source"])] = Collected(raw, evidence)
+        answers[_source(row["source"])] = Collected(raw, (out, err) if err else (out,))
     return Manifest(
         target=data["target"],
         started=data["started"],
@@ -226,25 +223,24 @@ def _manifest(data: Mapping[str, Any], store: Store) -> Manifest:
         channel=data["channel"],
         by=data["by"],
         account=tuple(data["account"]) if data["account"] else None,
-        gap=_gap(data["gap"]),
+        gap=_gap(data["gap"]) if data["gap"] else None,
         answers=answers,
     )
 
 
-_sources: dict[str, Source] = {}
+_sources: dict[str, list[tuple[dict[str, Any], Source]]] = {}
 
 
 def _source(data: dict[str, Any]) -> Source:
-    key = str(data)
-    source = _sources.get(key)
-    if source is None:
-        source = _sources[key] = from_data(data)
-    return source
+    alike = _sources.setdefault(data.get("line") or data.get("path") or str(data), [])
+    for known, source in alike:
+        if known == data:
+            return source
+    alike.append((data, from_data(data)))
+    return alike[-1][1]
 
 
-def _gap(data: list[str] | None) -> Gap | None:
-    if data is None:
-        return None
+def _gap(data: list[str]) -> Gap:
     state, cause, detail = data
     return Gap(State(state), Cause(cause) if cause else None, detail)
 

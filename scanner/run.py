@@ -41,6 +41,7 @@ from scanner.memory import Memory
 from scanner.model import Cause, Finding, Gap, InputError, State, Target
 from scanner.profiles import Selected
 from scanner.scope import Loaded, Scope
+from scanner.sources import MEBIBYTE
 
 FORMAT: Final = 1
 _quoted: Final = (
@@ -130,7 +131,7 @@ def finish(run: Path, scope: Scope, *, interrupted: bool = False) -> int:
     unreached: dict[str, Gap] = {}
     _seal_missing(store, scope.targets)
     encode = Encoder(header["run"])
-    with (run / "results.jsonl").open("wb") as results:
+    with (run / "results.jsonl").open("wb", buffering=MEBIBYTE // 4) as results:
         (run / "results.jsonl").chmod(0o600)
         for check, finding in _judged(store, scope.targets, scope.selected, scope.loaded.registry, unreached):
             assessor.add(finding)
