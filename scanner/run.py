@@ -130,12 +130,8 @@ def finish(run: Path, scope: Scope, *, interrupted: bool = False) -> int:
     assessor = Assessor((one.check for one in scope.selected), scope.loaded.catalogue)
     unreached: dict[str, Gap] = {}
     _seal_missing(store, scope.targets)
-    encode = Encoder(header["run"])
-    with (run / "results.jsonl").open("wb", buffering=MEBIBYTE // 4) as results:
-        (run / "results.jsonl").chmod(0o600)
-        for check, finding in _judged(store, scope.targets, scope.selected, scope.loaded.registry, unreached):
-            assessor.add(finding)
-            results.write(encode(check, finding))
+    judged = _judged(store, scope.targets, scope.selected, scope.loaded.registry, unreached)
+    _write_results(run / "results.jsonl", judged, assessor, Encoder(header["run"]))
     counts = assessor.counts()
     code = exit_code(counts)
     header |= {
@@ -150,6 +146,16 @@ def finish(run: Path, scope: Scope, *, interrupted: bool = False) -> int:
     _write_json(run / "assessment.json", assessor.assessment(header["run"], scope.targets, unreached))
     _write_json(run / "run.json", header, indent=1)
     return code
+
+
+def _write_results(
+    path: Path, judged: Iterable[tuple[Check, Finding]], assessor: Assessor, encode: Encoder
+) -> None:
+    with path.open("wb", buffering=MEBIBYTE // 4) as results:
+        path.chmod(0o600)
+        for check, finding in judged:
+            assessor.add(finding)
+            results.write(encode(check, finding))
 
 
 def _judged(
