@@ -71,13 +71,13 @@ class Store:
         if name in self._known:
             return name
         self._known.add(name)
-        folder = self.run / "evidence" / name[:2]
+        folder = f"{self.run}/evidence/{name[:2]}"
         if name[:2] not in self._made:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
             self._made.add(name[:2])
         with self._turn:  # one compressor: each takes a megabyte, and is busy for a millisecond per target
             packed = self._compressor.compress(data)
-        write_private(folder / f"{name}.zst", packed)
+        write_private(f"{folder}/{name}.zst", packed)
         return name
 
     def read(self, name: str) -> bytes:
@@ -165,11 +165,14 @@ class Store:
         return str(path.relative_to(self.run))
 
 
-def write_private(path: Path, data: bytes) -> None:
+def write_private(path: Path | str, data: bytes) -> None:
     """Write a file only its owner can read (0600), replacing what was there."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    finally:
+        os.close(descriptor)
 
 
 def _manifest_text(manifest: Manifest) -> str:

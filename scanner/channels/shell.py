@@ -160,10 +160,10 @@ class _Stream:
     def __init__(self, nonce: str, limits: Sequence[int]) -> None:
         # The newline before the mark is the frame's own, so that a body keeps its last byte whatever it is.
         self._mark = b"\n" + nonce.encode() + b" "
-        self._limits = limits
+        self._left = list(limits)
         self._buffer = b""
         self._open = -1
-        self._bodies: dict[int, bytearray] = {}
+        self._bodies: dict[int, list[bytes]] = {}
         self._cut: set[int] = set()
         self.ended: set[int] = set()
         self.finished = False
@@ -198,20 +198,21 @@ class _Stream:
             index = int(words[1])
             self._open = index if kind == "B" else -1
             if kind == "B":
-                self._bodies.setdefault(index, bytearray())
+                self._bodies.setdefault(index, [])
             else:
                 self.ended.add(index)
             frames.append((index, kind, words[2] if len(words) > 2 else None))
         return body
 
     def _take(self, data: bytes) -> None:
-        if not data or self._open < 0 or self._open >= len(self._limits):
+        index = self._open
+        if not data or not 0 <= index < len(self._left):
             return
-        body = self._bodies[self._open]
-        room = self._limits[self._open] - len(body)
-        if len(data) > room:
-            self._cut.add(self._open)
-        body += data[:room] if room > 0 else b""
+        if len(data) > self._left[index]:
+            self._cut.add(index)
+            data = data[: self._left[index]]
+        self._left[index] -= len(data)
+        self._bodies[index].append(data)
 
     def end(self) -> None:
         """No more will come: what is left belongs to the open frame."""
@@ -220,4 +221,4 @@ class _Stream:
 
     def body(self, index: int) -> tuple[bytes, bool]:
         """What came inside this frame, and whether it was cut at the limit."""
-        return bytes(self._bodies.get(index, b"")), index in self._cut
+        return b"".join(self._bodies.get(index, ())), index in self._cut
