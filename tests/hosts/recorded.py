@@ -118,11 +118,12 @@ def asked(host: Host, scope: Scope) -> dict[Source, Timed]:
     return {source: collected.raw for source, collected in answers.items()}
 
 
-def judged(host: Host, scope: Scope) -> list[Finding]:
-    """What the scanner says of this host, in the order of the checks' names."""
+def judged(host: Host, scope: Scope, judgement: Judgement | None = None) -> list[Finding]:
+    """What the scanner says of this host, in the order of the checks' names; alone, or together with others."""
     answers = {source: Collected(raw, ()) for source, raw in asked(host, scope).items()}
     manifest = Manifest(host.name, started=host.at, ended=host.at, answers=answers)
-    made = Judgement(scope.selected, scope.loaded.registry).target(host.target, manifest)
+    judgement = judgement or Judgement(scope.selected, scope.loaded.registry)
+    made = judgement.target(host.target, manifest)
     return sorted((finding for _, finding in made), key=lambda finding: (finding.check, finding.subject))
 
 
