@@ -229,6 +229,11 @@ class Session:
             if not any(isinstance(source, Outside | TlsWalk) for source in sources):
                 raise Unreachable(self._no_shell) from error
 
+    @property
+    def kept_out(self) -> Gap | None:
+        """Why the account that the inventory gives us did not get in; None when it did, or there is none."""
+        return self._no_shell if self._target.credential is not None else None
+
     def ask(self, sources: Sequence[Source]) -> dict[Source, Timed]:
         """Put these questions: shell sources in one batch (slow ones in a second, beside it), those from outside a few
         at a time, all at once.
