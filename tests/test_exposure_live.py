@@ -367,14 +367,50 @@ def avahi(machine: Machine, folder: Path) -> Iterator[None]:
 
 @contextmanager
 def nmbd(machine: Machine, folder: Path) -> Iterator[None]:
-    own = "\n".join(
-        f"{what} = {folder}" for what in ("private dir", "state directory", "lock directory", "cache directory",
-                                          "pid directory", "ncalrpc dir")
-    )  # fmt: skip
-    (folder / "smb.conf").write_text(f"[global]\nnetbios name = LAB\nworkgroup = LAB\n{own}\n")
+    (folder / "private").mkdir()
+    (folder / "smb.conf").write_text(
+        f"[global]\nnetbios name = LAB\nworkgroup = LAB\n{_samba_folders(folder)}"
+    )
     command = ("nmbd", "-F", "--no-process-group", "-s", folder / "smb.conf", "-l", folder)
     with machine.server(*command, log=folder / "log", ready=machine.listens(137, "udp")):
         yield
+
+
+@contextmanager
+def samba(machine: Machine, folder: Path) -> Iterator[None]:
+    """A domain controller as far as its directory goes."""
+    machine.run(
+        "unshare", "--uts", "sh", "-c", 'hostname dc1; exec "$@"', "lab",
+        "samba-tool", "domain", "provision", "--realm=LAB.TEST", "--domain=LAB", "--server-role=dc",
+        "--dns-backend=NONE", "--adminpass=Keurmeester.1", f"--host-ip={machine.address}", "--host-name=dc1",
+        f"--targetdir={folder}", "--backend-store=tdb",
+    )  # fmt: skip
+    own = _samba_folders(folder, "winbindd socket directory", "ntp signd socket directory")
+    (folder / "smb.conf").write_text(
+        "[global]\nnetbios name = DC1\nrealm = LAB.TEST\nworkgroup = LAB\ntls enabled = no\n"
+        "server role = active directory domain controller\nserver services = ldap, cldap\n"
+        f"dcerpc endpoint servers =\n{own}"
+    )
+    command = ("samba", "-s", folder / "smb.conf", "-i", "--debug-stdout", "-M", "single")
+    with machine.server(*command, log=folder / "log", ready=machine.listens(389, "udp")):
+        yield
+
+
+def _samba_folders(folder: Path, *more: str) -> str:
+    """Everything Samba keeps, in a folder of the test's own; the private one is where the domain was made."""
+    lines = []
+    for what in (
+        "state directory",
+        "lock directory",
+        "cache directory",
+        "pid directory",
+        "ncalrpc dir",
+        *more,
+    ):
+        own = folder / what.partition(" ")[0]
+        own.mkdir(exist_ok=True)
+        lines.append(f"{what} = {own}")
+    return "\n".join([f"private dir = {folder}/private", *lines, ""])
 
 
 @contextmanager
@@ -421,12 +457,12 @@ def miniupnpd(machine: Machine, folder: Path) -> Iterator[None]:
 SERVERS: Final = {
     "ntp": (123, chronyd), "snmp": (161, snmpd), "rpcbind": (111, rpcbind), "memcached": (11211, memcached),
     "ike": (500, charon), "mdns": (5353, avahi), "netbios": (137, nmbd), "dns": (53, nsd),
-    "ipmi": (623, ipmi), "ssdp": (1900, miniupnpd),
+    "ipmi": (623, ipmi), "ssdp": (1900, miniupnpd), "cldap": (389, samba),
 }  # fmt: skip
 BY_ZONE: Final = {
     "snmp": "zones.management-login", "rpcbind": "zones.remote-calls", "memcached": "zones.queues-and-caches",
     "mdns": "zones.local-discovery", "netbios": "zones.local-discovery", "ipmi": "zones.hardware",
-    "ssdp": "zones.local-discovery",
+    "ssdp": "zones.local-discovery", "cldap": "zones.directory",
 }  # fmt: skip
 
 
@@ -435,12 +471,13 @@ def test_a_udp_service_answers_until_the_firewall_drops_it(
     machine: Machine, tmp_path: Path, service: str
 ) -> None:
     number, start = SERVERS[service]
+    more = 3268 if service == "cldap" else number  # a domain controller has the global catalogue besides
     host = target(machine, WEB, addresses=(), ports="usual")
     ids = ["exposure.udp-as-declared", *([BY_ZONE[service]] if service in BY_ZONE else [])]
     with start(machine, tmp_path), machine.listening(8080):
         for rules, expected in (
             ((), State.FAIL),
-            ((f"meta l4proto {{ tcp, udp }} th dport {number} drop",), State.PASS),
+            ((f"meta l4proto {{ tcp, udp }} th dport {{ {number}, {more} }} drop",), State.PASS),
             ((), State.FAIL),
         ):
             machine.filter(*rules)
@@ -528,7 +565,8 @@ def test_a_mail_server_tells_its_version_when_it_is_told_to(machine: Machine, tm
 def _programs() -> None:
     """A missing server must fail the tests, with its name."""
     needed = (
-        "avahi-daemon chronyd dovecot ipmi_sim memcached miniupnpd nft nmbd nsd rpcbind snmpd ss sshd vsftpd"
+        "avahi-daemon chronyd dovecot ipmi_sim memcached miniupnpd nft nmbd nsd rpcbind samba samba-tool snmpd ss sshd"
+        " vsftpd"
     )
     missing = [
         program
