@@ -58,6 +58,19 @@ def _valid_ip(value: str) -> str:
     raise ValueError(f"{value[:80]!r} is not an IP address\nwrite one such as 192.0.2.1 or 2001:db8::1")
 
 
+def _valid_revocation_host(value: str) -> str:
+    host, colon, port = value.rpartition(":") if value.count(":") == 1 else (value, "", "")
+    if colon and not (port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(
+            f"{value[:80]!r} has no port behind its colon\nwrite crl.example.nl or crl.example.nl:8080"
+        )
+    with suppress(ValueError):
+        return f"{_valid_address(host.removeprefix('*.')) and host.lower()}{colon}{port}"
+    raise ValueError(
+        f"{value[:80]!r} is not a host\nwrite the bare name, such as crl.example.nl or *.example.nl; no http://"
+    )
+
+
 def _valid_host_key(value: str) -> str:
     if match := _HOST_KEY.fullmatch(value.strip()):
         with suppress(ValueError):
@@ -171,6 +184,11 @@ class InventoryFile(Part):
     resolvers: tuple[Annotated[str, AfterValidator(_valid_ip)], ...] = Field(
         default=(), description="Addresses of the name servers to ask; the system's when left out"
     )
+    revocation_hosts: tuple[Annotated[str, AfterValidator(_valid_revocation_host)], ...] = Field(
+        default=(),
+        description="Hosts of CAs that may be asked whether a certificate was revoked: a name, '*.domain', or name:port"
+        " when the port is not 80 or 443",
+    )
     trust_anchors: tuple[str, ...] = Field(
         default=(), description="PEM files with the CAs of your own services"
     )
@@ -224,6 +242,7 @@ class _Reader:
             trust_anchors=tuple(self.trust_anchors(folder)),
             vantage=self.vantage(file.vantage),
             resolvers=file.resolvers,
+            revocation_hosts=file.revocation_hosts,
         )
 
     def written(self) -> Iterator[tuple[Place, Fields]]:

@@ -222,6 +222,7 @@ class Service(Model):
     purpose: str = ""
     tls: bool = False
     server_name: str = ""
+    starttls: str = ""
     from_: tuple[str, ...] = Field(default=(), alias="from")
 
     @property
@@ -304,7 +305,7 @@ class Inventory(Model):
 
     ``digest`` is the SHA-256 over the source files; ``zones`` bounds how many hosts of one zone are looked at
     at the same time. ``vantage`` is the zone the scanner itself stands in; ``resolvers`` are the addresses of the name
-    servers it asks, none for the system's.
+    servers it asks, none for the system's; ``revocation_hosts`` may be asked what CAs publish.
     """
 
     sources: tuple[str, ...]
@@ -315,6 +316,7 @@ class Inventory(Model):
     trust_anchors: tuple[str, ...] = ()
     vantage: str = ""
     resolvers: tuple[str, ...] = ()
+    revocation_hosts: tuple[str, ...] = ()
 
     def target(self, name: str) -> Target:
         """The target of that name. Raises KeyError."""
@@ -358,6 +360,9 @@ class Inventory(Model):
             trust_anchors=tuple(dict.fromkeys(path for one in inventories for path in one.trust_anchors)),
             vantage=next((one.vantage for one in inventories if one.vantage), ""),
             resolvers=tuple(dict.fromkeys(one for some in inventories for one in some.resolvers)),
+            revocation_hosts=tuple(
+                dict.fromkeys(one for some in inventories for one in some.revocation_hosts)
+            ),
         )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from checks.linux.sockets import ListeningSocket
-from scanner import Absent, Each, Gap, NotUnderstood, Ports, Raw, State, Target, Unseen, fact, probe
+from scanner import Absent, Each, Gap, NotUnderstood, Ports, Raw, Service, State, Target, Unseen, fact, probe
 
 #: TCP ports that are tried on every target, beside those the inventory declares: services that are asked further when
 #: they answer, and those that should never be open to many (IANA service names; the usual ones of well-known products).
@@ -158,15 +158,16 @@ class OpenPort:
 
 @fact
 class TlsPort:
-    """A TCP port where the scanner may ask for a TLS handshake; ``address`` only on the scanner's own host.
+    """A TCP port where the scanner may ask for TLS; ``address`` only on the scanner's own host.
 
-    ``declared`` says that the inventory promises TLS here.
+    ``declared`` says that the inventory promises TLS here. ``starttls`` is the protocol that is spoken before TLS.
     """
 
     number: int
     server_name: str = ""
     address: str = ""
     declared: bool = False
+    starttls: str = ""
 
     def __str__(self) -> str:
         return f"{self.number}/tcp"
@@ -275,26 +276,24 @@ def tls_ports(
     promises TLS on is asked unless the host itself says that nothing listens there.
     """
     declared = {one.port for one in target.services or () if one.tls and one.protocol == "tcp"}
-    found: dict[int, TlsPort | Unseen] = {}
-    own = target.channel == "local"
-    if not isinstance(sockets, Gap):
+    wanted = TLS_PORTS | declared
+    found: dict[int, TlsPort] = {}
+    if isinstance(sockets, Gap):
+        found = {number: _tls_port(target, number) for number in declared}
+    else:
+        own = target.channel == "local"
         for one in sockets:
-            if one.protocol != "tcp" or one.port not in TLS_PORTS | declared or (one.is_local and not own):
+            if one.protocol != "tcp" or one.port not in wanted or (one.is_local and not own):
                 continue
             # Never connect to an address that a remote host names: it may name another's.
             address = one.address if own and not one.everywhere and not one.scope else ""
             if one.port not in found or one.everywhere:
-                found[one.port] = TlsPort(one.port, _name(target, one.port), address, one.port in declared)
+                found[one.port] = _tls_port(target, one.port, address)
     if not isinstance(reached, Gap):
-        for port in reached:
-            if port.number in TLS_PORTS | declared:
-                found.setdefault(
-                    port.number, TlsPort(port.number, port.server_name, "", port.number in declared)
-                )
-    if isinstance(sockets, Gap):
-        for number in declared:
-            found.setdefault(number, TlsPort(number, _name(target, number), "", True))
-    ports = [found[number] for number in sorted(found)]
+        found = {
+            port.number: _tls_port(target, port.number) for port in reached if port.number in wanted
+        } | found
+    ports: list[TlsPort | Unseen] = [found[number] for number in sorted(found)]
     for gap, elsewhere in ((sockets, reached), (reached, sockets)):
         # What an account was given to look with, or is the only view, did not show is not simply absent.
         alone = isinstance(elsewhere, Gap) or (gap is sockets and target.credential is not None)
@@ -303,8 +302,25 @@ def tls_ports(
     return ports
 
 
+def _tls_port(target: Target, number: int, address: str = "") -> TlsPort:
+    service = _service(target, number)
+    return TlsPort(
+        number=number,
+        server_name=_name(target, number),
+        address=address,
+        declared=service is not None and service.tls,
+        starttls=service.starttls if service else "",
+    )
+
+
+def _service(target: Target, number: int) -> Service | None:
+    """What the inventory says of a TCP port."""
+    services = target.services or ()
+    return next((one for one in services if one.port == number and one.protocol == "tcp"), None)
+
+
 def _name(target: Target, number: int) -> str:
     """The name to ask a port for: that of the service, else the target's own when it is one with a domain."""
-    named = next((one.server_name for one in target.services or () if one.port == number), "")
+    service = _service(target, number)
     own = next((name for name in (target.address, target.name) if _HOST_NAME.fullmatch(name)), "")
-    return named or own
+    return (service.server_name if service else "") or own
