@@ -4,7 +4,9 @@ server or the agreement, and moves back.
 
 from __future__ import annotations
 
+import json
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any, Final
 import pytest
 
 from checks.network import zones
+from scanner import cli
 from scanner.model import Finding, State, Target
 from tests.machine import Machine, machines
 from tests.outside import look, server_at, state, told
@@ -171,6 +174,31 @@ def test_twins_show_the_same_ports(pair: list[Machine], machine: Machine) -> Non
         assert "also 6379/tcp" in said
         pair[0].filter("tcp flags syn drop", "meta l4proto udp drop")
         assert state(looked("exposure.twins-alike", *both)) is State.ERROR
+
+
+def test_a_scan_without_any_account_and_judged_again(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("i.yaml").write_text(
+        f"vantage: kantoor\nzones: {{kantoor: , dmz: }}\ntargets:\n  one:\n    address: {machine.address}\n"
+        f'    addresses: ["{machine.address6}"]\n    platform: other\n    zone: dmz\n    owner: Team Web\n'
+        "    services: [{port: 8080, name: http, purpose: website, from: [any]}]\n"
+    )
+    with machine.all_listening(8080, 23):
+        scan = ("scan", "i.yaml", "--quiet", "--only", 'topic in ("exposure", "zones", "banners")')
+        monkeypatch.setattr(sys, "argv", ["keurmeester", *scan])
+        assert cli.run() == 1
+    (run,) = Path("runs").iterdir()
+    findings = [json.loads(line) for line in (run / "results.jsonl").read_text().splitlines()]
+    failed = {finding["check"] for finding in findings if finding["status"] == "fail"}
+    assert failed == {
+        "exposure.only-declared", "exposure.described", "exposure.silent-by-default", "zones.no-readable-logins",
+    }  # fmt: skip
+    assert not {finding["check"] for finding in findings if finding["status"] in {"error", "unknown"}}
+    monkeypatch.setattr(sys, "argv", ["keurmeester", "replay", str(run)])
+    capsys.readouterr()
+    assert cli.run() == 0, capsys.readouterr().out
 
 
 # --- every kind, by zone --------------------------------------------------------------------------------------

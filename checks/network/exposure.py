@@ -491,10 +491,11 @@ def _filter_refuses(exposure: Exposure, at: Reached) -> bool:
     """Whether a port is refused on which something does listen, so that it is a filter that refuses."""
     if exposure.inside is None:
         return False
+    every = {"*", "0.0.0.0" if at.version == 4 else "::"}  # noqa: S104 -- seen, not bound
     wide = {
         one.port
         for one in exposure.inside
-        if one.protocol == "tcp" and one.everywhere and (at.version == 4) != (one.address == "::")
+        if (one.protocol, one.scope) == ("tcp", "") and one.address in every
     }
     return bool(wide & set(at.refused))
 
@@ -730,7 +731,10 @@ examples(
             "target": _INSIDE_OF,
         },
     ],
-    unknown={"swept": _DROPS, "target": {**_HOST, "services": None}},
+    unknown=[
+        {"swept": _DROPS, "target": {**_HOST, "services": None}},
+        {"swept": swept(v4={"open": list(range(1, 101))}), "target": _HOST},
+    ],
     error=[
         {"swept": _DEAD, "target": _HOST},
         {"swept": _NO_ROUTE, "target": _HOST},
