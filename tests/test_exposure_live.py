@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -589,12 +590,37 @@ def test_a_mail_server_tells_its_version_when_it_is_told_to(machine: Machine, tm
         assert state(found, "1143/tcp") is expected, told(found)
 
 
+def test_mariadb_tells_its_version_unless_it_is_told_otherwise(machine: Machine, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    common = ("--no-defaults", f"--datadir={data}", "--user=root")
+    subprocess.run(
+        ["mariadb-install-db", *common, "--auth-root-authentication-method=normal", "--skip-test-db"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    (tmp_path / "let-in").write_text("CREATE USER IF NOT EXISTS 'lab'@'%' IDENTIFIED BY 'keurmeester-lab';\n")
+    host = target(machine, {"port": 3306, "name": "mysql"}, addresses=())
+    let_in = f"--init-file={tmp_path}/let-in"
+    for option, expected in (
+        ((), State.PASS),  # no account may come from here, so that the server turns us away
+        ((let_in,), State.FAIL),
+        ((let_in, "--version=10-db"), State.PASS),
+        ((let_in,), State.FAIL),
+    ):
+        command = (
+            "mariadbd", *common, *option, f"--socket={tmp_path}/socket", f"--pid-file={tmp_path}/pid",
+            "--bind-address=0.0.0.0", "--port=3306", "--innodb-buffer-pool-size=8M", "--innodb-fast-shutdown=2",
+        )  # fmt: skip
+        with machine.server(*command, log=tmp_path / "log", ready=machine.listens(3306)):
+            found = looked("banners.database-tells-no-version", host)
+        assert state(found, "3306/tcp") is expected, told(found)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _programs() -> None:
     """A missing server must fail the tests, with its name."""
     needed = (
-        "avahi-daemon chronyd dovecot ipmi_sim memcached miniupnpd nft nmbd nsd rpcbind samba samba-tool snmpd ss sshd"
-        " vsftpd"
+        "avahi-daemon chronyd dovecot ipmi_sim mariadb-install-db mariadbd memcached miniupnpd nft nmbd nsd rpcbind"
+        " samba samba-tool snmpd ss sshd vsftpd"
     )
     missing = [
         program
