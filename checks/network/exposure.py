@@ -81,6 +81,7 @@ class Exposure:
         """
         if whole and self.unseen:
             raise Blind(self.unseen, self.cause)
+        self.lasting()
         for at in self.addresses:
             if left := set(numbers) - at.numbers:
                 few = named([str(number) for number in sorted(left)], 3)
@@ -96,6 +97,12 @@ class Exposure:
                     f"{at.address}: no port answers or refuses; whether there is a host is not known",
                     Cause.TIMEOUT,
                 )
+
+    def lasting(self) -> None:
+        """Raises Blind when an address stopped answering us while we looked."""
+        for at in self.addresses:
+            if at.shut_out:
+                raise Blind(f"{at.address}: stopped answering us while we looked", Cause.REFUSED)
 
 
 @fact
@@ -142,6 +149,7 @@ def _together(one: Reached, other: Reached) -> Reached:
         refused=one.refused + other.refused,
         silent=one.silent + other.silent,
         failed=one.failed + other.failed,
+        shut_out=one.shut_out or other.shut_out,
     )
 
 
@@ -576,8 +584,10 @@ def udp_as_declared(exposure: Exposure, datagrams: list[Datagram], target: Targe
         doubts = doubts or (service is not None and bool(service.from_) and True not in may and None in may)
     if not extra and doubts:
         raise NotUnderstood("the inventory does not say in which zone the scanner stands ('vantage:')")
-    if not extra and not any(one.state != "silent" for one in datagrams):
-        exposure.sure()
+    if not extra:
+        exposure.lasting()
+        if all(one.state == "silent" for one in datagrams):
+            exposure.sure()
     return holds(
         not extra,
         f"{exposure.place} answers, not agreed: {named(extra) or 'nothing'}",
@@ -739,6 +749,7 @@ examples(
         {"swept": _DEAD, "target": _HOST},
         {"swept": _NO_ROUTE, "target": _HOST},
         {"swept": swept(v4={"open": [443], "failed": {"23": "EMFILE"}}), "target": _HOST},
+        {"swept": swept(v4={"open": [443], "silent": [22, 23, 80], "still": False}), "target": _HOST},
     ],
     notapplicable={"target": {"channel": "local", "services": []}},
 )  # fmt: skip

@@ -70,7 +70,8 @@ class Reached:
 
     ``vantage`` is empty when the inventory does not say where the scanner stands; ``source`` is the scanner's address
     there. ``silent`` ports did not answer at all; of ``failed`` ones came an error (number and its name): the network
-    said that it does not let us through, or we could not ask.
+    said that it does not let us through, or we could not ask. ``shut_out`` says that what had answered no longer did at
+    the end: then silence is about us, not about the ports.
     """
 
     vantage: str
@@ -80,6 +81,7 @@ class Reached:
     refused: tuple[int, ...]
     silent: tuple[int, ...]
     failed: tuple[tuple[int, str], ...]
+    shut_out: bool = False
 
     def __str__(self) -> str:
         return self.address
@@ -220,6 +222,7 @@ def _reached(swept: Raw) -> tuple[Reached, ...]:
             refused=tuple(ports["refused"]),
             silent=tuple(ports["silent"]),
             failed=tuple((int(number), why) for number, why in ports["failed"].items()),
+            shut_out=not ports.get("still", True),
         )
         for address, ports in seen["addresses"].items()
     )

@@ -31,6 +31,8 @@ MUCH: Final = 2000
 IN_ALL: Final = 512
 #: New connections to one target in a second.
 PACE: Final = 500
+#: So many may go at once to keep that pace.
+BURST: Final = 20
 #: Seconds to wait for an answer: long enough for the kernel to ask again after one. Less where the host answers sooner.
 PATIENCE: Final = 1.5
 LEAST_PATIENCE: Final = 0.4
@@ -82,6 +84,7 @@ class _Address:
         self.family, self.host, self.source = family, host, source
         self.patience = PATIENCE
         self.vain = 0
+        self.still: bool | None = None
         self._open: list[int] = []
         self._refused: list[int] = []
         self._silent: list[int] = []
@@ -89,7 +92,9 @@ class _Address:
 
     def note(self, number: int, code: int) -> None:
         """How one connection ended, as an error number; 0 when it was made."""
-        if code == 0:
+        if self.still is not None:
+            self.still = code in (0, errno.ECONNREFUSED)
+        elif code == 0:
             self._open.append(number)
         elif code == errno.ECONNREFUSED:
             self._refused.append(number)
@@ -104,6 +109,11 @@ class _Address:
         if again:
             self.vain = 0
 
+    def witness(self) -> int | None:
+        """A port that answered, to be tried once more at the end; what is noted from now on is about that."""
+        self.still = True
+        return next(iter((*self._open, *self._refused)), None)
+
     def seen(self) -> dict[str, Any]:
         """As `Ports` documents it."""
         return {
@@ -112,6 +122,7 @@ class _Address:
             "refused": sorted(self._refused),
             "silent": sorted(self._silent),
             "failed": {str(number): why for number, why in sorted(self._failed.items())},
+            "still": self.still is not False,
         }
 
 
@@ -136,27 +147,36 @@ class _Sweep:
 
     def __init__(self, addresses: Iterable[_Address], source: Ports, deadline: float) -> None:
         self._source, self._deadline = source, deadline
-        self._waiting = deque(_Try(one, number, False) for number in source.numbers for one in addresses)
+        self._addresses = tuple(addresses)
+        self._waiting = deque(
+            _Try(one, number, False) for number in source.numbers for one in self._addresses
+        )
         self._at_once = AT_ONCE if len(self._waiting) <= MUCH else 2 * AT_ONCE
         self._selector = selectors.DefaultSelector()
         self._next_start = 0.0
         self._short = 0
 
     def run(self) -> None:
-        """Until all is known. Raises ChannelError when the deadline comes first."""
+        """Until all is known, and known still to answer. Raises ChannelError when the deadline comes first."""
         with self._selector:
             try:
-                while self._waiting or self._selector.get_map():
-                    if time.monotonic() > self._deadline:
-                        raise ChannelError(
-                            Cause.TIMEOUT,
-                            f"{self._source.describe()}: not all were asked in {self._source.timeout} seconds",
-                        )
-                    self._start_some()
-                    self._hear()
+                self._ask()
+                witnesses = [(one, one.witness()) for one in self._addresses]
+                self._waiting.extend(_Try(one, port, False) for one, port in witnesses if port is not None)
+                self._ask()
             finally:
                 for key in list(self._selector.get_map().values()):
                     self._end(key)
+
+    def _ask(self) -> None:
+        while self._waiting or self._selector.get_map():
+            if time.monotonic() > self._deadline:
+                raise ChannelError(
+                    Cause.TIMEOUT,
+                    f"{self._source.describe()}: not all were asked in {self._source.timeout} seconds",
+                )
+            self._start_some()
+            self._hear()
 
     def _start_some(self) -> None:
         while self._waiting and len(self._selector.get_map()) < self._at_once:
@@ -171,7 +191,7 @@ class _Sweep:
                 _room.release()
                 asked.address.note(asked.number, errno.ETIMEDOUT)
                 continue
-            self._next_start = max(now, self._next_start + 1 / PACE)
+            self._next_start = max(now - BURST / PACE, self._next_start + 1 / PACE)
             if not self._start(asked):
                 return
 
