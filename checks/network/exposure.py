@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 from checks.linux._answers import named
 from checks.linux.sockets import ListeningSocket
 from checks.network.datagrams import QUESTIONS, Datagram
-from checks.network.ports import USUAL, ListenerSweep, Reached, Sweep
+from checks.network.ports import USUAL, ListenerSweep, Reached, Sweep, login_port
 from scanner import (
     DEFAULT_DENY,
     IN_DEPTH,
@@ -205,11 +205,6 @@ def _by_address(found: Iterable[tuple[str, str]]) -> str:
     return "; ".join(f"{address}: {named(some)}" for address, some in grouped.items())
 
 
-def _own_port(target: Target) -> set[int]:
-    """The port we log in on ourselves needs no further agreement."""
-    return {target.port} if target.channel == "ssh" and target.credential is not None else set()
-
-
 # --- checks ---------------------------------------------------------------------------------------------------
 
 _LOOK: Final = "nc -vz -w 3 HOST PORT    # from the zone the scanner stands in"
@@ -239,7 +234,7 @@ def only_declared(exposure: Exposure, target: Target) -> Verdict:
     What answers without being agreed is forgotten, started by mistake, or an intruder's. Looked at from the zone the
     scanner stands in, over every address of the host.
     """
-    known = declared(target, "tcp").keys() | _own_port(target)
+    known = declared(target, "tcp").keys() | login_port(target)
     extra = [(at.address, shown(number, "tcp")) for at, number in exposure.open if number not in known]
     if not extra:
         exposure.sure(whole=True)
@@ -415,7 +410,7 @@ def not_firewall_alone(exposure: Exposure, sockets: list[ListeningSocket], targe
     When the firewall is gone for a moment, or one rule is wrong, the service is open at once. One that listens on
     loopback alone has a second layer. What the inventory declares is for another zone, and not counted.
     """
-    known = declared(target, "tcp").keys() | _own_port(target)
+    known = declared(target, "tcp").keys() | login_port(target)
     wide = {one.port: one for one in sockets if one.protocol == "tcp" and one.everywhere}
     hidden = [one for number, one in sorted(wide.items()) if number not in exposure.numbers() | known]
     exposure.sure([one.port for one in hidden], whole=True)
