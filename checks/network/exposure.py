@@ -437,18 +437,28 @@ def not_firewall_alone(exposure: Exposure, sockets: list[ListeningSocket], targe
     advice_nl="Leg vast wat ertussen staat en scan het als eigen doel.",
     references=("MITRE ATT&CK T1014, Rootkit", _SCANNING),
 )
-def seen_inside(exposure: Exposure, sockets: list[ListeningSocket]) -> Verdict:
+def seen_inside(exposure: Exposure, datagrams: list[Datagram], sockets: list[ListeningSocket]) -> Verdict:
     """What answers from outside is seen to listen by the host itself.
 
     When a port answers that the host does not know, something stands in between (a proxy, address translation, a
     container) that nobody has looked at; or the host hides a program, as a rootkit does.
     """
-    inside = {one.port for one in sockets if one.protocol == "tcp" and not one.is_local}
-    strange = [(at.address, shown(number, "tcp")) for at, number in exposure.open if number not in inside]
+    inside = {one.key for one in sockets if not one.is_local}
+    found = [(at.address, f"{number}/tcp", shown(number, "tcp")) for at, number in exposure.open]
+    found += [
+        (
+            one.asked.address or "its own address",
+            f"{one.asked.number}/udp",
+            shown(one.asked.number, "udp", one.service),
+        )
+        for one in datagrams
+        if one.answers
+    ]
+    strange = [(address, what) for address, key, what in found if key not in inside]
     if not strange:
         exposure.sure(whole=True)
-    if not exposure.open:
-        raise Absent(f"{exposure.place} no port answers")
+    if not found:
+        raise Absent(f"{exposure.place} nothing answers")
     return holds(
         not strange, f"answers, and does not listen inside: {_by_address(strange) or 'nothing'}", "nothing"
     )
@@ -790,14 +800,24 @@ examples(
     fails={"sweep.swept": _DROPS, "sockets": _LISTENS_WIDE, "target": _INSIDE_OF},
     unknown={"sweep.swept": _DROPS, "sockets": _LISTENS, "target": {**_INSIDE_OF, "services": None}},
 )
+_LISTENS_TIME: Final = _LISTENS + 'udp UNCONN 0 0 0.0.0.0:123 0.0.0.0:* users:(("chronyd",pid=402,fd=5))\n'
 examples(
     seen_inside,
-    passes={"sweep.swept": _DROPS, "sockets": _LISTENS, "target": _INSIDE_OF},
-    fails=[
-        {"sweep.swept": _TOO_MUCH, "sockets": _LISTENS, "target": _INSIDE_OF},
-        {"sweep.swept": swept(v4={"open": [5432]}), "sockets": _LISTENS, "target": _INSIDE_OF},
+    passes=[
+        {"sweep.swept": _DROPS, "said": said(), "sockets": _LISTENS, "target": _INSIDE_OF},
+        {"sweep.swept": _DROPS, "said": said(ntp=_NTP), "sockets": _LISTENS_TIME, "target": _INSIDE_OF},
     ],
-    notapplicable={"sweep.swept": _DEAD, "sockets": _LISTENS, "target": _INSIDE_OF},
+    fails=[
+        {"sweep.swept": _TOO_MUCH, "said": said(), "sockets": _LISTENS, "target": _INSIDE_OF},
+        {
+            "sweep.swept": swept(v4={"open": [5432]}),
+            "said": said(),
+            "sockets": _LISTENS,
+            "target": _INSIDE_OF,
+        },
+        {"sweep.swept": _DROPS, "said": said(ntp=_NTP), "sockets": _LISTENS, "target": _INSIDE_OF},
+    ],
+    notapplicable={"sweep.swept": _DEAD, "said": said(), "sockets": _LISTENS, "target": _INSIDE_OF},
 )
 examples(
     silent_by_default,
