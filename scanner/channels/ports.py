@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from scanner.channels import ChannelError
+from scanner.channels.wire import cause_of
 from scanner.model import Cause, Raw
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ PATIENCE: Final = 1.5
 LEAST_PATIENCE: Final = 0.4
 #: So many silent ports are asked once more in vain; then silence is the habit of this host.
 ONCE_MORE: Final = 256
+#: Seconds between two looks at what is waited for.
+PAUSE: Final = 0.05
 #: Times to wait (a tenth of a second each) for a file to be free, before that is an answer of its own.
 SHORT: Final = 30
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: end with a reset
@@ -53,7 +56,10 @@ def scan(source: Ports, address: str, vantage: str) -> Raw:
     names = (source.address or address, *source.addresses)
     found = dict.fromkeys(one for name in names for one in _addresses(name))
     addresses = {host: _Address(family, host, _from(family, host)) for family, host in found}
-    _Sweep(addresses.values(), source, began + source.timeout).run()
+    try:
+        _Sweep(addresses.values(), source, began + source.timeout).run()
+    except OSError as error:
+        raise ChannelError(cause_of(error), f"{source.describe()}: {error.strerror}") from None
     seen = {host: one.seen() for host, one in addresses.items()}
     out = json.dumps({"from": vantage, "addresses": seen}, separators=(",", ":")).encode()
     return Raw(out=out, took=round(time.monotonic() - began, 4), at=round(time.time(), 3))
@@ -75,6 +81,14 @@ def _from(family: int, host: str) -> str:
             return str(sock.getsockname()[0])
     except OSError:
         return ""
+
+
+def _met_ourselves(sock: socket.socket) -> bool:
+    """Whether, on our own host, a connection was made with the very port that it came from: then nothing listens."""
+    try:
+        return bool(sock.getsockname() == sock.getpeername())
+    except OSError:  # it was made, and ended again at once
+        return False
 
 
 class _Address:
@@ -153,7 +167,7 @@ class _Sweep:
         )
         self._at_once = AT_ONCE if len(self._waiting) <= MUCH else 2 * AT_ONCE
         self._selector = selectors.DefaultSelector()
-        self._next_start = 0.0
+        self._next_start = self._next_look = 0.0
         self._short = 0
 
     def run(self) -> None:
@@ -175,17 +189,17 @@ class _Sweep:
                     Cause.TIMEOUT,
                     f"{self._source.describe()}: not all were asked in {self._source.timeout} seconds",
                 )
-            self._start_some()
-            self._hear()
+            self._hear(self._start_some())
 
-    def _start_some(self) -> None:
+    def _start_some(self) -> float:
+        """Begin what may be begun now; the seconds until more may be."""
         while self._waiting and len(self._selector.get_map()) < self._at_once:
             now = time.monotonic()
             if now < self._next_start:
-                return
+                return self._next_start - now
             alone = not self._selector.get_map()
             if not _room.acquire(timeout=0.1 if alone else 0):
-                return
+                return PAUSE
             asked = self._waiting.popleft()
             if asked.again and asked.address.vain >= ONCE_MORE:
                 _room.release()
@@ -193,7 +207,8 @@ class _Sweep:
                 continue
             self._next_start = max(now - BURST / PACE, self._next_start + 1 / PACE)
             if not self._start(asked):
-                return
+                return PAUSE
+        return PAUSE
 
     def _start(self, asked: _Try) -> bool:
         """Begin one connection; False when there is no room for it now."""
@@ -228,14 +243,17 @@ class _Sweep:
         else:
             asked.address.note(asked.number, error.errno or errno.EIO)
 
-    def _hear(self) -> None:
+    def _hear(self, pause: float) -> None:
+        """What answers within that time, and what has been waited for long enough."""
         if not self._selector.get_map():
-            time.sleep(max(0.0, min(self._next_start - time.monotonic(), 0.1)))
+            time.sleep(pause if self._waiting else 0)
             return
-        pause = self._next_start - time.monotonic() if self._waiting else 0.1
-        for key, _ in self._selector.select(min(max(pause, 0.001), 0.1)):
+        for key, _ in self._selector.select(pause):
             self._answered(key)
         now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + PAUSE
         for key in list(self._selector.get_map().values()):
             if now > key.data.until:
                 self._end(key)
@@ -245,8 +263,8 @@ class _Sweep:
         sock, flight = key.fileobj, key.data
         assert isinstance(sock, socket.socket)
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code == 0 and sock.getsockname() == sock.getpeername():
-            code = errno.ECONNREFUSED  # on our own host we met ourselves: the port that we came from
+        if code == 0 and _met_ourselves(sock):
+            code = errno.ECONNREFUSED
         self._end(key)
         if code in (0, errno.ECONNREFUSED):
             flight.asked.address.answered(time.monotonic() - flight.began, flight.asked.again)
