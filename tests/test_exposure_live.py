@@ -520,6 +520,18 @@ def test_a_udp_service_answers_until_the_firewall_drops_it(
         assert state(looked("exposure.udp-as-declared", excluded)) is State.FAIL
 
 
+def test_datagrams_are_asked_of_every_address(machine: Machine, tmp_path: Path) -> None:
+    host = target(machine, WEB)
+    with snmpd(machine, tmp_path), machine.listening(8080):
+        said = told(looked("exposure.udp-as-declared", host))
+        assert f"161/udp (snmp), 161/udp (snmp) of {machine.address6}" in said
+        machine.filter("meta nfproto ipv4 udp dport 161 drop")
+        said = told(looked("exposure.udp-as-declared", host))
+        assert f"not agreed: 161/udp (snmp) of {machine.address6}" in said
+        machine.filter("udp dport 161 drop")
+        assert state(looked("exposure.udp-as-declared", host)) is State.PASS
+
+
 def test_a_service_that_answers_with_much_more_than_was_asked(machine: Machine, tmp_path: Path) -> None:
     host = target(machine, WEB, addresses=())
     with rpcbind(machine, tmp_path), machine.listening(8080):
