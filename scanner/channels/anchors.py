@@ -10,6 +10,7 @@ import ssl
 import time
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -33,10 +34,10 @@ class Anchors:
         self.count = 0
         self._by_name: dict[str, list[bytes]] = {}
         for anchor in _certificates(files):
-            self._by_name.setdefault(name_digest(anchor.subject), []).append(
-                anchor.public_bytes(Encoding.PEM)
-            )
             self.count += 1
+            with suppress(ValueError):  # nobody can ask for a name that cannot be read
+                name = name_digest(anchor.subject)
+                self._by_name.setdefault(name, []).append(anchor.public_bytes(Encoding.PEM))
 
     def answer(self, source: TrustAnchors) -> Timed:
         """The anchors of these names, as `TrustAnchors` documents. Raises ChannelError when they are too many."""
