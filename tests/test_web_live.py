@@ -136,6 +136,11 @@ FLIPS: Final = (
     ),
     Flip("web.csp", {"add_header Content-Security-Policy": "add_header Content-Security-Policy-Report-Only"}),
     Flip("web.csp-scripts", {"default-src 'self'": "default-src 'self' 'unsafe-inline'"}),
+    Flip(
+        "web.csp-nonce-fresh",
+        {"default-src 'self'": "default-src 'nonce-8f14e45fceea'"},
+        first={"default-src 'self'": "default-src 'nonce-$request_id'"},
+    ),
     Flip("web.csp-default", {"default-src 'self'": "default-src *"}),
     Flip("web.csp-document", {"form-action 'self'; ": ""}),
     Flip("web.nosniff", {"nosniff": "sniff"}),
@@ -283,7 +288,12 @@ def test_a_good_site_passes_every_check(site: Site) -> None:
     site.set_up()
     found = look(site.target(), only=web_checks())
     states = {id_: state(findings) for id_, findings in found.items()}
-    elsewhere = {"web.redirect-secure", "web.same-over-ipv6", "web.subresource-integrity"}
+    elsewhere = {
+        "web.csp-nonce-fresh",
+        "web.redirect-secure",
+        "web.same-over-ipv6",
+        "web.subresource-integrity",
+    }
     assert {id_ for id_, one in states.items() if one is not State.PASS} == elsewhere, told(
         one for findings in found.values() for one in findings if one.status is not State.PASS
     )

@@ -523,9 +523,10 @@ def security_txt(security: Raw, page: Page, sites: list[Site]) -> SecurityTxt:
     """RFC 9116: lines of 'Field: value' in plain text, perhaps signed with OpenPGP. Redirects are not followed."""
     found = answer(security)
     if found.is_redirect:
-        raise NotUnderstood(
-            f"security.txt is elsewhere, which was not asked: {found.value('Location')[:200]}"
-        )
+        location = found.value("Location")
+        if any(location == other.url(_SECURITY_TXT) and other.tls for other in sites if other != page.site):
+            raise Absent(f"security.txt is that of {location}, and is judged there")
+        raise NotUnderstood(f"security.txt is elsewhere, which was not asked: {location[:200]}")
     if found.status != 200:
         if found.status in {401, 403, 404, 410}:
             return SecurityTxt(page.site, found.status, "", False, False, ())
@@ -923,9 +924,16 @@ def _file(text: str) -> dict[str, object]:
 _SIGNED_FILE: Final = _SECURITY.replace(
     "# Report", "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n# Report"
 ) + ("-----BEGIN PGP SIGNATURE-----\n\niHUEARYKAB0WIQ\n-----END PGP SIGNATURE-----\n")
+_AT_WWW: Final = _TO_HTTPS.replace("example.nl/", "example.nl/.well-known/security.txt")
+_FROM_APEX: Final = {"https://www.example.nl/": _SECURITY, "https://example.nl/": _AT_WWW}
 examples(
     security_txt_present,
-    passes=[_file(_SECURITY), _file(_SECURITY.replace("\nContact", "\r\nContact")), _file(_SIGNED_FILE)],
+    passes=[
+        made.site(_PAGE, target={"domains": ["example.nl"]}, security=_FROM_APEX),
+        _file(_SECURITY),
+        _file(_SECURITY.replace("\nContact", "\r\nContact")),
+        _file(_SIGNED_FILE),
+    ],
     fails=[
         _file(_NOT_FOUND),
         _file(made.page(body="Contact: mailto:security@example.nl\n")),

@@ -22,6 +22,7 @@ from scanner import (
     IN_DEPTH,
     SECURE_DEFAULT,
     Absent,
+    Dialogue,
     Each,
     Layer,
     NotUnderstood,
@@ -701,10 +702,11 @@ class CrossOrigin:
         return str(self.page)
 
 
-@probe(
-    "outside",
-    crossed=Each(Page, lambda page: page.site.ask(page.onward, headers=(("Origin", _ORIGIN),))),
-)
+def _crossed(page: Page) -> Dialogue:
+    return page.site.ask(page.onward, headers=(("Origin", _ORIGIN),))
+
+
+@probe("outside", crossed=Each(Page, _crossed))
 def cross_origin(crossed: Raw, page: Page) -> CrossOrigin:
     """An answer in HTTP."""
     return CrossOrigin(page, answer(crossed))
@@ -738,6 +740,58 @@ def cors(found: CrossOrigin) -> Verdict:
         f"Allow-Origin {', '.join(origins) or 'none'}; Allow-Credentials {'true' if credentials else 'none'}"
     )
     return holds(not (everyone and credentials), observed, "credentials for sites by name, or not at all")
+
+
+# --- nonces ---------------------------------------------------------------------------------------------------
+
+
+@fact
+class Nonces:
+    """The nonces in the policy of a page, as it was given twice."""
+
+    page: Page
+    first: frozenset[str]
+    second: frozenset[str]
+
+    def __str__(self) -> str:
+        return str(self.page)
+
+
+def _nonces(response: Response) -> frozenset[str]:
+    values = " ".join(response.values("Content-Security-Policy"))
+    return frozenset(re.findall(r"(?i)'nonce-([A-Za-z0-9+/_-]+={0,2})'", values))
+
+
+@probe("outside", landed=Each(Page, landing_of), crossed=Each(Page, _crossed))
+def nonces(landed: Raw, crossed: Raw, page: Page) -> Nonces:
+    """The same page, asked for twice."""
+    first = _nonces(answer(landed))
+    if not first:
+        raise Absent("no nonce in the policy")
+    return Nonces(page, first, _nonces(answer(crossed)))
+
+
+@check(
+    "web.csp-nonce-fresh",
+    principle=SECURE_DEFAULT,
+    severity=Severity.MEDIUM,
+    layer=Layer.APPLICATION,
+    platform="web",
+    title_nl="De nonce in het beleid is voor elk antwoord nieuw",
+    why_nl="Een nonce die blijft staan, leest een aanvaller gewoon af: dan laat het beleid ook zijn script door.",
+    fix="add_header Content-Security-Policy \"script-src 'nonce-$request_id'\" always;    # nginx",
+    verify=f"for i in 1 2; do {_show(_CSP)}; done    # the nonces differ",
+    references=("W3C Content Security Policy Level 3, section 7.1",),
+)
+def csp_nonce_fresh(found: Nonces) -> Verdict:
+    """The nonce in the policy is new for every answer.
+
+    A nonce that stays the same an attacker simply reads: then the policy lets his script through as well.
+    """
+    if not found.second:
+        raise NotUnderstood("the second answer has no nonce in its policy")
+    same = sorted(found.first & found.second)
+    return holds(not same, f"twice {same[0]}" if same else "another one each time", "another one each time")
 
 
 # --- examples -------------------------------------------------------------------------------------------------
@@ -984,4 +1038,17 @@ examples(
         made.site(made.page(), crossed=made.page(*_OPEN)),
         made.site(made.page(), crossed=made.page("Access-Control-Allow-Origin: null", _OPEN[1])),
     ],
+)
+
+_NONCE: Final = "Content-Security-Policy: script-src 'nonce-{}'"
+examples(
+    csp_nonce_fresh,
+    passes=made.site(
+        made.page(_NONCE.format("8f14e45fceea")), crossed=made.page(_NONCE.format("c9f0f895fb98"))
+    ),
+    fails=made.site(
+        made.page(_NONCE.format("8f14e45fceea")), crossed=made.page(_NONCE.format("8f14e45fceea"))
+    ),
+    unknown=made.site(made.page(_NONCE.format("8f14e45fceea")), crossed=made.page()),
+    notapplicable=made.site(made.page(), crossed=made.page()),
 )

@@ -203,7 +203,7 @@ def write_methods_refused(found: Methods) -> Verdict:
     if told.is_redirect and got.is_redirect and told.values("Location") == got.values("Location"):
         return holds(not offered, f"{observed}, as for every question", "refused")
     _broken(told, "DELETE")
-    if allowed and not offered and found.options.status < 300:
+    if allowed and not offered and found.options.status < 300 and told.status >= 400:
         return holds(True, observed, "refused")
     raise NotUnderstood(f"{observed}: neither taken nor refused")
 
@@ -270,6 +270,8 @@ def _no_content(other: OtherName) -> Verdict:
         return holds(True, other.refusal, expected)
     _broken(told, "another name")
     if told.status >= 400:
+        if told.status == own.status:
+            raise NotUnderstood(f"another name answers {told.status}, as its own does")
         return holds(True, f"{told.status}", expected)
     if told.is_redirect:
         return _led_on(other, told.value("Location"), expected)
@@ -515,7 +517,15 @@ def _nothing_there(found: Attempted) -> Verdict:
         if not told.complete:
             raise NotUnderstood(f"{attempt.path} answers {told.status}, and more than was read")
         told.text  # noqa: B018 -- raises when it is compressed, and so was not seen
+    if told.is_redirect and _same_page(attempt.site, attempt.path, told.value("Location")):
+        raise NotUnderstood(f"moved, and not asked there: {told.value('Location')[:200]}")
     return holds(True, f"{told.status}" + (", something else" if told.status < 300 else ""), "not there")
+
+
+def _same_page(site: Site, path: str, location: str) -> bool:
+    """Whether a redirect within the site only gives the path another shape: /nl/phpmyadmin for /phpmyadmin/."""
+    moved = urlsplit(site.path_of(location) or "").path.lower()
+    return urlsplit(path).path.strip("/").lower() in moved
 
 
 @check(
@@ -627,6 +637,13 @@ def stranger(closed: Raw, protected: ProtectedPath) -> Stranger:
         raise NotUnderstood(f"the inventory says that this is a web site; {other}") from None
 
 
+#: Words by which a login is known, as whole parts of an address.
+_LOGIN: Final = re.compile(
+    r"(?i)(?:^|[/?&=._-])(?:log-?[io]n|inloggen|aanmelden|sign-?in|sso|saml2?|oauth2?|openid|oidc|adfs|cas|digid|eherkenning"
+    r"|eidas|authn?|authenticat\w*|authorize)(?=$|[/?&=._#-])"
+)
+
+
 def _asks_password(response: Response) -> bool:
     return response.is_html and any(
         one.tag == "input" and one.get("type").lower() == "password" for one in elements(response.text)
@@ -648,7 +665,7 @@ def _asks_password(response: Response) -> bool:
     verify="curl --silent --include https://NAME/mijn",
     references=("OWASP ASVS 4.0.3, 4.1.1 and 4.1.5", "DigiD norm 3.0, U/TV.01"),
 )
-def protected_path(found: Stranger) -> Verdict:
+def protected_path(found: Stranger, pages: list[Page]) -> Verdict:
     """What belongs behind a login is not to be seen without a session.
 
     A login does not help when the page behind it opens without one too. It is the first thing an attacker tries.
@@ -662,13 +679,15 @@ def protected_path(found: Stranger) -> Verdict:
         location = told.value("Location")
         if not site.tls and location.lower().startswith("https://"):
             raise Absent("HTTP sends on to HTTPS; what that answers is judged there")
-        if urlsplit(location).path.rstrip("/") == urlsplit(path).path.rstrip("/"):
-            raise NotUnderstood(f"sends on to the same path: {location[:200]}")
+        if not _LOGIN.search(location):
+            raise NotUnderstood(f"sends on to what may be no login: {location[:200]}")
         return holds(True, f"{told.status}, to {location}", expected)
     if 200 <= told.status < 300:
         asks = _asks_password(told)
         if not asks and not told.complete:
             raise NotUnderstood("only the beginning of the page was read")
+        if asks and any(one.site == site and _asks_password(one.answer) for one in pages):
+            raise NotUnderstood("every page asks for a password: what else this one shows cannot be told")
         return holds(asks, f"{told.status}: {'asks for a password' if asks else 'a page'}", expected)
     raise NotUnderstood(f"{path} answers {told.status}: whether it is protected cannot be told")
 
@@ -757,6 +776,7 @@ examples(
     unknown=[
         _methods(delete=_404),
         _methods(delete=_PAGE, missed=_PAGE),
+        _methods(delete=_PAGE, missed=_PAGE, options=_ALLOW.format("GET")),
         _methods(delete=_BUSY),
         _methods(options=_ALLOW.format("GET, PUT, DELETE")),
         _methods(delete=_404, nonsense=_404, options=_ALLOW.format("GET, PUT, DELETE")),
@@ -798,6 +818,10 @@ examples(
         _named("<p>hello</p>"),
         _named(_TO_STRANGE),
         _named(made.page(body="<p>Welkom")),
+        _named(
+            "HTTP/1.1 401 Unauthorized\nContent-Length: 0\n\n",
+            "HTTP/1.1 401 Unauthorized\nContent-Length: 0\n\n",
+        ),
         made.site(_PAGE, strange=_404, services=_NAMELESS),
     ],
     notapplicable=made.plain(_TO_SITE, strange=_TO_STRANGE),
@@ -846,12 +870,14 @@ examples(
     passes=[
         _paths("leftover", "/.env", _404),
         _paths("leftover", "/.env", _PAGE),
+        _paths("leftover", "/.env", made.page(body="<script>\nAPI_URL='/'\nABC=1\n</script>")),
         _paths("leftover", "/.git/HEAD", _file("text/plain", "ref: refs/", status="403 Forbidden")),
         _paths("leftover", "/.git/HEAD", _TO_LOGIN),
     ],
     fails=[
         _paths("leftover", "/.git/HEAD", _GIT),
         _paths("leftover", "/.env", _ENV),
+        _paths("leftover", "/.env", _file("text/html", "# settings\n\nDB_HOST=db\n")),
         _paths("leftover", "/backup.zip", _ZIP_BEGINS),
         _paths("leftover", "/backup.tar.gz", _TARBALL),
     ],
@@ -879,12 +905,17 @@ examples(
     passes=[
         _paths("management", "/manager/html", "HTTP/1.1 401 Unauthorized\nContent-Length: 0\n\n"),
         _paths("management", "/phpmyadmin/", _PAGE),
+        _paths("management", "/phpmyadmin/", _TO_NL),
     ],
+    unknown=_paths("management", "/phpmyadmin/", _TO_NL.replace("/nl/", "/phpMyAdmin/")),
     fails=[
         _paths("management", "/phpmyadmin/", made.page(body="<title>phpMyAdmin</title>")),
         _paths("management", "/wp-login.php", made.page(body='<input type="submit" name="wp-submit">')),
     ],
 )
+
+
+_PROTECTED: Final = [{**made.HTTPS, "protected": ["/mijn"]}]
 
 
 def _closed(text: str, services: dict[str, object] = made.HTTPS) -> dict[str, object]:
@@ -906,6 +937,9 @@ examples(
         _closed(_404),
         _closed(_BUSY),
         _closed("HTTP/1.1 301 Moved\nLocation: /mijn/\nContent-Length: 0\n\n"),
+        _closed("HTTP/1.1 302 Found\nLocation: /mijn/overzicht\nContent-Length: 0\n\n"),
+        _closed("HTTP/1.1 302 Found\nLocation: /mijn/authors\nContent-Length: 0\n\n"),
+        {**_closed(_LOGIN_FORM), **made.site(_LOGIN_FORM, services=_PROTECTED, closed=_LOGIN_FORM)},
         _closed("\x15\x03\x01\0\x02\x02\x28"),
     ],
     notapplicable=[
