@@ -123,7 +123,7 @@ FLIPS: Final = (
         "web.hsts-not-over-http",
         {_TO_HTTPS: f"add_header Strict-Transport-Security max-age=9 always; {_TO_HTTPS}"},
     ),
-    Flip("web.answers", _location("location = / { return 404; }")),
+    Flip("web.answers", _location("location = / { return 421; }")),
     Flip("web.security-txt", files={".well-known/security.txt": ""}),
     Flip("web.security-txt", _location("location /.well-known/ { return 404; }")),
     Flip("web.security-txt-current", files={_EXPIRES: "Expires: 2025-01-01T00:00:00Z"}),

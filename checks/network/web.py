@@ -382,6 +382,10 @@ def answers(page: Page) -> Verdict:
     the inventory (server_name and domains).
     """
     status = page.answer.status
+    if 400 <= status < 500 and status not in {400, 401, 421, 426}:
+        raise NotUnderstood(
+            f"the front page answers {status}: whether there is a site behind it cannot be told"
+        )
     return holds(
         status < 400 or status in {401, 426}, f"{status}", "a page, a redirect or a request to log in"
     )
@@ -512,7 +516,7 @@ class SecurityTxt:
 
 
 def _asks_security_txt(page: Page) -> bool:
-    return page.site.tls and page.site.named
+    return page.site.tls and page.site.named and (page.site.declared or page.site.port == 443)
 
 
 @probe(
@@ -868,10 +872,21 @@ examples(
     fails=made.plain(_TO_HTTPS.replace("Server: nginx", "Strict-Transport-Security: max-age=31536000")),
     notapplicable=made.site(_PAGE),
 )
+_ERROR: Final = "HTTP/1.1 {}\nContent-Length: 0\n\n"
 examples(
     answers,
-    passes=[made.site(_PAGE), made.site(_TO_OTHER)],
-    fails=[made.site(_NOT_FOUND), made.site("HTTP/1.1 421 Misdirected Request\nContent-Length: 0\n\n")],
+    passes=[made.site(_PAGE), made.site(_TO_OTHER), made.site(_ERROR.format("401 Unauthorized"))],
+    fails=[
+        made.site(_ERROR.format("421 Misdirected Request")),
+        made.site(_ERROR.format("502 Bad Gateway")),
+        made.site(_ERROR.format("400 Bad Request")),
+    ],
+    unknown=[
+        made.site(_NOT_FOUND),
+        made.site(
+            made.page(status="400 Bad Request", body="<center>No required SSL certificate was sent</center>")
+        ),
+    ],
 )
 _TWO: Final = {"addresses": ["192.0.2.10", "2001:db8::10"]}
 _OTHER_PAGE: Final = made.page(body="<!doctype html><title>Welcome to nginx!</title>\n")

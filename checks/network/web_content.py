@@ -7,7 +7,6 @@ import csv
 import re
 from importlib.resources import files
 from typing import Final
-from urllib.parse import urlsplit
 
 from checks.network import example_pages as made
 from checks.network._html import Load, elements, joined, loads
@@ -291,7 +290,7 @@ def own_file(page: Page) -> str:
     if not page.answer.is_html or page.answer.value("Content-Encoding"):
         return ""
     for one in loads(page.answer.text, page.site.url("/")):
-        path = urlsplit(page.site.path_of(one.address) or "").path
+        path = (page.site.path_of(one.address) or "").partition("?")[0]
         if (
             one.kind in {"script", "style", "media"}
             and folder_of(path) != "/"
@@ -356,8 +355,9 @@ _PRODUCT: Final = re.compile(
 )
 _INSIDES: Final = {
     "a stack trace": re.compile(
-        r"Traceback \(most recent call last\)|\bat [\w$.]+\.[\w$<>]+\([\w$]+\.(?:java|kt|scala):\d+\)"
-        r"|\bat [\w.`\[\]<>]+\([^)]{0,200}\) in [A-Z]:\\|\bat [\w.<> ]+ \(/[\w./-]+\.js:\d+:\d+\)|<b>Stack Trace:</b>"
+        r"Traceback \(most recent call last\)|\bat [\w$.]{1,200}\.[\w$<>]{1,100}\([\w$]{1,100}\.(?:java|kt|scala):\d+\)"
+        r"|\bat [\w.`\[\]<>]{1,200}\([^)]{0,200}\) in [A-Z]:\\|\bat [\w.<> ]{1,200} \(/[\w./-]{1,200}\.js:\d+:\d+\)"
+        r"|<b>Stack Trace:</b>"
         r"|#0 (?:/|[A-Z]:\\)[^\n]{1,300}\.php\(\d+\)"
     ),
     "a path of the server": re.compile(

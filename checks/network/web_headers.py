@@ -167,6 +167,7 @@ def _referrer(response: Response) -> Found:
 
 #: The key and the value that browsers understand: a list between brackets, * or self (RFC 9651 section 3.2).
 _FEATURE: Final = re.compile(r"\s*([a-z*][a-z0-9_.*-]*)=(\((?:[^()\"]|\"[^\"]*\")*\)|\*|self)(?:;[^,]*)?\s*")
+_POLICY_LIMIT: Final = 8192
 _POWERFUL: Final = frozenset({"camera", "microphone", "geolocation", "display-capture", "payment", "usb"})
 
 
@@ -174,6 +175,8 @@ def _permissions(response: Response) -> Found:
     value = ", ".join(response.values("Permissions-Policy"))
     if not value.strip():
         return False, "no Permissions-Policy"
+    if len(value) > _POLICY_LIMIT:
+        raise NotUnderstood(f"Permissions-Policy is longer than {_POLICY_LIMIT} characters")
     features = [_FEATURE.fullmatch(part) for part in re.split(r",(?![^(]*\))", value)]
     known = [match for match in features if match]
     if len(known) != len(features):
