@@ -121,7 +121,7 @@ def test_no_page_takes_long_to_judge(part: str) -> None:
         (web_content.error_page_insides, missing),
         (web_content.no_compressed_secret, web_content.Squeezed(page, answer, answer)),
         (web_headers.no_session_in_url, landing),
-        (web.same_over_ipv6, web.Twin(SITE, answer, answer)),
+        (web.same_over_ipv6, web.SiteOverIpv6(SITE, answer, answer)),
     ):
         judge(fact)
     web_content.third_parties(landing, target)

@@ -184,6 +184,8 @@ def https_everywhere(missing: NoSuchPage) -> Verdict:
     Asked is a path that does not exist.
     """
     _plain(missing.page)
+    if not _leads_to_https(missing.page, missing.page.location):
+        raise Absent("the front page itself does not go to HTTPS")
     found = missing.answer
     location = found.value("Location") if found.is_redirect else ""
     if not location and found.status not in {200, 404, 410}:
@@ -418,7 +420,7 @@ def both_ways(sites: list[Site], sweeps: list[Sweep]) -> list[BothWays]:
 
 
 @fact
-class Twin:
+class SiteOverIpv6:
     """What a site answers over IPv4 and over IPv6."""
 
     site: Site
@@ -434,9 +436,9 @@ class Twin:
     over_four=Each(BothWays, lambda both: both.site.ask(address=both.four)),
     over_six=Each(BothWays, lambda both: both.site.ask(address=both.six)),
 )
-def twin(over_four: Raw, over_six: Raw, both: BothWays) -> Twin:
+def twin(over_four: Raw, over_six: Raw, both: BothWays) -> SiteOverIpv6:
     """Two answers in HTTP."""
-    return Twin(both.site, answer(over_four), answer(over_six))
+    return SiteOverIpv6(both.site, answer(over_four), answer(over_six))
 
 
 #: Headers that are part of what a site promises, and so the same over both.
@@ -458,7 +460,7 @@ _PROMISES: Final = (
     verify="curl -4 --silent --head https://NAME/ ; curl -6 --silent --head https://NAME/",
     references=("Internet.nl, test of web sites, IPv6 (same content over IPv6 and IPv4)",),
 )
-def same_over_ipv6(twin: Twin) -> Verdict:
+def same_over_ipv6(twin: SiteOverIpv6) -> Verdict:
     """Over IPv6 there is the same site as over IPv4.
 
     What answers differently over IPv6 is often a forgotten server, without the rules that hold over IPv4. Compared
@@ -818,7 +820,7 @@ examples(
     ),
     fails=[made.plain(_TO_HTTPS, missed=_NOT_FOUND), made.plain(_TO_HTTPS, missed=_TO_OTHER)],
     unknown=made.plain(_TO_HTTPS, missed="HTTP/1.1 503 Service Unavailable\nContent-Length: 0\n\n"),
-    notapplicable=made.site(_PAGE, missed=_NOT_FOUND),
+    notapplicable=[made.site(_PAGE, missed=_NOT_FOUND), made.plain(_NOT_FOUND, missed=_NOT_FOUND)],
 )
 examples(
     redirect_secure,

@@ -343,6 +343,8 @@ def directory_listing(folder: Folder) -> Verdict:
             return holds(False, f"a list of files at {where}", "none")
         if found.status >= 500 or not found.complete:
             raise NotUnderstood(f"{where} answers {found.status}, or more than was read")
+    if not folder.file and folder.answer.status >= 400:
+        raise NotUnderstood(f"the front page answers {folder.answer.status}, and names no folder")
     return holds(True, f"{folder.path} answers {folder.answer.status}", "no list of files")
 
 
@@ -543,7 +545,10 @@ examples(
             _WITH_IMAGE, listed=made.page(body="<title>/img/</title><a href='./logo.png'>logo.png</a>")
         ),
     ],
-    unknown=made.site(_WITH_IMAGE, listed=made.page(status="503 Service Unavailable")),
+    unknown=[
+        made.site(_WITH_IMAGE, listed=made.page(status="503 Service Unavailable")),
+        made.site(made.page(status="404 Not Found")),
+    ],
 )
 
 

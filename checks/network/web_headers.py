@@ -674,6 +674,8 @@ def no_session_in_url(landing: Landing) -> Verdict:
     links, forms and redirect of the front page.
     """
     found = _SESSION.findall(landing.page.location)
+    if landing.answer.status >= 400 and not found:
+        raise NotUnderstood(f"the front page answers {landing.answer.status}")
     if landing.answer.is_html:
         text = landing.answer.text
         own = {"", landing.page.site.name}
@@ -738,6 +740,8 @@ def cors(found: CrossOrigin) -> Verdict:
     """
     origins = found.answer.values("Access-Control-Allow-Origin")
     credentials = "true" in (one.strip() for one in found.answer.values("Access-Control-Allow-Credentials"))
+    if found.answer.status >= 400 and not origins:
+        raise NotUnderstood(f"the front page answers {found.answer.status}; other pages may answer otherwise")
     everyone = any(one.strip() in {"*", "null", _ORIGIN} for one in origins)
     observed = (
         f"Allow-Origin {', '.join(origins) or 'none'}; Allow-Credentials {'true' if credentials else 'none'}"
@@ -1041,6 +1045,7 @@ examples(
         made.site(made.page(), crossed=made.page(*_OPEN)),
         made.site(made.page(), crossed=made.page("Access-Control-Allow-Origin: null", _OPEN[1])),
     ],
+    unknown=made.site(made.page(), crossed=made.page(status="404 Not Found")),
 )
 
 _NONCE: Final = "Content-Security-Policy: script-src 'nonce-{}'"

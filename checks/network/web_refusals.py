@@ -15,6 +15,7 @@ from checks.network import example_pages as made
 from checks.network._html import elements, host_of, title
 from checks.network._http import WHOLE, Response, answer, spoken
 from checks.network._site import MADE_UP, STRANGE, Page, Site
+from checks.network.web_content import own_file
 from scanner import (
     DATA_FIRST,
     DEFAULT_DENY,
@@ -61,13 +62,18 @@ _DEPTH: Final = (("Depth", "0"),)
 
 @fact
 class Methods:
-    """What a site answers to methods that are not for visitors; ``page`` shows that it does answer visitors."""
+    """What a site answers to methods that are not for visitors; ``page`` shows that it does answer visitors.
+
+    ``file`` is one of its own files, or empty when the front page names none. ``offers`` are what OPTIONS answers
+    for a path that does not exist, and for the file or the front page.
+    """
 
     page: Page
+    file: str
     trace: Response
     front: Response
     propfind: Response
-    options: Response
+    offers: tuple[Response, Response]
     delete: Response
     nonsense: Response
     get: Response
@@ -82,18 +88,44 @@ class Methods:
         Page, lambda page: page.site.ask(method="TRACE", headers=(("X-Keurmeester", _ECHO),), impact=_KNOCK)
     ),
     front=Each(Page, lambda page: page.site.ask("/", "PROPFIND", headers=_DEPTH, impact=_KNOCK)),
-    propfind=Each(Page, lambda page: page.site.ask(MADE_UP, "PROPFIND", headers=_DEPTH, impact=_KNOCK)),
+    propfind=Each(
+        Page, lambda page: page.site.ask(own_file(page) or MADE_UP, "PROPFIND", headers=_DEPTH, impact=_KNOCK)
+    ),
     options=Each(Page, lambda page: page.site.ask(MADE_UP, "OPTIONS", impact=_KNOCK)),
+    own_options=Each(Page, lambda page: page.site.ask(own_file(page) or "/", "OPTIONS", impact=_KNOCK)),
     delete=Each(Page, lambda page: page.site.ask(MADE_UP, "DELETE", impact=_KNOCK)),
     nonsense=Each(Page, lambda page: page.site.ask(MADE_UP, "KEURMEESTER", impact=_KNOCK)),
     missed=Each(Page, lambda page: page.site.ask(MADE_UP, read=WHOLE)),
 )
 def methods(
-    trace: Raw, front: Raw, propfind: Raw, options: Raw, delete: Raw, nonsense: Raw, missed: Raw, page: Page
+    trace: Raw,
+    front: Raw,
+    propfind: Raw,
+    options: Raw,
+    own_options: Raw,
+    delete: Raw,
+    nonsense: Raw,
+    missed: Raw,
+    page: Page,
 ) -> Methods:
-    """Answers in HTTP. All but the first two are about a path that does not exist; nothing is ever put."""
-    asked = (trace, front, propfind, options, delete, nonsense, missed)
-    return Methods(page, *(answer(raw) for raw in asked))
+    """Answers in HTTP. What could change something is asked of a path that does not exist; nothing is ever put."""
+    return Methods(
+        page=page,
+        file=own_file(page),
+        trace=answer(trace),
+        front=answer(front),
+        propfind=answer(propfind),
+        offers=(answer(options), answer(own_options)),
+        delete=answer(delete),
+        nonsense=answer(nonsense),
+        get=answer(missed),
+    )
+
+
+def _said(found: Methods, header: str) -> set[str]:
+    """What OPTIONS says in this header, of either path."""
+    values = (value for one in found.offers if one.status < 300 for value in one.values(header))
+    return {part.strip().upper() for value in values for part in value.split(",")} - {""}
 
 
 @check(
@@ -143,18 +175,18 @@ def webdav_refused(found: Methods) -> Verdict:
     so, or is the one to a method that does not exist.
     """
     told = found.propfind
-    for what, one in (("/", found.front), (MADE_UP, told)):
+    for what, one in (("/", found.front), (found.file or MADE_UP, told)):
         if one.status == 207 or (one.status < 300 and re.search(rb"<(?:[\w-]+:)?multistatus[\s>]", one.body)):
             return holds(False, f"PROPFIND of {what}: {one.status}, tells what it holds", "refused")
         _broken(one, f"PROPFIND of {what}")
-    classes = ", ".join(found.options.values("DAV"))
+    classes = ", ".join(sorted(_said(found, "DAV")))
     observed = f"PROPFIND: {found.front.status} and {told.status}; WebDAV: {classes or 'does not say'}"
     if told.status in {401, 403}:
         return holds(True, observed, "refused")
-    if classes and told.status in {404, 409, 410}:
+    if classes and not found.file and told.status in {404, 409, 410}:
         return holds(False, observed, "refused")
     like_nonsense = told.status == found.nonsense.status and found.front.status not in {404, 410}
-    if not classes and (told.status in {405, 501} or like_nonsense):
+    if not classes and (found.file or told.status in {405, 501} or like_nonsense):
         return holds(True, observed, "refused")
     raise NotUnderstood(f"{observed}: neither spoken nor refused")
 
@@ -184,10 +216,8 @@ def write_methods_refused(found: Methods) -> Verdict:
     path that does not exist, and what it allows there (OPTIONS).
     """
     told, got = found.delete, found.get
-    allowed = {one.strip().upper() for value in found.options.values("Allow") for one in value.split(",")} - {
-        ""
-    }
-    offered = sorted(_WRITING & allowed) if found.options.status < 300 else []
+    allowed = _said(found, "Allow")
+    offered = sorted(_WRITING & allowed)
     observed = f"DELETE: {told.status}; allowed: {', '.join(sorted(allowed)) or 'does not say'}"
     if told.status in {401, 403, 405, 501} and not offered:
         return holds(True, observed, "refused")
@@ -203,7 +233,7 @@ def write_methods_refused(found: Methods) -> Verdict:
     if told.is_redirect and got.is_redirect and told.values("Location") == got.values("Location"):
         return holds(not offered, f"{observed}, as for every question", "refused")
     _broken(told, "DELETE")
-    if allowed and not offered and found.options.status < 300 and told.status >= 400:
+    if allowed and not offered and told.status >= 400:
         return holds(True, observed, "refused")
     raise NotUnderstood(f"{observed}: neither taken nor refused")
 
@@ -615,7 +645,7 @@ def protected_paths(sites: list[Site], target: Target) -> list[ProtectedPath]:
 
 
 @fact
-class Stranger:
+class ProtectedPage:
     """What a protected path answers to who has not logged in."""
 
     protected: ProtectedPath
@@ -629,10 +659,10 @@ class Stranger:
     "outside",
     closed=Each(ProtectedPath, lambda one: one.site.ask(one.path, read=WHOLE, impact=_KNOCK)),
 )
-def stranger(closed: Raw, protected: ProtectedPath) -> Stranger:
+def stranger(closed: Raw, protected: ProtectedPath) -> ProtectedPage:
     """An answer in HTTP."""
     try:
-        return Stranger(protected, answer(closed))
+        return ProtectedPage(protected, answer(closed))
     except Absent as other:
         raise NotUnderstood(f"the inventory says that this is a web site; {other}") from None
 
@@ -665,7 +695,7 @@ def _asks_password(response: Response) -> bool:
     verify="curl --silent --include https://NAME/mijn",
     references=("OWASP ASVS 4.0.3, 4.1.1 and 4.1.5", "DigiD norm 3.0, U/TV.01"),
 )
-def protected_path(found: Stranger, pages: list[Page]) -> Verdict:
+def protected_path(found: ProtectedPage, pages: list[Page]) -> Verdict:
     """What belongs behind a login is not to be seen without a session.
 
     A login does not help when the page behind it opens without one too. It is the first thing an attacker tries.
@@ -705,7 +735,9 @@ _NO_CONSENT: Final = Gap(State.ERROR, Cause.POLICY, "the inventory consents to l
 
 
 def _methods(talk: str = _PAGE, **more: object) -> dict[str, object]:
-    refused = dict.fromkeys(("trace", "front", "propfind", "options", "delete", "nonsense"), _405)
+    refused = dict.fromkeys(
+        ("trace", "front", "propfind", "options", "own_options", "delete", "nonsense"), _405
+    )
     return made.site(talk, **{**refused, "missed": _404, **more})
 
 
@@ -740,6 +772,7 @@ examples(
     ],
     error=_methods(trace=_NO_CONSENT),
 )
+_WITH_FILE: Final = made.page(body="<img src=/css/logo.png>")
 _DAV: Final = _ALLOW.replace("Allow", "DAV: 1,2\nAllow").format("OPTIONS,MKCOL,PUT,LOCK")
 _403: Final = _404.replace("404 Not Found", "403 Forbidden")
 examples(
@@ -748,13 +781,16 @@ examples(
         _methods(),
         _methods(front=_PAGE, propfind=_404, nonsense=_404),
         _methods(front=_403, propfind=_403, options=_DAV),
+        _methods(_WITH_FILE, propfind=_404),
     ],
     fails=[
         _methods(front=_MULTISTATUS),
         _methods(front=_MULTISTATUS.replace("207 Multi-Status", "200 OK")),
         _methods(propfind=_404, options=_DAV),
+        _methods(_WITH_FILE, propfind=_MULTISTATUS),
     ],
     unknown=[
+        _methods(_WITH_FILE, own_options=_DAV),
         _methods(propfind=_BUSY),
         _methods(_404, front=_404, propfind=_404, nonsense=_404),
         _methods(options=_DAV),
@@ -766,6 +802,9 @@ examples(
     passes=[
         _methods(),
         _methods(delete=_404, options=_ALLOW.format("GET, HEAD, OPTIONS")),
+        _methods(
+            delete=_404, nonsense=_404, options=_404, own_options=_ALLOW.format("OPTIONS, GET, HEAD, POST")
+        ),
         _methods(delete=_TO_LOGIN, missed=_TO_LOGIN),
     ],
     fails=[
