@@ -19,6 +19,8 @@ from tests.lab.certificates import Authority
 from tests.outside import every_check, look, server_at, state, told
 from tests.servers.apache import Apache
 from tests.servers.configured import free_port
+from tests.servers.haproxy import Haproxy
+from tests.servers.lighttpd import Lighttpd
 from tests.servers.nginx import Nginx
 
 pytestmark = pytest.mark.server
@@ -411,3 +413,58 @@ def test_the_default_page_of_apache_is_known(apache: tuple[Apache, Target]) -> N
         page.write_text(text)
         assert state(look(target, only=["web.default-page"])["web.default-page"]) is expected
     page.write_text(PAGE)
+
+
+# --- others ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("check", "good", "bad"),
+    [
+        (
+            "web.directory-listing",
+            "",
+            'server.modules += ("mod_dirlisting")\ndir-listing.activate = "enable"\n',
+        ),
+        ("web.server-version", 'server.tag = "lighttpd"\n', ""),
+    ],
+)
+def test_a_check_follows_the_setting_of_lighttpd(tmp_path: Path, check: str, good: str, bad: str) -> None:
+    (tmp_path / "site" / "css").mkdir(parents=True)
+    (tmp_path / "site" / "css" / "site.css").write_text("body {}")
+    (tmp_path / "site" / "index.html").write_text(PAGE)
+    port = free_port(ADDRESS)
+    target = server_at(ADDRESS, {"port": port, "name": "http", "server_name": NAME})
+    for more, expected in ((good, State.PASS), (bad, State.FAIL), (good, State.PASS)):
+        with Lighttpd(tmp_path, ADDRESS, port, more):
+            found = look(target, only=[check, "web.webdav-refused", "web.write-methods-refused"])
+        assert state(found[check]) is expected, told(found[check])
+        assert state(found["web.webdav-refused"]) is State.PASS, told(found["web.webdav-refused"])
+        assert state(found["web.write-methods-refused"]) is State.PASS, told(
+            found["web.write-methods-refused"]
+        )
+
+
+def test_the_statistics_of_haproxy_are_known(tmp_path: Path) -> None:
+    port = free_port(ADDRESS)
+    target = server_at(ADDRESS, {"port": port, "name": "http", "server_name": NAME})
+    for more, expected in (("", State.PASS), ("stats enable", State.FAIL), ("", State.PASS)):
+        with Haproxy(tmp_path, ADDRESS, port, more):
+            found = look(target, only=["web.no-status-page"])["web.no-status-page"]
+        assert state(found) is expected, told(found)
+
+
+def test_where_all_is_not_found_little_is_established(tmp_path: Path) -> None:
+    port = free_port(ADDRESS)
+    target = server_at(ADDRESS, {"port": port, "name": "http", "server_name": NAME})
+    blind = [
+        "web.csp",
+        "web.nosniff",
+        "web.answers",
+        "web.https-redirect",
+        "web.directory-listing",
+        "web.cors",
+    ]
+    with Haproxy(tmp_path, ADDRESS, port):
+        found = look(target, only=[*blind, "web.webdav-refused", "web.other-host"])
+    assert {id_: state(findings) for id_, findings in found.items()} == dict.fromkeys(found, State.UNKNOWN)
