@@ -687,6 +687,8 @@ def no_session_in_url(landing: Landing) -> Verdict:
         ]
         if not found and not landing.answer.complete:
             raise NotUnderstood("only the beginning of the page was read")
+    elif not found:
+        raise Absent(f"no page for a browser: {landing.answer.kind or 'empty'}")
     named = dict.fromkeys(re.sub(r"=.*", "=...", one) for one in found)
     return holds(not found, ", ".join(named) or "none in the front page", "none")
 
@@ -1026,6 +1028,7 @@ examples(
         made.site(_TO_NL.replace("/nl/", "/(S(lit3py55t21z5v55vlm25s55))/"), landed=made.page()),
     ],
     unknown=made.site(made.page().replace("Content-Length: ", "Content-Length: 9"), landed=made.page()),
+    notapplicable=_JSON,
 )
 _OPEN: Final = (
     "Access-Control-Allow-Origin: https://keurmeester.invalid",
