@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checks.network import web, web_content, web_headers
+from checks.network import web, web_content, web_cookies, web_headers
 from checks.network._http import WHOLE, Response
 from checks.network._site import Landing, NoSuchPage, Page, Site, landing_of, sites
 from checks.network.ports import OpenPort, Reached, Sweep, open_ports
@@ -120,7 +120,7 @@ def test_no_page_takes_long_to_judge(part: str) -> None:
         (web_content.error_page_version, missing),
         (web_content.error_page_insides, missing),
         (web_content.no_compressed_secret, web_content.Squeezed(page, answer, answer)),
-        (web_headers.no_session_in_url, landing),
+        (web_cookies.no_session_in_url, landing),
         (web.same_over_ipv6, web.SiteOverIpv6(SITE, answer, answer)),
     ):
         judge(fact)
@@ -149,5 +149,5 @@ def test_no_header_takes_long_to_judge(value: str) -> None:
         except (Absent, NotUnderstood):
             continue
     web._hsts(value)
-    web_headers._cookie(value)
+    web_cookies._cookie(value)
     assert time.process_time() - began < 10

@@ -246,6 +246,12 @@ def _trailer(data: bytes) -> bool:
     return bool(ends)
 
 
+def must_work(found: Response, what: str) -> None:
+    """Raises NotUnderstood when the server failed, or had no time: that refuses nothing."""
+    if found.status == 429 or (found.status >= 500 and found.status != 501):
+        raise NotUnderstood(f"{what} answers {found.status}")
+
+
 def spoken(text: str, *, end: str = "closed", note: str = "") -> Raw:
     """An example: an answer as a person would write it, as the evidence it would be.
 
