@@ -52,6 +52,10 @@ WWW: Final = {"port": 443, "name": "https", "tls": True, "server_name": "www.exa
         ((443,), {"services": [{"port": 443, "name": "http"}]}, ["http://192.0.2.10:443/"]),
         ((443,), {"services": [{**WWW, "server_name": "een naam"}]}, ["port 443"]),
         ((443,), {"services": [{**WWW, "server_name": "münster.nl"}]}, ["port 443"]),
+        ((443,), {"services": [{**WWW, "server_name": ".nl"}]}, ["port 443"]),
+        ((443,), {"services": [{**WWW, "server_name": "a..nl"}]}, ["port 443"]),
+        ((443,), {"services": [{**WWW, "server_name": f"{'a' * 64}.nl"}]}, ["port 443"]),
+        ((80,), {"address": "fe80::1%eth0"}, ["http://[fe80::1%eth0]/"]),
     ],
 )
 def test_sites_follow_from_open_ports_and_names(

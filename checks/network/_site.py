@@ -35,7 +35,9 @@ _WEB: Final = frozenset({"http", "https", "web", "www", "website"})
 #: Names that are asked on one port.
 _NAMES: Final = 64
 #: What may stand in a Host header; a name in another script is written in its ASCII form (RFC 5890).
-_HOST: Final = re.compile(r"[a-z0-9._:%-]+")
+_HOST: Final = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*|[0-9a-f:.]*:[0-9a-f:.]*(?:%[a-z0-9_.-]+)?"
+)
 _NO_NAME: Final = Gap(State.UNKNOWN, Cause.PARSE, "the 'server_name' in the inventory is no host name")
 _TOO_MANY: Final = Gap(State.ERROR, Cause.TRUNCATED, f"only the first {_NAMES} names of a port are asked")
 _STANDARD: Final = {True: 443, False: 80}
