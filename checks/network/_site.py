@@ -170,11 +170,12 @@ class Page:
         return path if path and path.isascii() and path.isprintable() and " " not in path else "/"
 
 
-def _front(site: Site) -> Dialogue:
+def front_of(site: Site) -> Dialogue:
+    """The question for the front page."""
     return site.ask(read=WHOLE)
 
 
-@probe("outside", talk=Each(Site, _front))
+@probe("outside", talk=Each(Site, front_of))
 def page(talk: Raw, site: Site) -> Page:
     """An answer in HTTP; what is positively another protocol on a port that nobody declared is no site."""
     try:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from checks.network import example_pages as made
 from checks.network._html import elements
 from checks.network._http import WHOLE, Response, answer, must_work, spoken
-from checks.network._site import Page, Site
+from checks.network._site import Site, front_of
 from scanner import (
     DATA_FIRST,
     DEFAULT_DENY,
@@ -267,10 +267,11 @@ def protected_paths(sites: list[Site], target: Target) -> list[ProtectedPath]:
 
 @fact
 class ProtectedPage:
-    """What a protected path answers to who has not logged in."""
+    """What a protected path answers to who has not logged in; ``front`` is the front page of its site."""
 
     protected: ProtectedPath
     answer: Response
+    front: Response
 
     def __str__(self) -> str:
         return str(self.protected)
@@ -279,11 +280,12 @@ class ProtectedPage:
 @probe(
     "outside",
     closed=Each(ProtectedPath, lambda one: one.site.ask(one.path, read=WHOLE, impact=_KNOCK)),
+    talk=Each(ProtectedPath, lambda one: front_of(one.site)),
 )
-def stranger(closed: Raw, protected: ProtectedPath) -> ProtectedPage:
-    """An answer in HTTP."""
+def protected_page(closed: Raw, talk: Raw, protected: ProtectedPath) -> ProtectedPage:
+    """Two answers in HTTP; the front page is asked for once, however many paths there are."""
     try:
-        return ProtectedPage(protected, answer(closed))
+        return ProtectedPage(protected, answer(closed), answer(talk))
     except Absent as other:
         raise NotUnderstood(f"the inventory says that this is a web site; {other}") from None
 
@@ -316,7 +318,7 @@ def _asks_password(response: Response) -> bool:
     verify="curl --silent --include https://NAME/mijn",
     references=("OWASP ASVS 4.0.3, 4.1.1 and 4.1.5", "DigiD norm 3.0, U/TV.01"),
 )
-def protected_path(found: ProtectedPage, pages: list[Page]) -> Verdict:
+def protected_path(found: ProtectedPage) -> Verdict:
     """What belongs behind a login is not to be seen without a session.
 
     A login does not help when the page behind it opens without one too. It is the first thing an attacker tries.
@@ -337,7 +339,7 @@ def protected_path(found: ProtectedPage, pages: list[Page]) -> Verdict:
         asks = _asks_password(told)
         if not asks and not told.complete:
             raise NotUnderstood("only the beginning of the page was read")
-        if asks and any(one.site == site and _asks_password(one.answer) for one in pages):
+        if asks and _asks_password(found.front):
             raise NotUnderstood("every page asks for a password: what else this one shows cannot be told")
         return holds(asks, f"{told.status}: {'asks for a password' if asks else 'a page'}", expected)
     raise NotUnderstood(f"{path} answers {told.status}: whether it is protected cannot be told")
