@@ -90,19 +90,24 @@ def attempts(sites: list[Site]) -> list[Attempt]:
 
 @dataclass(frozen=True)
 class Attempted:
-    """What a site answers to the question for a known path."""
+    """What a site answers to the question for a known path; ``front`` is its front page."""
 
     attempt: Attempt
     answer: Response
+    front: Response
 
 
 def _ask(attempt: Attempt) -> Dialogue:
     return attempt.site.ask(attempt.path, read=1 << 16, impact=_KNOCK)
 
 
-def _attempted(raw: Raw, attempt: Attempt) -> Attempted:
+def _front(attempt: Attempt) -> Dialogue:
+    return front_of(attempt.site)
+
+
+def _attempted(raw: Raw, front: Raw, attempt: Attempt) -> Attempted:
     try:
-        return Attempted(attempt, answer(raw))
+        return Attempted(attempt, answer(raw), answer(front))
     except Absent as other:
         if attempt.site.declared:
             raise NotUnderstood(f"the inventory says that this is a web site; {other}") from None
@@ -139,22 +144,34 @@ class ManagementPage:
         return str(self.attempted.attempt)
 
 
-@probe("outside", left=Each(Attempt, _ask, when=lambda attempt: attempt.kind == "leftover"))
-def leftover(left: Raw, attempt: Attempt) -> Leftover:
+@probe(
+    "outside",
+    left=Each(Attempt, _ask, when=lambda attempt: attempt.kind == "leftover"),
+    talk=Each(Attempt, _front),
+)
+def leftover(left: Raw, talk: Raw, attempt: Attempt) -> Leftover:
     """An answer in HTTP."""
-    return Leftover(_attempted(left, attempt))
+    return Leftover(_attempted(left, talk, attempt))
 
 
-@probe("outside", status=Each(Attempt, _ask, when=lambda attempt: attempt.kind == "status"))
-def status_page(status: Raw, attempt: Attempt) -> StatusPage:
+@probe(
+    "outside",
+    status=Each(Attempt, _ask, when=lambda attempt: attempt.kind == "status"),
+    talk=Each(Attempt, _front),
+)
+def status_page(status: Raw, talk: Raw, attempt: Attempt) -> StatusPage:
     """An answer in HTTP."""
-    return StatusPage(_attempted(status, attempt))
+    return StatusPage(_attempted(status, talk, attempt))
 
 
-@probe("outside", manage=Each(Attempt, _ask, when=lambda attempt: attempt.kind == "management"))
-def management_page(manage: Raw, attempt: Attempt) -> ManagementPage:
+@probe(
+    "outside",
+    manage=Each(Attempt, _ask, when=lambda attempt: attempt.kind == "management"),
+    talk=Each(Attempt, _front),
+)
+def management_page(manage: Raw, talk: Raw, attempt: Attempt) -> ManagementPage:
     """An answer in HTTP."""
-    return ManagementPage(_attempted(manage, attempt))
+    return ManagementPage(_attempted(manage, talk, attempt))
 
 
 def _nothing_there(found: Attempted) -> Verdict:
@@ -197,6 +214,9 @@ def nothing_left_behind(found: Leftover) -> Verdict:
     These paths are searched day and night. What is left lying there, another has within a day. Whether it is what
     it seems is told by its first bytes.
     """
+    told, front = found.attempted.answer, found.attempted.front
+    if told.status in {401, 403} and front.status == told.status:
+        raise NotUnderstood(f"the whole site answers {told.status}, this path as well")
     return _nothing_there(found.attempted)
 
 
@@ -352,11 +372,14 @@ _TO_LOGIN: Final = made.redirect("https://login.example.nl/?back=%2Fmijn", "302 
 _NO_CONSENT: Final = Gap(State.ERROR, Cause.POLICY, "the inventory consents to look; write 'consent: knock'")
 
 
-def _paths(kind: str, path: str, text: object) -> dict[str, object]:
+_403: Final = "HTTP/1.1 403 Forbidden\nContent-Length: 0\n\n"
+
+
+def _paths(kind: str, path: str, text: object, front: str = _PAGE) -> dict[str, object]:
     """An example in which one known path gives this answer, and the others are not found."""
     source = {"leftover": "left", "status": "status", "management": "manage"}[kind]
     said = {f"https://www.example.nl{known.path}": made.NOT_FOUND for known in known_paths()[kind]}
-    return made.site(_PAGE, **{source: {**said, f"https://www.example.nl{path}": text}})
+    return made.site(front, **{source: {**said, f"https://www.example.nl{path}": text}})
 
 
 def _file(kind: str, body: str, status: str = "200 OK") -> str:
@@ -388,6 +411,7 @@ examples(
     ],
     unknown=[
         _paths("leftover", "/.env", made.BUSY),
+        _paths("leftover", "/.env", _403, _403),
         _paths("leftover", "/.env", _file("text/html\nContent-Encoding: gzip", "\x1f\x8b\x08")),
         _paths("leftover", "/.env", spoken("HTTP/1.1 200 OK\nContent-Length: 900000\n\nabc", end="done")),
     ],
