@@ -146,6 +146,8 @@ def answer(raw: Raw, method: str = "GET") -> Response:
     """The final answer to one `request`. Raises NotUnderstood, or Absent when another protocol is spoken."""
     (exchange,) = exchanges(raw)
     data = exchange.received
+    if not data and exchange.note.endswith("WRONG_VERSION_NUMBER"):
+        raise Absent("another protocol than TLS is spoken here")
     if not data:
         raise NotUnderstood(f"no answer at all: {exchange.note or exchange.end}")
     if _OTHERS.match(data):

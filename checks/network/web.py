@@ -648,6 +648,9 @@ examples(
 )
 
 
+_NO_TLS: Final = spoken("", end="reset", note="TLS: WRONG_VERSION_NUMBER")
+
+
 def _with_hsts(*values: str, status: str = "200 OK") -> dict[str, object]:
     return made.site(made.page(*(f"Strict-Transport-Security: {value}" for value in values), status=status))
 
@@ -670,11 +673,12 @@ examples(
         _with_hsts("", "max-age=31536000"),
     ],
     unknown=[
+        made.site(_NO_TLS),
         _with_hsts(status="403 Forbidden"),
         made.site(_PAGE, services=[{**made.HTTPS, "server_name": ""}]),
         made.site(_PAGE.replace("Content-Length", "Transfer-Encoding: chunked\nContent-Length")),
     ],
-    notapplicable=made.plain(_PAGE),
+    notapplicable=[made.plain(_PAGE), made.undeclared(443, _NO_TLS)],
 )
 examples(
     "web.hsts-year",

@@ -246,6 +246,8 @@ def _other(raw: Raw, page: Page) -> OtherName:
     (exchange,) = exchanges(raw)
     if not exchange.received and exchange.end in {"closed", "reset"}:
         alert = exchange.note if exchange.note.startswith("TLS:") else ""
+        if alert and not re.search(r"ALERT|UNRECOGNIZED_NAME", alert):
+            raise NotUnderstood(f"no answer at all: {alert}")
         return OtherName(page, alert or f"connection {exchange.end}", None)
     return OtherName(page, "", answer(raw))
 
@@ -554,9 +556,9 @@ examples(
 )
 examples(
     other_server_name_refused,
-    passes=[_bad(_ALERT), _bad(_404)],
+    passes=[_bad(_ALERT), _bad(_CLOSED), _bad(_404)],
     fails=_bad(_PAGE),
-    unknown=_bad("\x15\x03"),
+    unknown=[_bad("\x15\x03"), _bad(spoken("", end="reset", note="TLS: BAD_RECORD_TYPE"))],
     notapplicable=made.plain(_PAGE),
 )
 examples(
