@@ -18,6 +18,7 @@ from scanner import (
     NotUnderstood,
     Raw,
     Say,
+    Timed,
     Turn,
     exchanges,
 )
@@ -254,7 +255,7 @@ def must_work(found: Response, what: str) -> None:
         raise NotUnderstood(f"{what} answers {found.status}")
 
 
-def spoken(text: str, *, end: str = "closed", note: str = "") -> Raw:
+def spoken(text: str, *, end: str = "closed", note: str = "") -> Timed:
     """An example: an answer as a person would write it, as the evidence it would be.
 
     Lines of the head end in CR LF on the wire; the body is taken as it stands.
@@ -262,4 +263,4 @@ def spoken(text: str, *, end: str = "closed", note: str = "") -> Raw:
     head, blank, body = text.partition("\n\n")
     data = (head.replace("\n", "\r\n") + "\r\n\r\n" + body if blank else text).encode("latin-1")
     said = Turn(b"GET / HTTP/1.1\r\n\r\n", data)
-    return Raw(out=write([Exchange("HTTP GET", (said,), end, note=note)]), at=1795348800.0)  # type: ignore[arg-type]
+    return Timed(out=write([Exchange("HTTP GET", (said,), end, note=note)]), at=1795348800.0)  # type: ignore[arg-type]
