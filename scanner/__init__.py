@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Unseen,
         at_least,
         check,
+        dated,
         examples,
         fact,
         holds,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
         Inventory,
         Layer,
         Raw,
+        Renewal,
         Service,
         Severity,
         State,
@@ -74,12 +76,13 @@ if TYPE_CHECKING:
 
 _HOME = {
     "declare": (
-        "Absent Blind Check Each Fleet NotUnderstood Results Row ScanTime Unseen at_least check examples fact holds "
-        "probe read table"
+        "Absent Blind Check Each Fleet NotUnderstood Results Row ScanTime Unseen at_least check dated examples "
+        "fact holds probe read table"
     ),
     "model": (
         "DATA_FIRST DEFAULT_DENY FAIL_SECURE IN_DEPTH NO_GAP SECURE_DEFAULT SECURE_DEPLOYMENT SECURE_DESIGN "
-        "Cause Credential Finding Gap Impact InputError Inventory Layer Raw Service Severity State Target Verdict"
+        "Cause Credential Finding Gap Impact InputError Inventory Layer Raw Renewal Service Severity State Target "
+        "Verdict"
     ),
     "plain": "visible",
     "sources": "Command Dialogue Fetch File Lookup Ports Say TlsWalk Tree TrustAnchors tree_files",
@@ -92,9 +95,9 @@ __all__ = [
     "DATA_FIRST", "DEFAULT_DENY", "FAIL_SECURE", "IN_DEPTH", "NO_GAP", "SECURE_DEFAULT",
     "SECURE_DEPLOYMENT", "SECURE_DESIGN", "Absent", "Blind", "Cause", "Check", "Command", "Credential",
     "Dialogue", "Each", "Exchange", "Fetch", "File", "Finding", "Fleet", "Gap", "Impact", "InputError", "Inventory",
-    "Layer", "Located", "Lookup", "NotUnderstood", "Ports", "Raw", "Results", "Row", "Say", "ScanTime",
+    "Layer", "Located", "Lookup", "NotUnderstood", "Ports", "Raw", "Renewal", "Results", "Row", "Say", "ScanTime",
     "Service", "Severity", "State", "Target", "TlsWalk", "Tree", "TrustAnchors", "Turn", "Unseen",
-    "Verdict", "__version__", "at_least", "check", "examples", "exchanges", "fact", "holds", "load_yaml",
+    "Verdict", "__version__", "at_least", "check", "dated", "examples", "exchanges", "fact", "holds", "load_yaml",
     "probe", "read", "table", "tree_files", "visible",
 ]  # fmt: skip
 

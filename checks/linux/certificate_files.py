@@ -15,7 +15,7 @@ from cryptography import x509
 
 from checks.linux._answers import named, only_missing
 from checks.network import example_served as more
-from checks.network.served import certificate, lifetime, value
+from checks.network.served import certificate, lifetime, renewal, value
 from checks.network.x509.names import shown
 from scanner import (
     DATA_FIRST,
@@ -27,10 +27,12 @@ from scanner import (
     Layer,
     NotUnderstood,
     Raw,
+    Renewal,
     ScanTime,
     Severity,
     Verdict,
     check,
+    dated,
     examples,
     fact,
     holds,
@@ -212,6 +214,20 @@ def keystore(listing: Raw, store: KeystorePath) -> Keystore:
     if not found:
         raise Absent(f"{store.path} holds no private key")
     return Keystore(store.path, found)
+
+
+@dated
+def file_until(held: CertificateFile) -> list[Renewal]:
+    """A line of the calendar for what lies in a file."""
+    return [renewal(held.leaf, held.path)]
+
+
+@dated
+def keystore_until(keystore: Keystore) -> list[Renewal]:
+    """A line of the calendar for each private key in a keystore."""
+    return [
+        renewal(certificate(der), f"{keystore.path} {alias}") for alias, der in keystore.certificates.items()
+    ]
 
 
 def _valid(leaf: x509.Certificate, now: ScanTime) -> Verdict:

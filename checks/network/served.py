@@ -7,12 +7,13 @@ check of certificates starts from the facts here.
 from __future__ import annotations
 
 import warnings
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
@@ -21,7 +22,20 @@ from checks.network.ports import TlsPort
 from checks.network.tls_endpoint import shown_to, spoken, stapled
 from checks.network.x509.names import key, shown
 from checks.network.x509.paths import Demands, Outcome, read_anchors, self_issued, signature_fault, validate
-from scanner import Blind, Cause, Each, NotUnderstood, Raw, ScanTime, TlsWalk, TrustAnchors, fact, probe
+from scanner import (
+    Blind,
+    Cause,
+    Each,
+    NotUnderstood,
+    Raw,
+    Renewal,
+    ScanTime,
+    TlsWalk,
+    TrustAnchors,
+    dated,
+    fact,
+    probe,
+)
 
 #: CA/Browser Forum: domain, organisation, individual and extended validated; every public certificate names one
 #: (Baseline Requirements 2.2.6, section 7.1.6.1).
@@ -119,6 +133,35 @@ def served(walk: Raw, port: TlsPort) -> ServedCertificate:
     return ServedCertificate(port.number, port.server_name, shown.chain, stapled(answers).whole)
 
 
+@dated
+def served_until(served: ServedCertificate) -> list[Renewal]:
+    """A line of the calendar for what a port shows."""
+    return [renewal(served.leaf, str(served))]
+
+
+def renewal(leaf: x509.Certificate, place: str) -> Renewal:
+    """A line of the calendar: who renews it is read from who issued it, for how long, and where it lies."""
+    starts, ends = lifetime(leaf)
+    public = any(oid in RESERVED for oid in policies(leaf))
+    brief = ends - starts <= _BY_MACHINE
+    if place.startswith("/etc/letsencrypt/") or (public and brief):
+        how = "acme"
+    elif issued(leaf, leaf):
+        how = "self"
+    else:
+        how = "public-ca" if public else "own-ca"
+    return Renewal(
+        sha256=leaf.fingerprint(hashes.SHA256()).hex(),
+        names=tuple([*names(leaf), *addresses(leaf)] or [shown(leaf.subject)]),
+        issuer=shown(leaf.issuer),
+        ends=ends.timestamp(),
+        how=how,
+        place=place,
+    )
+
+
+#: A public certificate that lives no longer than this is renewed by a program.
+_BY_MACHINE: Final = timedelta(days=100)
 #: The purpose of the leaf itself is a check of its own.
 _FOR_SERVERS: Final = Demands(purpose=ExtendedKeyUsageOID.SERVER_AUTH, for_leaf=False)
 
