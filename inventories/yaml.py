@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from scanner import Credential, Impact, Inventory, Located, Service, Target, load_yaml
+from scanner import Credential, Impact, Inventory, Located, PortChoice, Service, Target, load_yaml
 
 Place: TypeAlias = tuple[str | int, ...]
 
@@ -55,7 +55,7 @@ def _valid_ip(value: str) -> str:
     with suppress(ValueError):
         if _IP_ADDRESS.fullmatch(value):
             return str(ipaddress.ip_address(value))
-    raise ValueError(f"{value[:80]!r} is not an IP address\nwrite the address of the name server")
+    raise ValueError(f"{value[:80]!r} is not an IP address\nwrite one such as 192.0.2.1 or 2001:db8::1")
 
 
 def _valid_revocation_host(value: str) -> str:
@@ -107,6 +107,9 @@ class Fields(Part):
     address: Annotated[str, AfterValidator(_valid_address)] = Field(
         default="", description="Host name or IP address; the target's own name when left out"
     )
+    addresses: tuple[Annotated[str, AfterValidator(_valid_ip)], ...] = Field(
+        default=(), description="The IP addresses it has beside that one, such as that of IPv6"
+    )
     port: Annotated[int, Field(ge=1, le=65535)] = Field(default=22, description="Port of the channel")
     channel: Literal["ssh", "local"] = Field(default="ssh", description="How it is reached")
     platform: Literal["linux", "windows", "network", "other"] = Field(
@@ -136,6 +139,11 @@ class Fields(Part):
     )
     domains: tuple[Annotated[str, AfterValidator(_valid_domain)], ...] = Field(
         default=(), description="Domain names it serves (web, mail), for the internet standards"
+    )
+    ports: PortChoice | None = Field(
+        default=None,
+        description="TCP ports to try from outside, beside those of its services: usual, all or a list of numbers;"
+        " what the profile says when left out, else the usual ones",
     )
     description: str = Field(default="", description="For people")
 

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         InputError,
         Inventory,
         Layer,
+        PortChoice,
         Raw,
         Renewal,
         Service,
@@ -57,7 +58,9 @@ if TYPE_CHECKING:
         Target,
         Verdict,
     )
-    from scanner.plain import visible
+    from scanner.plain import (
+        visible,
+    )
     from scanner.sources import (
         Command,
         Dialogue,
@@ -71,8 +74,15 @@ if TYPE_CHECKING:
         TrustAnchors,
         tree_files,
     )
-    from scanner.transcript import Exchange, Turn, exchanges
-    from scanner.yamlfile import Located, load_yaml
+    from scanner.transcript import (
+        Exchange,
+        Turn,
+        exchanges,
+    )
+    from scanner.yamlfile import (
+        Located,
+        load_yaml,
+    )
 
 _HOME = {
     "declare": (
@@ -81,8 +91,8 @@ _HOME = {
     ),
     "model": (
         "DATA_FIRST DEFAULT_DENY FAIL_SECURE IN_DEPTH NO_GAP SECURE_DEFAULT SECURE_DEPLOYMENT SECURE_DESIGN "
-        "Cause Credential Finding Gap Impact InputError Inventory Layer Raw Renewal Service Severity State Target "
-        "Verdict"
+        "Cause Credential Finding Gap Impact InputError Inventory Layer PortChoice Raw Renewal Service Severity "
+        "State Target Verdict"
     ),
     "plain": "visible",
     "sources": "Command Dialogue Fetch File Lookup Ports Say TlsWalk Tree TrustAnchors tree_files",
@@ -94,11 +104,11 @@ _WHERE = {name: module for module, names in _HOME.items() for name in names.spli
 __all__ = [
     "DATA_FIRST", "DEFAULT_DENY", "FAIL_SECURE", "IN_DEPTH", "NO_GAP", "SECURE_DEFAULT",
     "SECURE_DEPLOYMENT", "SECURE_DESIGN", "Absent", "Blind", "Cause", "Check", "Command", "Credential",
-    "Dialogue", "Each", "Exchange", "Fetch", "File", "Finding", "Fleet", "Gap", "Impact", "InputError", "Inventory",
-    "Layer", "Located", "Lookup", "NotUnderstood", "Ports", "Raw", "Renewal", "Results", "Row", "Say", "ScanTime",
-    "Service", "Severity", "State", "Target", "TlsWalk", "Tree", "TrustAnchors", "Turn", "Unseen",
-    "Verdict", "__version__", "at_least", "check", "dated", "examples", "exchanges", "fact", "holds", "load_yaml",
-    "probe", "read", "table", "tree_files", "visible",
+    "Dialogue", "Each", "Exchange", "Fetch", "File", "Finding", "Fleet", "Gap", "Impact", "InputError",
+    "Inventory", "Layer", "Located", "Lookup", "NotUnderstood", "PortChoice", "Ports", "Raw", "Renewal",
+    "Results", "Row", "Say", "ScanTime", "Service", "Severity", "State", "Target", "TlsWalk", "Tree", "TrustAnchors",
+    "Turn", "Unseen", "Verdict", "__version__", "at_least", "check", "dated", "examples", "exchanges", "fact",
+    "holds", "load_yaml", "probe", "read", "table", "tree_files", "visible",
 ]  # fmt: skip
 
 

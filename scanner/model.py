@@ -224,6 +224,8 @@ def _valid_name(value: str) -> str:
 
 Name = Annotated[str, AfterValidator(_valid_name)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+#: Which TCP ports to try from outside.
+PortChoice = Literal["usual", "all"] | tuple[Port, ...]
 
 
 class Service(Model):
@@ -285,11 +287,14 @@ class Target(Model):
 
     ``services`` is None when the inventory does not say which services the host offers: that differs from
     an empty list, which says that it offers none. ``consent`` is how far questions from outside may go; ``domains``
-    are the domain names it serves (web, mail), for the internet standards.
+    are the domain names it serves (web, mail), for the internet standards. ``addresses`` are those it has beside
+    ``address``. ``ports`` are the TCP ports to try from outside, beside those of its services: None for what the
+    profile says, else the usual ones.
     """
 
     name: Name
     address: str
+    addresses: tuple[str, ...] = ()
     port: Port = 22
     channel: Literal["ssh", "local"] = "ssh"
     platform: Literal["linux", "windows", "network", "other"] = "linux"
@@ -306,6 +311,7 @@ class Target(Model):
     cluster: str = ""
     consent: Impact = Impact.LOOK
     domains: tuple[str, ...] = ()
+    ports: PortChoice | None = None
     description: str = ""
 
 

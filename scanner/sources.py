@@ -221,7 +221,8 @@ class Say(NamedTuple):
     when ``until`` (a regular expression over all of it, dot matches newline) is found in it; or when it is as long as
     ``frame`` says: (offset, width, extra) for a length field (big-endian; little-endian when the width is negative)
     at that offset, counting all but ``extra`` bytes; or when nothing more came for ``quiet`` seconds; with none of
-    these, when the other side ends the connection. A datagram answers with one datagram.
+    these, when the other side ends the connection. A datagram answers with one datagram; when it is all that is said,
+    it is sent once more halfway, for datagrams get lost.
 
     ``copy`` puts parts of earlier answers into ``data``: (turn, offset, length, offset in data) each. ``secure``
     starts TLS after the answer.
@@ -273,16 +274,21 @@ class Dialogue(Outside):
 class Ports(Outside):
     """Which of these ports answer from here, on every address of the target: connections that say nothing.
 
-    Parse with `json.loads`: ``{"from": zone, "addresses": {address: {"open": [..], "refused": [..], "silent": [..],
-    "failed": {port: errno name}}}}``, ports as numbers. Asked politely: a bounded number at a time, silence once more.
+    ``addresses`` are further ones, which the inventory names. Parse with `json.loads`: ``{"from": zone, "addresses":
+    {address: {"source": ours, "open": [..], "refused": [..], "silent": [..], "failed": {port: errno name}}}}``, with
+    ports as numbers; ``source`` is empty without a route. Asked politely: so many at a time and in a second, silence
+    once more.
     """
 
     numbers: tuple[int, ...]
+    addresses: tuple[str, ...] = ()
     timeout: int = 120
 
     def describe(self) -> str:
         """How many ports of whom."""
-        return f"connect to {len(self.numbers)} TCP ports of {self.where} ({self.impact})"
+        which = f"{len(self.numbers)} TCP ports" if len(self.numbers) < 65535 else "every TCP port"
+        where = ", ".join((self.where, *self.addresses))
+        return f"connect to {which} of {where} ({self.impact})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

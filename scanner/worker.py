@@ -117,7 +117,8 @@ class Worker:
                 f"{source.describe()}: the inventory consents to {target.consent!s};"
                 f" write 'consent: {source.impact}' to allow it",
             )
-        if source.address and not self._ours(source.address):
+        further = source.addresses if isinstance(source, Ports) else ()
+        if not all(self._ours(address) for address in (source.address, *further) if address):
             raise ChannelError(
                 Cause.POLICY,
                 f"{source.describe()}: no target of the inventory has this address; nothing was sent",
@@ -128,14 +129,12 @@ class Worker:
         return address in self._addresses() or set(_resolved(address)) <= self._resolved_addresses()
 
     def _addresses(self) -> set[str]:
-        return {target.address for target in self.inventory.targets}
+        return {one for target in self.inventory.targets for one in (target.address, *target.addresses)}
 
     def _resolved_addresses(self) -> set[str]:
         with self._reading:
             if self._known_addresses is None:
-                self._known_addresses = {
-                    one for target in self.inventory.targets for one in _resolved(target.address)
-                }
+                self._known_addresses = {one for address in self._addresses() for one in _resolved(address)}
             return self._known_addresses
 
     def credential(self, target: Target) -> Credential:
