@@ -110,7 +110,9 @@ def seen(
     root = folder / "root.pem"
     root.write_bytes(lab.root.certificate.public_bytes(Encoding.PEM))
     with serving(issued, folder / "server", staple=staple) as port:
-        target = server_at("127.0.0.1", {"port": port, "tls": True, "server_name": NAME}, **fields)
+        target = server_at(
+            "127.0.0.1", {"port": port, "tls": True, "server_name": NAME}, ports=(port,), **fields
+        )
         return look(target, only=[check], trust_anchors=(str(root),), revocation_hosts=hosts)[check]
 
 
@@ -289,8 +291,8 @@ def test_what_was_fetched_is_not_fetched_again(lab: Authority, publisher: Publis
         serving(issued, tmp_path / "b", "127.0.0.2") as two,
     ):
         found = look(
-            server_at("127.0.0.1", {"port": one, "tls": True, "server_name": NAME}, name="a"),
-            server_at("127.0.0.2", {"port": two, "tls": True, "server_name": NAME}, name="b"),
+            server_at("127.0.0.1", {"port": one, "tls": True, "server_name": NAME}, name="a", ports=(one,)),
+            server_at("127.0.0.2", {"port": two, "tls": True, "server_name": NAME}, name="b", ports=(two,)),
             only=["revocation.not-revoked"],
             trust_anchors=(str(root),),
             revocation_hosts=(publisher.host,),
@@ -338,8 +340,8 @@ def _together(check: str, first: Issued, second: Issued, lab: Authority, folder:
     with serving(first, folder / "a", "127.0.0.1") as port, serving(second, folder / "b", "127.0.0.2", port):
         service = {"port": port, "tls": True, "server_name": NAME}
         targets: list[Target] = [
-            server_at("127.0.0.1", service, name="a", cluster=cluster),
-            server_at("127.0.0.2", service, name="b", cluster=cluster),
+            server_at("127.0.0.1", service, name="a", cluster=cluster, ports=(port,)),
+            server_at("127.0.0.2", service, name="b", cluster=cluster, ports=(port,)),
         ]
         return state(look(*targets, only=[check], trust_anchors=(str(root),))[check])
 

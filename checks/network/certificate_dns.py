@@ -1,0 +1,308 @@
+"""What the DNS says of the certificate of a TLS port: which CA may issue it (CAA), and which one it must be (TLSA).
+
+That there are such records, and that they are signed, is for the checks of the domain. Evidence is the wire answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+from functools import cache
+from hashlib import sha256, sha512
+from importlib.resources import files
+from typing import Any, Final
+
+import dns.exception
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from checks.network import example_served as more
+from checks.network.certificates import given, seen
+from checks.network.served import ServedCertificate, certificate, is_address, names
+from checks.network.x509.names import shown
+from checks.network.x509.paths import spki
+from scanner import (
+    FAIL_SECURE,
+    SECURE_DEPLOYMENT,
+    Absent,
+    Blind,
+    Cause,
+    Each,
+    Exchange,
+    Layer,
+    Lookup,
+    NotUnderstood,
+    Raw,
+    Severity,
+    Turn,
+    Verdict,
+    check,
+    examples,
+    exchanges,
+    fact,
+    holds,
+    probe,
+)
+from scanner.transcript import write
+
+
+@fact
+class IssuerClaim:
+    """The CAA records that count for a name: those of the nearest name that has any (RFC 8659 section 3).
+
+    ``records`` are pairs of tag and value; ``of`` is the name they stand at, empty when there are none at all.
+    """
+
+    served: ServedCertificate
+    of: str
+    records: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        return str(self.served)
+
+
+@fact
+class PinnedCertificate:
+    """The TLSA records of a port: usage, selector, matching type and data of each (RFC 6698 section 2.1)."""
+
+    served: ServedCertificate
+    records: tuple[tuple[int, int, int, bytes], ...]
+
+    def __str__(self) -> str:
+        return str(self.served)
+
+
+def _named(served: ServedCertificate) -> bool:
+    return bool(served.name) and not is_address(served.name) and "." in served.name
+
+
+def _climb(name: str) -> tuple[tuple[str, str], ...]:
+    labels = name.rstrip(".").split(".")
+    return tuple((".".join(labels[at:]), "CAA") for at in range(len(labels) - 1))
+
+
+@probe(
+    "dns",
+    looked=Each(
+        ServedCertificate,
+        lambda served: Lookup(questions=_climb(served.name)),
+        when=lambda served: _named(served) and bool(served.validation),
+    ),
+)
+def issuer_claim(looked: Raw, served: ServedCertificate) -> IssuerClaim:
+    """The answers to a question for each name upwards, RFC 8659 section 4."""
+    for (name, _), exchange in zip(_climb(served.name), exchanges(looked), strict=True):
+        found = [(record.tag.decode().lower(), record.value.decode()) for record in _records(exchange, "CAA")]
+        if found:
+            return IssuerClaim(served, name, tuple(found))
+    return IssuerClaim(served, "", ())
+
+
+@probe(
+    "dns",
+    looked=Each(
+        ServedCertificate,
+        lambda served: Lookup(questions=((f"_{served.port}._tcp.{served.name.rstrip('.')}", "TLSA"),)),
+        when=_named,
+    ),
+)
+def pinned_certificate(looked: Raw, served: ServedCertificate) -> PinnedCertificate:
+    """The answer to one question, RFC 6698 section 2."""
+    (exchange,) = exchanges(looked)
+    return PinnedCertificate(
+        served,
+        tuple((one.usage, one.selector, one.mtype, one.cert) for one in _records(exchange, "TLSA")),
+    )
+
+
+def _records(exchange: Exchange, kind: str) -> list[Any]:
+    """The records of this type in an answer, wherever its aliases lead. Raises Blind when there is no answer."""
+    try:
+        message = dns.message.from_wire(exchange.received)
+    except (dns.exception.DNSException, ValueError) as error:
+        raise NotUnderstood(
+            f"{exchange.ask}: the answer of the name server cannot be read: {error}"
+        ) from None
+    if message.rcode() not in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
+        raise Blind(f"{exchange.ask}: the name server says {dns.rcode.to_text(message.rcode())}", Cause.DNS)
+    wanted = dns.rdatatype.from_text(kind)
+    return [record for rrset in message.answer if rrset.rdtype == wanted for record in rrset]
+
+
+@cache
+def _issuers() -> dict[str, frozenset[str]]:
+    """Organisation of a CA, as in the certificates it issues -> the domains it answers to in CAA."""
+    rows = csv.DictReader(files("checks.network").joinpath("caa_issuers.csv").read_text().splitlines())
+    return {row["organisation"]: frozenset(row["domains"].split()) for row in rows}
+
+
+# --- checks ---------------------------------------------------------------------------------------------------
+
+
+@check(
+    "certificate-dns.issuer-allowed",
+    principle=SECURE_DEPLOYMENT,
+    severity=Severity.LOW,
+    layer=Layer.DATA,
+    title_nl="De CA van het certificaat mag het volgens CAA uitgeven",
+    why_nl=(
+        "Met CAA zegt u welke CA's certificaten voor uw domein mogen geven. Staat de eigen CA er niet"
+        " bij, dan is het certificaat buiten u om gekomen, of mislukt de volgende vernieuwing."
+    ),
+    fix='DOMAIN. CAA 0 issue \\"ca.example\\"    ; the CA you use',
+    verify="dig +short DOMAIN CAA",
+    references=(
+        "RFC 8659",
+        "checks/network/caa_issuers.csv",
+    ),
+)
+def issuer_allowed(claim: IssuerClaim) -> Verdict:
+    """The CA of the certificate may issue it according to CAA.
+
+    With CAA you say which CAs may issue certificates for your domain. When your own is not among them, the
+    certificate came without you, or its next renewal fails.
+    """
+    if not claim.records:
+        raise Absent("there are no CAA records: any CA may issue")
+    wild = any(name.startswith("*.") for name in names(claim.served.leaf))
+    tags = {tag for tag, _ in claim.records}
+    tag = "issuewild" if wild and "issuewild" in tags else "issue"
+    if tag not in tags:
+        raise Absent("the CAA records restrict no CA")
+    allowed = {value.split(";", 1)[0].strip().lower() for one, value in claim.records if one == tag} - {""}
+    issuer = claim.served.leaf.issuer
+    called = [str(one.value) for one in issuer.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
+    domains = next((_issuers()[name] for name in called if name in _issuers()), None)
+    if domains is None and allowed:
+        raise NotUnderstood(f"which names {shown(issuer)} answers to in CAA is not known")
+    observed = f"issued by {shown(issuer)}; {claim.of} allows {', '.join(sorted(allowed))[:200] or 'no CA'}"
+    return holds(bool(allowed & (domains or frozenset())), observed, "the CA is among them")
+
+
+def _candidates(usage: int, served: ServedCertificate) -> list[x509.Certificate]:
+    """What a record of this usage may be about: the server's own certificate, or a CA above it."""
+    return [served.leaf] if usage in {1, 3} else served.others
+
+
+def _matches(record: tuple[int, int, int, bytes], one: x509.Certificate) -> bool:
+    _, selector, kind, data = record
+    content = spki(one) if selector else one.public_bytes(Encoding.DER)
+    return data == {0: content, 1: sha256(content).digest(), 2: sha512(content).digest()}[kind]
+
+
+@check(
+    "certificate-dns.pin-matches",
+    principle=(SECURE_DEPLOYMENT, FAIL_SECURE),
+    severity=Severity.HIGH,
+    layer=Layer.DATA,
+    title_nl="De TLSA-records passen bij het certificaat",
+    why_nl=(
+        "Wie TLSA (DANE) controleert, zoals mailservers doen, weigert een certificaat dat er niet bij"
+        " past. Vaak is na een vernieuwing het record vergeten."
+    ),
+    fix="# _443._tcp.NAME. TLSA 3 1 1 and the SHA-256 of\nopenssl x509 -in server.crt -noout -pubkey"
+    " | openssl pkey -pubin -outform DER",
+    verify="dig +short _443._tcp.NAME TLSA",
+    references=(
+        "RFC 6698 section 2.1",
+        "RFC 7671 section 5",
+    ),
+)
+def pin_matches(pinned: PinnedCertificate) -> Verdict:
+    """The TLSA records match the certificate.
+
+    Who verifies TLSA (DANE), as mail servers do, refuses a certificate that does not match. Often the record
+    was forgotten at a renewal. One record that matches is enough; whether the DNS is signed is another check.
+    """
+    if not pinned.records:
+        raise Absent("there are no TLSA records for this port")
+    usable = [one for one in pinned.records if one[0] <= 3 and one[1] <= 1 and one[2] <= 2]
+    if not usable:
+        raise NotUnderstood("no TLSA record is of a kind that is known")
+    served = pinned.served
+    matched = [one for one in usable if any(_matches(one, shown) for shown in _candidates(one[0], served))]
+    if not matched and all(usage == 0 for usage, *_ in usable):
+        raise NotUnderstood("the TLSA records name a root, which need not be shown")
+    told = ", ".join(f"{usage} {selector} {kind}" for usage, selector, kind, _ in matched or usable)
+    return holds(
+        bool(matched), f"{'matches' if matched else 'none matches of'} {told}"[:300], "one that matches"
+    )
+
+
+# --- examples -------------------------------------------------------------------------------------------------
+
+
+def _answer(name: str, kind: str, *records: str, code: dns.rcode.Rcode = dns.rcode.NOERROR) -> Exchange:
+    query = dns.message.make_query(name, kind, id=1)
+    reply = dns.message.make_response(query)
+    reply.set_rcode(code)
+    if records:
+        reply.answer.append(dns.rrset.from_text(f"{name}.", 300, "IN", kind, *records))
+    return Exchange(f"{name} {kind}", (Turn(query.to_wire(), reply.to_wire()),), "done")
+
+
+def _caa(*records: str, name: str = "example.nl") -> bytes:
+    """The answers for www.example.nl upwards, with records at one of the names."""
+    return write(
+        _answer(one, "CAA", *(records if one == name else ())) for one in ("www.example.nl", "example.nl")
+    )
+
+
+def _tlsa(*records: str) -> bytes:
+    return write([_answer("_443._tcp.www.example.nl", "TLSA", *records)])
+
+
+def _pin(der: str, usage: int) -> str:
+    return f"{usage} 1 1 {sha256(spki(certificate(base64.b64decode(der)))).hexdigest()}"
+
+
+_BY_LETS_ENCRYPT: Final = more.BY_LETS_ENCRYPT
+_REFUSED: Final = write([_answer("_443._tcp.www.example.nl", "TLSA", code=dns.rcode.SERVFAIL)])
+
+examples(
+    issuer_allowed,
+    passes=[
+        seen(_BY_LETS_ENCRYPT, looked=_caa('0 issue "letsencrypt.org"')),
+        seen(
+            _BY_LETS_ENCRYPT,
+            looked=_caa('0 issue "pki.goog"', '0 issue "letsencrypt.org; validationmethods=dns-01"'),
+        ),
+        seen(_BY_LETS_ENCRYPT, looked=_caa('0 issue "letsencrypt.org"', name="www.example.nl")),
+    ],
+    fails=[
+        seen(_BY_LETS_ENCRYPT, looked=_caa('0 issue "pki.goog"')),
+        seen(_BY_LETS_ENCRYPT, looked=_caa('0 issue ";"')),
+    ],
+    unknown=[
+        given(more.PUBLIC_OV, looked=_caa('0 issue "letsencrypt.org"')),
+        seen(_BY_LETS_ENCRYPT, looked=write([_answer("www.example.nl", "CAA")] * 1)),
+    ],
+    notapplicable=[
+        seen(_BY_LETS_ENCRYPT, looked=_caa()),
+        seen(_BY_LETS_ENCRYPT, looked=_caa('0 iodef "mailto:security@example.nl"')),
+        given(more.PLAIN),
+    ],
+)
+examples(
+    pin_matches,
+    passes=[
+        given(more.PLAIN, looked=_tlsa(_pin(more.PLAIN, 3))),
+        given(more.PLAIN, looked=_tlsa(_pin(more.OTHER_KEY, 3), _pin(more.ISSUING, 2))),
+    ],
+    fails=[
+        given(more.PLAIN, looked=_tlsa(_pin(more.OTHER_KEY, 3))),
+        given(more.PLAIN, looked=_tlsa(_pin(more.PLAIN, 2))),
+    ],
+    unknown=[
+        given(more.PLAIN, looked=_tlsa(_pin(more.ROOT, 0))),
+        given(more.PLAIN, looked=_tlsa(f"200 1 1 {'00' * 32}")),
+    ],
+    error=given(more.PLAIN, looked=_REFUSED),
+    notapplicable=[given(more.PLAIN, looked=_tlsa()), given(more.PLAIN, name="10.1.2.3")],
+)
