@@ -228,8 +228,20 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 PortChoice = Literal["usual", "all"] | tuple[Port, ...]
 
 
+def _valid_path(value: str) -> str:
+    if not re.fullmatch(r"/[!-~]*", value):
+        raise ValueError(f"{value!r} is not a path\nbegin with '/', and write what is not ASCII as %XX")
+    return value
+
+
+UrlPath = Annotated[str, AfterValidator(_valid_path)]
+
+
 class Service(Model):
-    """A service a target is meant to offer: what listens, why, and who may come in."""
+    """A service a target is meant to offer: what listens, why, and who may come in.
+
+    ``protected`` are the paths of a web site that nobody sees without logging in.
+    """
 
     port: Port
     protocol: Literal["tcp", "udp"] = "tcp"
@@ -239,6 +251,7 @@ class Service(Model):
     server_name: str = ""
     starttls: str = ""
     from_: tuple[str, ...] = Field(default=(), alias="from")
+    protected: tuple[UrlPath, ...] = ()
 
     @property
     def key(self) -> str:
@@ -290,6 +303,8 @@ class Target(Model):
     are the domain names it serves (web, mail), for the internet standards. ``addresses`` are those it has beside
     ``address``. ``ports`` are the TCP ports to try from outside, beside those of its services: None for what the
     profile says, else the usual ones.
+    are the domain names it serves (web, mail), for the internet standards; ``dkim_selectors`` those that their mail is
+    signed with.
     """
 
     name: Name
@@ -312,6 +327,7 @@ class Target(Model):
     consent: Impact = Impact.LOOK
     domains: tuple[str, ...] = ()
     ports: PortChoice | None = None
+    dkim_selectors: tuple[str, ...] = ()
     description: str = ""
 
 
@@ -321,6 +337,7 @@ class Inventory(Model):
     ``digest`` is the SHA-256 over the source files; ``zones`` bounds how many hosts of one zone are looked at
     at the same time. ``vantage`` is the zone the scanner itself stands in; ``resolvers`` are the addresses of the name
     servers it asks, none for the system's; ``revocation_hosts`` may be asked what CAs publish.
+    servers it asks, none for the system's. ``dns_anchors`` are files with trust anchors for DNSSEC of your own.
     """
 
     sources: tuple[str, ...]
@@ -332,6 +349,7 @@ class Inventory(Model):
     vantage: str = ""
     resolvers: tuple[str, ...] = ()
     revocation_hosts: tuple[str, ...] = ()
+    dns_anchors: tuple[str, ...] = ()
 
     def target(self, name: str) -> Target:
         """The target of that name. Raises KeyError."""
@@ -378,6 +396,7 @@ class Inventory(Model):
             revocation_hosts=tuple(
                 dict.fromkeys(one for some in inventories for one in some.revocation_hosts)
             ),
+            dns_anchors=tuple(dict.fromkeys(path for one in inventories for path in one.dns_anchors)),
         )
 
 

@@ -189,6 +189,19 @@ class TrustAnchors:
         return "the scanner's own trust anchors"
 
 
+@dataclass(frozen=True, slots=True)
+class NameAnchors:
+    """The inventory's own trust anchors for the DNS (`dns_anchors`): DS or DNSKEY records as in a zone file."""
+
+    channel: ClassVar[str] = "dns"
+    timeout: int = 5
+    limit: int = MEBIBYTE
+
+    def describe(self) -> str:
+        """Nothing goes over the wire."""
+        return "the inventory's own trust anchors for the DNS"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
     """Base of what the scanner asks over the network as any stranger could: no account, nothing logged in.
@@ -295,9 +308,11 @@ class Ports(Outside):
 class Lookup(Outside):
     """Questions to the name servers that the inventory names as resolvers, else to the system's; wire answers.
 
-    ``questions`` are (name, type) pairs. With ``server`` they go to that address of the inventory instead, without
-    recursion. Parse with `scanner.exchanges`: an exchange per question, in order, with the message as it came (over TCP
-    when the datagram was cut short); RFC 1035 section 4.
+    ``questions`` are (name, type) pairs; none at all is a complete answer too, and nothing is sent. With ``server``
+    they go to that address of the inventory instead; ``recursive`` says whether recursion is desired. Parse with
+    `scanner.exchanges`: an exchange per question, in order, with the message as it came (over TCP when the datagram was
+    cut short); RFC 1035 section 4. One question without an answer leaves all of them without: ask apart what is to be
+    judged apart.
     """
 
     questions: tuple[tuple[str, str], ...]
@@ -331,11 +346,57 @@ class Fetch(Outside):
         return f"{', '.join(verbs)} ({self.impact})"
 
 
-Source: TypeAlias = Shell | TlsWalk | TrustAnchors | Dialogue | Ports | Lookup | Fetch
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SshHello(Outside):
+    """What an SSH server says of its own accord: its banner and what it offers (RFC 4253 sections 4.2 and 7.1).
+
+    Read it back with `scanner.exchanges`: one exchange, in which the server's bytes end with its KEXINIT packet. When
+    the scan itself goes over SSH to this port it is what that connection began with, and no other is made.
+    """
+
+    port: int
+
+    def describe(self) -> str:
+        """What is asked of whom."""
+        return f"SSH banner and algorithms: {self.port}/tcp of {self.where} ({self.impact})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SshLogin(Outside):
+    """The SSH request to come in by no means at all (`none`, RFC 4252 section 5.2), under a name that is nobody's.
+
+    Parse with `json.loads`: ``{"banner", "host_key": {"type", "blob"}, "accepted", "methods": [..]}``. The host key is
+    written down, not trusted: nothing secret is said.
+    """
+
+    port: int
+    user: str = "keurmeester-test"
+
+    def describe(self) -> str:
+        """What is asked of whom."""
+        return f"SSH login as {self.user} by no means at all: {self.port}/tcp of {self.where} ({self.impact})"
+
+
+Source: TypeAlias = (
+    Shell | TlsWalk | TrustAnchors | NameAnchors | Dialogue | Ports | Lookup | Fetch | SshHello | SshLogin
+)
 
 _KINDS: Final[dict[str, type[Any]]] = {
     kind.__name__: kind
-    for kind in (Command, File, Tree, TlsWalk, TrustAnchors, Dialogue, Ports, Lookup, Fetch)
+    for kind in (
+        Command,
+        File,
+        Tree,
+        TlsWalk,
+        TrustAnchors,
+        NameAnchors,
+        Dialogue,
+        Ports,
+        Lookup,
+        Fetch,
+        SshHello,
+        SshLogin,
+    )
 }
 
 

@@ -17,7 +17,20 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from scanner.channels import ChannelError, ShellTransport
 from scanner.channels.shell import Batch
 from scanner.model import Cause, Credential, Gap, Inventory, Raw, State, Target
-from scanner.sources import Dialogue, Fetch, Lookup, Outside, Ports, Shell, Source, TlsWalk, TrustAnchors
+from scanner.sources import (
+    Dialogue,
+    Fetch,
+    Lookup,
+    NameAnchors,
+    Outside,
+    Ports,
+    Shell,
+    Source,
+    SshHello,
+    SshLogin,
+    TlsWalk,
+    TrustAnchors,
+)
 
 if TYPE_CHECKING:
     from scanner.channels.http import Fetcher
@@ -118,7 +131,8 @@ class Worker:
                 f" write 'consent: {source.impact}' to allow it",
             )
         further = source.addresses if isinstance(source, Ports) else ()
-        if not all(self._ours(address) for address in (source.address, *further) if address):
+        server = source.server if isinstance(source, Lookup) else ""
+        if not all(self._ours(where) for where in (source.address, server, *further) if where):
             raise ChannelError(
                 Cause.POLICY,
                 f"{source.describe()}: no target of the inventory has this address; nothing was sent",
@@ -241,6 +255,10 @@ class Session:
                 from scanner.channels import tls
 
                 return tls.look(source, address)
+            case NameAnchors():
+                from scanner.channels import dns
+
+                return dns.name_anchors(inventory.dns_anchors, source.limit)
             case Dialogue():
                 from scanner.channels.dialogue import converse
 
@@ -255,5 +273,24 @@ class Session:
                 return look_up(source, inventory.resolvers)
             case Fetch():
                 return self._worker.fetcher().fetch(source)
+            case SshHello():
+                from scanner.channels import ssh_hello
+
+                return ssh_hello.opening(source, self._opening(source)) or ssh_hello.hello(source, address)
+            case SshLogin():
+                from scanner.channels import ssh_login
+
+                return ssh_login.knock(source, address)
             case _:
                 raise ChannelError(Cause.INTERNAL, f"no channel asks {type(source).__name__}")
+
+    def _opening(self, source: SshHello) -> bytes:
+        """How our own connection began, when it goes straight to the port that is asked about; else nothing."""
+        target = self._target
+        if self._shell is None or target.channel == "local" or target.jump or source.address:
+            return b""
+        if source.port != target.port:
+            return b""
+        from scanner.channels.ssh import SshTransport
+
+        return self._shell.opening if isinstance(self._shell, SshTransport) else b""

@@ -8,12 +8,14 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from checks.network.x509.paths import spki
 from checks.network.x509.status import question
 from scanner.model import Cause, Finding, State, Target
 from tests.outside import look, server_at, state, told
@@ -28,6 +30,7 @@ from tests.servers.authority import (
     roca_key,
     timestamps,
 )
+from tests.servers.names import RESOLVER, Names, Zone
 from tests.servers.publisher import Publisher, publishing
 
 pytestmark = [pytest.mark.server, pytest.mark.filterwarnings("ignore:Parsed a serial number")]
@@ -329,6 +332,32 @@ def test_the_verdict_follows_what_is_stapled(
     issued = publisher.issue(must_staple=must)
     found = seen(check, issued, lab, tmp_path, staple=stapled(publisher, word))
     assert state(found) is expected, told(found)
+
+
+# --- the DNS --------------------------------------------------------------------------------------------------
+
+
+def test_the_verdict_follows_the_dns(lab: Authority, tmp_path: Path) -> None:
+    """CAA that names the CA or another, TLSA of this key or another, in a zone of our own."""
+    ca = lab.authority("E7", lab.root, number=61, organisation="Let's Encrypt")
+    issued = lab.issue(issuer=ca, policies=[DV])
+    root = tmp_path / "root.pem"
+    root.write_bytes(lab.root.certificate.public_bytes(Encoding.PEM))
+    pins = {True: issued, False: lab.issue(number=62)}
+    checks = ("certificate-dns.issuer-allowed", "certificate-dns.pin-matches")
+
+    def zone(port: int, good: bool) -> Zone:
+        pin = sha256(spki(pins[good].certificate)).hexdigest()
+        named = "letsencrypt.org" if good else "pki.goog"
+        return Zone("lab.test", f'@ CAA 0 issue "{named}"\n_{port}._tcp.www TLSA 3 1 1 {pin}\n')
+
+    with serving(issued, tmp_path / "server") as port, Names(tmp_path, [zone(port, True)]) as names_:
+        target = server_at("127.0.0.1", {"port": port, "tls": True, "server_name": NAME}, ports=(port,))
+        for good in (True, False, True):
+            names_.change(zone(port, good))
+            found = look(target, only=checks, trust_anchors=(str(root),), resolvers=(RESOLVER,))
+            for check in checks:
+                assert state(found[check]) is (State.PASS if good else State.FAIL), told(found[check])
 
 
 # --- across the fleet -----------------------------------------------------------------------------------------

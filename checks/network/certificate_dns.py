@@ -10,19 +10,18 @@ import csv
 from functools import cache
 from hashlib import sha256, sha512
 from importlib.resources import files
-from typing import Any, Final
+from typing import Final
 
-import dns.exception
+import dns.flags
 import dns.message
-import dns.name
 import dns.rcode
-import dns.rdatatype
 import dns.rrset
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from checks.network import example_served as more
+from checks.network.answers import Answers
 from checks.network.certificates import given, seen
 from checks.network.served import ServedCertificate, certificate, is_address, names
 from checks.network.x509.names import shown
@@ -31,8 +30,6 @@ from scanner import (
     FAIL_SECURE,
     SECURE_DEPLOYMENT,
     Absent,
-    Blind,
-    Cause,
     Each,
     Exchange,
     Layer,
@@ -44,7 +41,6 @@ from scanner import (
     Verdict,
     check,
     examples,
-    exchanges,
     fact,
     holds,
     probe,
@@ -82,6 +78,10 @@ def _named(served: ServedCertificate) -> bool:
     return bool(served.name) and not is_address(served.name) and "." in served.name
 
 
+def _pinned(served: ServedCertificate) -> tuple[str, str]:
+    return f"_{served.port}._tcp.{served.name.rstrip('.')}", "TLSA"
+
+
 def _climb(name: str) -> tuple[tuple[str, str], ...]:
     labels = name.rstrip(".").split(".")
     return tuple((".".join(labels[at:]), "CAA") for at in range(len(labels) - 1))
@@ -97,10 +97,11 @@ def _climb(name: str) -> tuple[tuple[str, str], ...]:
 )
 def issuer_claim(looked: Raw, served: ServedCertificate) -> IssuerClaim:
     """The answers to a question for each name upwards, RFC 8659 section 4."""
-    for (name, _), exchange in zip(_climb(served.name), exchanges(looked), strict=True):
-        found = [(record.tag.decode().lower(), record.value.decode()) for record in _records(exchange, "CAA")]
+    answers = Answers(looked)
+    for name, kind in _climb(served.name):
+        found = tuple((one.tag.decode().lower(), one.value.decode()) for one in answers(name, kind).records)
         if found:
-            return IssuerClaim(served, name, tuple(found))
+            return IssuerClaim(served, name, found)
     return IssuerClaim(served, "", ())
 
 
@@ -108,31 +109,14 @@ def issuer_claim(looked: Raw, served: ServedCertificate) -> IssuerClaim:
     "dns",
     looked=Each(
         ServedCertificate,
-        lambda served: Lookup(questions=((f"_{served.port}._tcp.{served.name.rstrip('.')}", "TLSA"),)),
+        lambda served: Lookup(questions=(_pinned(served),)),
         when=_named,
     ),
 )
 def pinned_certificate(looked: Raw, served: ServedCertificate) -> PinnedCertificate:
-    """The answer to one question, RFC 6698 section 2."""
-    (exchange,) = exchanges(looked)
-    return PinnedCertificate(
-        served,
-        tuple((one.usage, one.selector, one.mtype, one.cert) for one in _records(exchange, "TLSA")),
-    )
-
-
-def _records(exchange: Exchange, kind: str) -> list[Any]:
-    """The records of this type in an answer, wherever its aliases lead. Raises Blind when there is no answer."""
-    try:
-        message = dns.message.from_wire(exchange.received)
-    except (dns.exception.DNSException, ValueError) as error:
-        raise NotUnderstood(
-            f"{exchange.ask}: the answer of the name server cannot be read: {error}"
-        ) from None
-    if message.rcode() not in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
-        raise Blind(f"{exchange.ask}: the name server says {dns.rcode.to_text(message.rcode())}", Cause.DNS)
-    wanted = dns.rdatatype.from_text(kind)
-    return [record for rrset in message.answer if rrset.rdtype == wanted for record in rrset]
+    """The answer to one question, RFC 6698 section 3."""
+    records = Answers(looked)(*_pinned(served)).records
+    return PinnedCertificate(served, tuple((one.usage, one.selector, one.mtype, one.cert) for one in records))
 
 
 @cache
@@ -241,6 +225,7 @@ def pin_matches(pinned: PinnedCertificate) -> Verdict:
 def _answer(name: str, kind: str, *records: str, code: dns.rcode.Rcode = dns.rcode.NOERROR) -> Exchange:
     query = dns.message.make_query(name, kind, id=1)
     reply = dns.message.make_response(query)
+    reply.flags |= dns.flags.RA
     reply.set_rcode(code)
     if records:
         reply.answer.append(dns.rrset.from_text(f"{name}.", 300, "IN", kind, *records))
@@ -281,7 +266,7 @@ examples(
     ],
     unknown=[
         given(more.PUBLIC_OV, looked=_caa('0 issue "letsencrypt.org"')),
-        seen(_BY_LETS_ENCRYPT, looked=write([_answer("www.example.nl", "CAA")] * 1)),
+        seen(_BY_LETS_ENCRYPT, looked=write([_answer("www.example.nl", "CAA")])),
     ],
     notapplicable=[
         seen(_BY_LETS_ENCRYPT, looked=_caa()),
@@ -302,7 +287,7 @@ examples(
     unknown=[
         given(more.PLAIN, looked=_tlsa(_pin(more.ROOT, 0))),
         given(more.PLAIN, looked=_tlsa(f"200 1 1 {'00' * 32}")),
+        given(more.PLAIN, looked=_REFUSED),
     ],
-    error=given(more.PLAIN, looked=_REFUSED),
     notapplicable=[given(more.PLAIN, looked=_tlsa()), given(more.PLAIN, name="10.1.2.3")],
 )
