@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from checks.network import example_served as more
-from checks.network.certificates import given
+from checks.network.example_shown import given
 from checks.network.served import ServedCertificate
 from checks.network.x509.paths import spki
 from scanner import (

@@ -8,15 +8,13 @@ from __future__ import annotations
 import base64
 import re
 import shlex
-from datetime import timedelta
 from typing import Annotated, Final
 
 from cryptography import x509
 
 from checks.linux._answers import named, only_missing
 from checks.network import example_served as more
-from checks.network.served import certificate, lifetime, renewal, value
-from checks.network.x509.names import shown
+from checks.network.served import certificate, in_time, renewal, valid, value
 from scanner import (
     DATA_FIRST,
     DEFAULT_DENY,
@@ -230,12 +228,6 @@ def keystore_until(keystore: Keystore) -> list[Renewal]:
     ]
 
 
-def _valid(leaf: x509.Certificate, now: ScanTime) -> Verdict:
-    starts, ends = lifetime(leaf)
-    observed = f"{shown(leaf.subject)}: {starts:%Y-%m-%d} to {ends:%Y-%m-%d}"
-    return holds(starts <= now <= ends, observed, f"valid on {now:%Y-%m-%d}")
-
-
 # --- checks ---------------------------------------------------------------------------------------------------
 
 
@@ -262,7 +254,7 @@ def file_valid(held: CertificateFile, now: ScanTime) -> Verdict:
     An expired certificate in the folder of a service breaks its connections, now or after the next restart.
     When it belongs to nothing any more, clear it away.
     """
-    return _valid(held.leaf, now)
+    return valid(held.leaf, now)
 
 
 @check(
@@ -293,10 +285,7 @@ def file_renewed_in_time(
     Certificates between systems are seen by nobody, until they expire. Who renews in time has time for a
     mistake.
     """
-    starts, ends = lifetime(held.leaf)
-    left, needed = ends - now, min(timedelta(days=days), (ends - starts) / 3)
-    observed = f"{shown(held.leaf.subject)}: {max(left.days, 0)} days left, until {ends:%Y-%m-%d}"
-    return holds(left > needed, observed, f"more than {needed.days} days")
+    return in_time(held.leaf, now, days)
 
 
 @check(
@@ -363,7 +352,7 @@ def keystore_valid(keystore: Keystore, now: ScanTime) -> Verdict:
     A keystore is made and forgotten. When a certificate in it expires, the application stops on a day that nobody
     expects. A PKCS #12 store shows nothing without its password: that ends as unknown.
     """
-    each = {alias: _valid(certificate(der), now) for alias, der in keystore.certificates.items()}
+    each = {alias: valid(certificate(der), now) for alias, der in keystore.certificates.items()}
     bad = [f"{alias}: {verdict.observed}" for alias, verdict in each.items() if not verdict.passed]
     good = [f"{alias}: {verdict.observed}" for alias, verdict in each.items()]
     return holds(not bad, named(bad or good, 5), f"valid on {now:%Y-%m-%d}")

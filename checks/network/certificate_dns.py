@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 
 from checks.network import example_served as more
 from checks.network.answers import Answers
-from checks.network.certificates import given, seen
+from checks.network.example_shown import given, seen
 from checks.network.served import ServedCertificate, certificate, is_address, names
 from checks.network.x509.names import shown
 from checks.network.x509.paths import spki

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 from cryptography import x509
 
 from checks.network import example_served as more
-from checks.network.certificates import given, seen
+from checks.network.example_shown import given, seen
 from checks.network.served import ServedCertificate, issued, lifetime, value
 from checks.network.x509.paths import read_anchors
 from checks.network.x509.status import Status, Word, by_crl, by_ocsp, crl_urls, ocsp_urls, question

@@ -279,3 +279,18 @@ def serial(one: x509.Certificate) -> int:
 def lifetime(one: x509.Certificate) -> tuple[datetime, datetime]:
     """From when until when it is valid."""
     return one.not_valid_before_utc, one.not_valid_after_utc
+
+
+def valid(one: x509.Certificate, now: ScanTime) -> Verdict:
+    """Whether it is valid at this moment."""
+    starts, ends = lifetime(one)
+    observed = f"{shown(one.subject)}: {starts:%Y-%m-%d} to {ends:%Y-%m-%d}"
+    return holds(starts <= now <= ends, observed, f"valid on {now:%Y-%m-%d}")
+
+
+def in_time(one: x509.Certificate, now: ScanTime, days: int) -> Verdict:
+    """Whether it is valid for so many days more; one third of its lifetime when that is shorter."""
+    starts, ends = lifetime(one)
+    left, needed = ends - now, min(timedelta(days=days), (ends - starts) / 3)
+    observed = f"{shown(one.subject)}: {max(left.days, 0)} days left, until {ends:%Y-%m-%d}"
+    return holds(left > needed, observed, f"more than {needed.days} days")
