@@ -32,8 +32,10 @@ from scanner import (
     ScanTime,
     TlsWalk,
     TrustAnchors,
+    Verdict,
     dated,
     fact,
+    holds,
     probe,
 )
 
