@@ -27,6 +27,7 @@ from scanner import (
     SECURE_DESIGN,
     Absent,
     Layer,
+    NotUnderstood,
     Severity,
     Verdict,
     check,
@@ -155,6 +156,8 @@ def _flaw(modulus: int) -> str:
     """How a modulus was made wrongly, as far as it shows; nothing when it does not."""
     if all(modulus % prime in _powers(prime) for prime in _ROCA_PRIMES):
         return "made by a flawed library (ROCA, CVE-2017-15361)"
+    if modulus.bit_length() > 16384:
+        raise NotUnderstood("an RSA key of more than 16384 bits")
     middle = isqrt(modulus)
     for step in range(1, 101):
         difference = (middle + step) ** 2 - modulus

@@ -164,6 +164,8 @@ def renewal(leaf: x509.Certificate, place: str) -> Renewal:
 
 #: A public certificate that lives no longer than this is renewed by a program.
 _BY_MACHINE: Final = timedelta(days=100)
+#: Certificates behind the leaf that a path is sought over: who shows more means to keep us busy.
+MOST: Final = 32
 #: The purpose of the leaf itself is a check of its own.
 _FOR_SERVERS: Final = Demands(purpose=ExtendedKeyUsageOID.SERVER_AUTH, for_leaf=False)
 
@@ -171,14 +173,14 @@ _FOR_SERVERS: Final = Demands(purpose=ExtendedKeyUsageOID.SERVER_AUTH, for_leaf=
 @probe("tls", anchors=Each(ServedCertificate, lambda served: TrustAnchors()))
 def anchored(anchors: Raw, served: ServedCertificate, now: ScanTime) -> CertificatePath:
     """The chain followed to the anchors that `TrustAnchors` gives, PEM."""
-    outcome = validate(served.leaf, served.others, read_anchors(anchors.out), now, _FOR_SERVERS)
+    outcome = validate(served.leaf, served.others[:MOST], read_anchors(anchors.out), now, _FOR_SERVERS)
     best = outcome.trusted
     path = best.certificates if best else ()
     return CertificatePath(
         served=served,
         path=tuple(one.public_bytes(Encoding.DER) for one in path),
         distrust=outcome.why,
-        gave_up=outcome.exhausted and best is None,
+        gave_up=(outcome.exhausted or len(served.others) > MOST) and best is None,
         missing=_missing(outcome),
     )
 

@@ -403,11 +403,14 @@ def _for_purpose(extensions: Mapping[Oid, x509.Extension[Any]], who: str, purpos
         yield Failure(Reason.PURPOSE, who, "is not for this purpose (extendedKeyUsage)")
 
 
+_refusal: Final = lru_cache(maxsize=4096)(refusal)
+
+
 def _constrained(
     constraints: x509.NameConstraints, certificates: Iterable[Certificate], who: str
 ) -> Iterator[Failure]:
     for one in certificates:
-        if refused := refusal(constraints, one):
+        if refused := _refusal(constraints, one):
             yield Failure(Reason.NAME, shown(one.subject), f"{refused} by the name constraints of {who}")
 
 

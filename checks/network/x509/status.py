@@ -25,6 +25,8 @@ from checks.network.x509.paths import signature_fault, verify_with
 SKEW: Final = timedelta(minutes=10)
 #: How old an answer may be that does not say when the next one comes.
 UNDATED: Final = timedelta(days=1)
+#: Certificates in an OCSP answer that are tried.
+SIGNERS: Final = 4
 
 
 class Word(StrEnum):
@@ -109,7 +111,7 @@ def _single(one: Any, at: datetime) -> Status:
 def _responder_fault(answer: ocsp.OCSPResponse, issuer: x509.Certificate, at: datetime) -> str:
     """Why the one who signed may not speak for the CA, or nothing: the CA itself, or whom it made a responder of."""
     fault = "the OCSP answer is signed by neither the CA nor a responder of it"
-    for signer in (issuer, *answer.certificates):
+    for signer in (issuer, *answer.certificates[:SIGNERS]):
         if signer is not issuer and (why := _no_delegate(signer, issuer, at)):
             fault = why
             continue
