@@ -387,3 +387,11 @@ def test_a_node_that_was_forgotten_shows(lab: Authority, tmp_path: Path) -> None
     assert _together(check, issued, issued, lab, tmp_path, "web") is State.PASS
     assert _together(check, issued, lab.issue(ends=9), lab, tmp_path, "web") is State.FAIL
     assert _together(check, issued, issued, lab, tmp_path, "web") is State.PASS
+
+
+def test_a_serial_number_that_was_given_out_twice_shows(lab: Authority, tmp_path: Path) -> None:
+    check, once = "certificates.serials-unique", lab.issue()
+    first, second = lab.issue(serial=4711), lab.issue("b.lab.test", serial=4711, number=41)
+    assert _together(check, first, once, lab, tmp_path, "") is State.PASS
+    assert _together(check, first, second, lab, tmp_path, "") is State.FAIL
+    assert _together(check, first, once, lab, tmp_path, "") is State.PASS
