@@ -94,6 +94,18 @@ def test_links_are_followed_and_what_the_system_trusts_is_left_out(lab: Authorit
     assert [(one.subject, one.status) for one in found] == [("/etc/ssl/live/fullchain.pem", State.PASS)]
 
 
+def test_one_file_that_cannot_be_read_hides_no_other(lab: Authority, ssl: Path) -> None:
+    put(ssl, lab.issue())
+    (ssl / "windows.pem").write_bytes(lab.issue().pem.replace(b"\n", b"\r\n"))
+    (ssl / "broken.pem").write_text("-----BEGIN CERTIFICATE-----\nnot base64!\n-----END CERTIFICATE-----\n")
+    found = {one.subject: one.status for one in look("certificate-files.valid", ssl)}
+    assert found == {
+        "/etc/ssl/broken.pem": State.UNKNOWN,
+        "/etc/ssl/server.pem": State.PASS,
+        "/etc/ssl/windows.pem": State.PASS,
+    }
+
+
 def test_no_key_is_read(lab: Authority, ssl: Path) -> None:
     issued = lab.issue()
     (ssl / "both.pem").write_bytes(issued.key_pem + issued.pem)

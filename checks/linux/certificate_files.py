@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import re
 import shlex
+from collections.abc import Iterator
 from typing import Annotated, Final
 
 from cryptography import x509
@@ -20,14 +21,18 @@ from scanner import (
     DEFAULT_DENY,
     SECURE_DEPLOYMENT,
     Absent,
+    Cause,
     Command,
     Each,
+    Gap,
     Layer,
     NotUnderstood,
     Raw,
     Renewal,
     ScanTime,
     Severity,
+    State,
+    Unseen,
     Verdict,
     check,
     dated,
@@ -111,22 +116,25 @@ class Keystore:
         limit=8 << 20,
     ),
 )
-def certificate_files(found: Raw) -> list[CertificateFile]:
+def certificate_files(found: Raw) -> list[CertificateFile | Unseen]:
     """Lines of find(1) and sed(1): a path, then PEM. Files that begin with a CA are of no service of this host."""
     only_missing(found)
     chains: dict[str, list[bytes]] = {}
-    for path, ders in _pem(found):
-        chains.setdefault(path, []).append(ders)
-    return [
-        CertificateFile(path, tuple(chain))
-        for path, chain in sorted(chains.items())
-        if not _is_ca(certificate(chain[0]))
-    ]
+    for path, der in _pem(found):
+        chains.setdefault(path, []).append(der)
+    files: list[CertificateFile | Unseen] = []
+    for path, chain in sorted(chains.items()):
+        try:
+            if not _is_ca(certificate(chain[0])):
+                files.append(CertificateFile(path, tuple(chain)))
+        except ValueError as error:
+            files.append(Unseen(path, Gap(State.UNKNOWN, Cause.PARSE, f"no certificate: {str(error)[:120]}")))
+    return files
 
 
-def _pem(found: Raw) -> list[tuple[str, bytes]]:
-    certificates = []
-    lines = iter(found.lines)
+def _pem(found: Raw) -> Iterator[tuple[str, bytes]]:
+    """Path and DER of each; what is no base64 is no certificate either, and empty."""
+    lines = iter(line.strip() for line in found.lines)
     for path in lines:
         if not path.startswith("/") or next(lines, "") != _CERTIFICATE:
             raise NotUnderstood(f"no certificate after {path[:80]!r}")
@@ -137,8 +145,10 @@ def _pem(found: Raw) -> list[tuple[str, bytes]]:
             body.append(line)
         else:
             raise NotUnderstood(f"{path}: a certificate is cut short")
-        certificates.append((path, base64.b64decode("".join(body), validate=True)))
-    return certificates
+        try:
+            yield path, base64.b64decode("".join(body), validate=True)
+        except ValueError:
+            yield path, b""
 
 
 def _is_ca(one: x509.Certificate) -> bool:
@@ -390,7 +400,7 @@ examples(
     file_valid,
     passes=_HELD,
     fails={"found": _HELD, "now": _OLD},
-    unknown=["/etc/nginx/server.pem\n", _REFUSED],
+    unknown=["/etc/nginx/server.pem\n", _REFUSED, _lines("/etc/nginx/server.pem", "AAAA")],
     notapplicable=[Raw(err=_MISSING, code=1), _lines("/etc/ssl/issuing.pem", more.ISSUING)],
 )
 examples(file_renewed_in_time, passes=_HELD, fails={"found": _HELD, "now": _SOON})

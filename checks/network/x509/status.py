@@ -234,17 +234,17 @@ def _points(certificate: x509.Certificate) -> Iterator[x509.DistributionPoint]:
         return
 
 
-def crl_urls(certificate: x509.Certificate) -> list[str]:
-    """Where the certificate says its CRL is."""
+def crl_places(certificate: x509.Certificate) -> list[str]:
+    """Where the certificate says its CRL is, in whatever protocol."""
     return [
         name.value
         for point in _points(certificate)
         for name in point.full_name or ()
-        if isinstance(name, x509.UniformResourceIdentifier) and name.value.startswith(("http://", "https://"))
+        if isinstance(name, x509.UniformResourceIdentifier)
     ]
 
 
-def ocsp_urls(certificate: x509.Certificate) -> list[str]:
+def ocsp_places(certificate: x509.Certificate) -> list[str]:
     """Where the certificate says its OCSP server is."""
     try:
         access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
