@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         Severity,
         State,
         Target,
+        Timed,
         Verdict,
     )
     from scanner.plain import (
@@ -95,7 +96,7 @@ _HOME = {
     "model": (
         "DATA_FIRST DEFAULT_DENY FAIL_SECURE IN_DEPTH NO_GAP SECURE_DEFAULT SECURE_DEPLOYMENT SECURE_DESIGN "
         "Cause Credential Finding Gap Impact InputError Inventory Layer PortChoice Raw Renewal Service Severity "
-        "State Target Verdict"
+        "State Target Timed Verdict"
     ),
     "plain": "visible",
     "sources": (
@@ -113,8 +114,8 @@ __all__ = [
     "Dialogue", "Each", "Exchange", "Fetch", "File", "Finding", "Fleet", "Gap", "Impact", "InputError",
     "Inventory", "Layer", "Located", "Lookup", "NameAnchors", "NotUnderstood", "PortChoice", "Ports", "Raw",
     "Renewal", "Results", "Row", "Say", "ScanTime", "Service", "Severity", "SshHello", "SshLogin", "State", "Target",
-    "TlsWalk", "Tree", "TrustAnchors", "Turn", "Unseen", "Verdict", "__version__", "at_least", "check",
-    "dated", "examples", "exchanges", "fact", "holds", "load_yaml", "probe", "read", "table", "tree_files",
+    "Timed", "TlsWalk", "Tree", "TrustAnchors", "Turn", "Unseen", "Verdict", "__version__", "at_least",
+    "check", "dated", "examples", "exchanges", "fact", "holds", "load_yaml", "probe", "read", "table", "tree_files",
     "visible",
 ]  # fmt: skip
 

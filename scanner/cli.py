@@ -6,7 +6,7 @@ import gc
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from enum import StrEnum
 from pathlib import Path
 from threading import Event, Thread
@@ -167,10 +167,11 @@ def scan(
     folder = runs.new_run(out, scope)
     worker = Worker(scope.inventory, Vault())
     interrupted = False
-    with _progress(len(scope.targets), quiet) as progress, _preloading() as asked:
+    few = len(scope.targets) < workers
+    with _progress(len(scope.targets), quiet) as progress, _preloading() if few else nullcontext() as asked:
 
         def tell(event: str, target: Target) -> None:
-            if event == "open":
+            if event == "open" and asked is not None:
                 asked.set()
             progress(event, target)
 
@@ -189,7 +190,10 @@ def scan(
 
 @contextmanager
 def _preloading() -> Iterator[Event]:
-    """Load what reporting needs as soon as the first target has been asked: while it answers, that costs no time."""
+    """Load what reporting needs as soon as the first target has been asked: while it answers, that costs no time.
+
+    With many targets there is always one to attend to; then nothing is gained, and memory is needed for them.
+    """
     asked = Event()
 
     def load() -> None:

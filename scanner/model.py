@@ -141,16 +141,13 @@ class Gap(NamedTuple):
 class Raw:
     """What came back for one source: bytes, and how it ended.
 
-    ``code`` is the exit status where there is one. ``took`` is seconds. ``at`` is the scanner's clock (seconds
-    since the epoch, UTC) when the answer was complete. ``gap`` says why there is no answer; then ``out`` holds
-    what came before things went wrong, and nobody may judge it.
+    ``code`` is the exit status where there is one. ``gap`` says why there is no answer; then ``out`` holds what came
+    before things went wrong, and nobody may judge it.
     """
 
     out: bytes = b""
     err: bytes = b""
     code: int | None = 0
-    took: float = 0.0
-    at: float = 0.0
     gap: Gap | None = None
 
     @property
@@ -162,6 +159,18 @@ class Raw:
     def lines(self) -> list[str]:
         """The lines of ``text`` that are not empty, without line ends."""
         return [line for line in self.text.split("\n") if line]
+
+
+@dataclass(frozen=True, slots=True)
+class Timed(Raw):
+    """And when it came: for a probe that needs to know, such as that of the host's clock.
+
+    Apart from `Raw`, because what is equal but for the moment is judged once for all hosts. ``took`` is seconds. ``at``
+    is the scanner's clock (seconds since the epoch, UTC) when the answer was complete.
+    """
+
+    took: float = 0.0
+    at: float = 0.0
 
 
 class Verdict(NamedTuple):

@@ -12,11 +12,14 @@ import secrets
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
+
+from pydantic_core import to_json
 
 from scanner import policy, profiles
 from scanner._version import __version__
@@ -26,17 +29,21 @@ from scanner.declare import Check, Registry
 from scanner.evaluate import (
     NOT_COLLECTED,
     Facts,
+    Known,
     Member,
     aggregate_findings,
     fleet_findings,
     fleet_share,
     judge,
+    remembered,
     scan_time,
 )
 from scanner.evidence import EvidenceError, Manifest, Store, write_private
+from scanner.memory import Memory
 from scanner.model import Cause, Finding, Gap, InputError, State, Target
 from scanner.profiles import Selected
 from scanner.scope import Loaded, Scope
+from scanner.sources import MEBIBYTE
 
 FORMAT: Final = 1
 _quoted: Final = (
@@ -50,15 +57,16 @@ class Judgement:
     def __init__(
         self, selected: Sequence[Selected], registry: Registry, calendar: Calendar | None = None
     ) -> None:
-        self._registry, self._calendar = registry, calendar or Calendar(registry)
+        self._registry, self._calendar, self._memory = registry, calendar or Calendar(registry), Memory()
         self._single = [
-            (one.check, judge(one.check, registry, one.settings))
+            (one.check, remembered(one.check, judge(one.check, registry, one.settings)))
             for one in selected
             if not one.check.is_fleet and not one.check.is_aggregate
         ]
         self._fleet = [one for one in selected if one.check.is_fleet]
         self._aggregate = [(one.check, one.settings) for one in selected if one.check.is_aggregate]
         self._shares: dict[str, list[Member]] = {one.check.id: [] for one in self._fleet}
+        self._kept: dict[Any, Any] = {}
         self._known: dict[tuple[str, str], bool] = {}
         self._latest = 0.0
 
@@ -67,7 +75,7 @@ class Judgement:
         now = scan_time(manifest.started)
         self._latest = max(self._latest, manifest.ended)
         missing = manifest.gap or NOT_COLLECTED
-        facts = Facts(target, manifest.answers, self._registry, now, missing)
+        facts = Facts(target, manifest.answers, self._registry, now, missing, self._memory)
         made: list[tuple[Check, Finding]] = []
         for check, run in self._single:
             if self._applies(check, target):
@@ -77,9 +85,15 @@ class Judgement:
         yield from zip((check for check, _ in self._aggregate), findings, strict=True)
         for one in self._fleet:
             if self._applies(one.check, target):
-                known = fleet_share(one.check, self._registry, facts)
+                known = self._once(fleet_share(one.check, self._registry, facts))
                 self._shares[one.check.id].append(Member(target, known))
         self._calendar.add(target, facts)
+
+    def _once(self, known: Known) -> Known:
+        """The same, with an equal value that is kept already in the place of its own: hosts are much alike."""
+        with suppress(TypeError):  # not everything can be looked up
+            known = known._replace(value=self._kept.setdefault(known.value, known.value))
+        return known
 
     def _applies(self, check: Check, target: Target) -> bool:
         key = (check.id, target.platform)
@@ -122,12 +136,8 @@ def finish(run: Path, scope: Scope, *, interrupted: bool = False) -> int:
     unreached: dict[str, Gap] = {}
     registry, calendar = scope.loaded.registry, Calendar(scope.loaded.registry)
     _seal_missing(store, scope.targets)
-    encode = Encoder(header["run"])
-    with (run / "results.jsonl").open("wb") as results:
-        (run / "results.jsonl").chmod(0o600)
-        for check, finding in _judged(store, scope.targets, scope.selected, registry, unreached, calendar):
-            assessor.add(finding)
-            results.write(encode(check, finding))
+    judged = _judged(store, scope.targets, scope.selected, registry, unreached, calendar)
+    _write_results(run / "results.jsonl", judged, assessor, Encoder(header["run"]))
     counts = assessor.counts()
     code = exit_code(counts)
     header |= {
@@ -143,6 +153,16 @@ def finish(run: Path, scope: Scope, *, interrupted: bool = False) -> int:
     _write_json(run / "assessment.json", {**assessment, "calendar": calendar.data()})
     _write_json(run / "run.json", header, indent=1)
     return code
+
+
+def _write_results(
+    path: Path, judged: Iterable[tuple[Check, Finding]], assessor: Assessor, encode: Encoder
+) -> None:
+    with path.open("wb", buffering=MEBIBYTE // 4) as results:
+        path.chmod(0o600)
+        for check, finding in judged:
+            assessor.add(finding)
+            results.write(encode(check, finding))
 
 
 def _judged(
@@ -174,14 +194,26 @@ def _seal_missing(store: Store, targets: Iterable[Target]) -> None:
 
 
 class Encoder:
-    """A finding as its line of results.jsonl; what is the same for all findings of a check is encoded once."""
+    """A finding as its line of results.jsonl; what is the same on many targets is encoded once."""
 
     def __init__(self, run_id: str) -> None:
         self._run = json.dumps(run_id)
         self._fixed: dict[str, tuple[str, str]] = {}
+        self._said = Memory()
 
     def __call__(self, check: Check, finding: Finding) -> bytes:
         """The line, with its line end."""
+        key = finding[1:-1]  # all but the target and the moment
+        said = self._said.get(key)
+        if said is None:
+            said = self._encode(check, finding)
+            self._said.put(key, said, len(said))
+        at = f'"{_iso(finding.collected_at)}"' if finding.collected_at else "null"
+        return (
+            f'{{"run":{self._run},"target":{_quoted(finding.target)},{said},"collected_at":{at}}}\n'.encode()
+        )
+
+    def _encode(self, check: Check, finding: Finding) -> str:
         fixed = self._fixed.get(check.id)
         if fixed is None:
             fixed = self._fixed[check.id] = (
@@ -190,13 +222,12 @@ class Encoder:
             )
         cause = f'"{finding.cause}"' if finding.cause else "null"
         proof = ",".join(f'"{one}"' for one in finding.evidence)
-        at = f'"{_iso(finding.collected_at)}"' if finding.collected_at else "null"
         return (
-            f'{{"run":{self._run},"target":{_quoted(finding.target)},{fixed[0]},'
+            f"{fixed[0]},"
             f'"subject":{_quoted(finding.subject)},"status":"{finding.status}","cause":{cause},{fixed[1]},'
             f'"observed":{_quoted(finding.observed)},"expected":{_quoted(finding.expected)},'
-            f'"evidence":[{proof}],"collected_at":{at}}}\n'
-        ).encode()
+            f'"evidence":[{proof}]'
+        )
 
 
 def check_data(one: Selected, catalogue: policy.Catalogue) -> dict[str, Any]:
@@ -385,7 +416,7 @@ def read_json(path: Path) -> Any:
 
 
 def _write_json(path: Path, data: Any, indent: int | None = None) -> None:
-    write_private(path, json.dumps(data, indent=indent, ensure_ascii=False).encode() + b"\n")
+    write_private(path, to_json(data, indent=indent) + b"\n")
 
 
 _iso_cache: dict[float, str] = {}

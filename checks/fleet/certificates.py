@@ -9,7 +9,6 @@ from typing import Any, Final
 from checks.network import example_served as more
 from checks.network.example_shown import given
 from checks.network.served import ServedCertificate, serial
-from checks.network.x509.names import Key, key
 from checks.network.x509.paths import spki
 from scanner import (
     DEFAULT_DENY,
@@ -24,6 +23,7 @@ from scanner import (
     examples,
     holds,
 )
+from scanner.names import Key, name_key
 
 _SHOW: Final = "openssl s_client -connect HOST:PORT -servername NAME </dev/null | openssl x509 -noout -pubkey"
 
@@ -137,7 +137,7 @@ def serials_unique(fleet: Fleet[ServedCertificate]) -> Verdict:
     """
     numbers: dict[tuple[Key, int], dict[bytes, str]] = {}
     for name, shown in _each(fleet):
-        number = key(shown.leaf.issuer), serial(shown.leaf)
+        number = name_key(shown.leaf.issuer), serial(shown.leaf)
         numbers.setdefault(number, {}).setdefault(shown.chain[0], name)
     twice = [
         f"{number:x} at {', '.join(sorted(seen.values())[:6])}"

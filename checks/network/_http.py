@@ -18,6 +18,7 @@ from scanner import (
     NotUnderstood,
     Raw,
     Say,
+    Timed,
     Turn,
     exchanges,
 )
@@ -238,7 +239,7 @@ def _trailer(data: bytes) -> bool:
     return bool(ends)
 
 
-def spoken(text: str, *, end: str = "closed", note: str = "") -> Raw:
+def spoken(text: str, *, end: str = "closed", note: str = "") -> Timed:
     """An example: an answer as a person would write it, as the evidence it would be.
 
     Lines of the head end in CR LF on the wire; the body is taken as it stands.
@@ -246,4 +247,4 @@ def spoken(text: str, *, end: str = "closed", note: str = "") -> Raw:
     head, blank, body = text.partition("\n\n")
     data = (head.replace("\n", "\r\n") + "\r\n\r\n" + body if blank else text).encode("latin-1")
     said = Turn(b"GET / HTTP/1.1\r\n\r\n", data)
-    return Raw(out=write([Exchange("HTTP GET", (said,), end, note=note)]), at=1795348800.0)  # type: ignore[arg-type]
+    return Timed(out=write([Exchange("HTTP GET", (said,), end, note=note)]), at=1795348800.0)  # type: ignore[arg-type]

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import base64
 import csv
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256, sha512
 from importlib.resources import files
-from typing import Final
 
 import dns.flags
 import dns.message
@@ -222,11 +221,12 @@ def pin_matches(pinned: PinnedCertificate) -> Verdict:
 # --- examples -------------------------------------------------------------------------------------------------
 
 
-def _answer(name: str, kind: str, *records: str, code: dns.rcode.Rcode = dns.rcode.NOERROR) -> Exchange:
+@cache
+def _answer(name: str, kind: str, *records: str, code: str = "NOERROR") -> Exchange:
     query = dns.message.make_query(name, kind, id=1)
     reply = dns.message.make_response(query)
     reply.flags |= dns.flags.RA
-    reply.set_rcode(code)
+    reply.set_rcode(dns.rcode.from_text(code))
     if records:
         reply.answer.append(dns.rrset.from_text(f"{name}.", 300, "IN", kind, *records))
     return Exchange(f"{name} {kind}", (Turn(query.to_wire(), reply.to_wire()),), "done")
@@ -239,55 +239,56 @@ def _caa(*records: str, name: str = "example.nl") -> bytes:
     )
 
 
-def _tlsa(*records: str) -> bytes:
-    return write([_answer("_443._tcp.www.example.nl", "TLSA", *records)])
+def _tlsa(*pins: tuple[int, str], code: str = "NOERROR") -> bytes:
+    """The answer for the port: a record of this usage for each certificate."""
+    records = [
+        f"{usage} 1 1 {sha256(spki(certificate(base64.b64decode(der)))).hexdigest()}" for usage, der in pins
+    ]
+    return write([_answer("_443._tcp.www.example.nl", "TLSA", *records, code=code)])
 
 
-def _pin(der: str, usage: int) -> str:
-    return f"{usage} 1 1 {sha256(spki(certificate(base64.b64decode(der)))).hexdigest()}"
+def _half() -> bytes:
+    return write([_answer("www.example.nl", "CAA")])
 
-
-_BY_LETS_ENCRYPT: Final = more.BY_LETS_ENCRYPT
-_REFUSED: Final = write([_answer("_443._tcp.www.example.nl", "TLSA", code=dns.rcode.SERVFAIL)])
 
 examples(
     issuer_allowed,
     passes=[
-        seen(_BY_LETS_ENCRYPT, looked=_caa('0 issue "letsencrypt.org"')),
+        seen(more.BY_LETS_ENCRYPT, looked=partial(_caa, '0 issue "letsencrypt.org"')),
         seen(
-            _BY_LETS_ENCRYPT,
-            looked=_caa('0 issue "pki.goog"', '0 issue "letsencrypt.org; validationmethods=dns-01"'),
+            more.BY_LETS_ENCRYPT,
+            looked=partial(_caa, '0 issue "pki.goog"', '0 issue "letsencrypt.org; validationmethods=dns-01"'),
         ),
-        seen(_BY_LETS_ENCRYPT, looked=_caa('0 issue "letsencrypt.org"', name="www.example.nl")),
+        seen(more.BY_LETS_ENCRYPT, looked=partial(_caa, '0 issue "letsencrypt.org"', name="www.example.nl")),
     ],
     fails=[
-        seen(_BY_LETS_ENCRYPT, looked=_caa('0 issue "pki.goog"')),
-        seen(_BY_LETS_ENCRYPT, looked=_caa('0 issue ";"')),
+        seen(more.BY_LETS_ENCRYPT, looked=partial(_caa, '0 issue "pki.goog"')),
+        seen(more.BY_LETS_ENCRYPT, looked=partial(_caa, '0 issue ";"')),
     ],
     unknown=[
-        given(more.PUBLIC_OV, looked=_caa('0 issue "letsencrypt.org"')),
-        seen(_BY_LETS_ENCRYPT, looked=write([_answer("www.example.nl", "CAA")])),
+        given(more.PUBLIC_OV, looked=partial(_caa, '0 issue "letsencrypt.org"')),
+        seen(more.BY_LETS_ENCRYPT, looked=_half),
     ],
     notapplicable=[
-        seen(_BY_LETS_ENCRYPT, looked=_caa()),
-        seen(_BY_LETS_ENCRYPT, looked=_caa('0 iodef "mailto:security@example.nl"')),
+        seen(more.BY_LETS_ENCRYPT, looked=_caa),
+        seen(more.BY_LETS_ENCRYPT, looked=partial(_caa, '0 iodef "mailto:security@example.nl"')),
         given(more.PLAIN),
     ],
 )
 examples(
     pin_matches,
     passes=[
-        given(more.PLAIN, looked=_tlsa(_pin(more.PLAIN, 3))),
-        given(more.PLAIN, looked=_tlsa(_pin(more.OTHER_KEY, 3), _pin(more.ISSUING, 2))),
+        given(more.PLAIN, looked=partial(_tlsa, (3, more.PLAIN))),
+        given(more.PLAIN, looked=partial(_tlsa, (3, more.OTHER_KEY), (2, more.ISSUING))),
     ],
     fails=[
-        given(more.PLAIN, looked=_tlsa(_pin(more.OTHER_KEY, 3))),
-        given(more.PLAIN, looked=_tlsa(_pin(more.PLAIN, 2))),
+        given(more.PLAIN, looked=partial(_tlsa, (3, more.OTHER_KEY))),
+        given(more.PLAIN, looked=partial(_tlsa, (2, more.PLAIN))),
     ],
     unknown=[
-        given(more.PLAIN, looked=_tlsa(_pin(more.ROOT, 0))),
-        given(more.PLAIN, looked=_tlsa(f"200 1 1 {'00' * 32}")),
-        given(more.PLAIN, looked=_REFUSED),
+        given(more.PLAIN, looked=partial(_tlsa, (0, more.ROOT))),
+        given(more.PLAIN, looked=partial(_tlsa, (200, more.PLAIN))),
+        given(more.PLAIN, looked=partial(_tlsa, code="SERVFAIL")),
     ],
-    notapplicable=[given(more.PLAIN, looked=_tlsa()), given(more.PLAIN, name="10.1.2.3")],
+    notapplicable=[given(more.PLAIN, looked=_tlsa), given(more.PLAIN, name="10.1.2.3")],
 )

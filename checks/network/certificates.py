@@ -18,8 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from checks.network import example_certificates as made
 from checks.network import example_served as more
-from checks.network import example_tls
-from checks.network.example_shown import LISTENS, given, pem, seen
+from checks.network.example_shown import LISTENS, given, plain, seen, trusted
 from checks.network.served import (
     CertificatePath,
     ServedCertificate,
@@ -496,7 +495,7 @@ examples(
         seen(made.GOOD, now=_TOO_LATE),
         seen(made.SHORT, now=datetime.fromisoformat("2026-09-30T00:00:00+00:00")),
     ],
-    unknown=[seen(), seen("AAAA"), {**seen(), "walk": example_tls.PLAIN}],
+    unknown=[seen(), seen("AAAA"), {**seen(), "walk": plain}],
     notapplicable={**seen(made.GOOD), "sockets": LISTENS.replace(":443 ", ":80 "), "target": {}},
 )
 examples(
@@ -540,6 +539,6 @@ examples(
         given(more.PKIOVERHEID, about={"criticality": "high"}),
     ],
     fails=[given(more.PUBLIC_DV, about=_SENSITIVE), given(more.PLAIN, about=_SENSITIVE)],
-    unknown=given(more.PUBLIC_OV, about=_SENSITIVE, anchors=pem(made.ROOT)),
+    unknown=given(more.PUBLIC_OV, about=_SENSITIVE, anchors=trusted(made.ROOT)),
     notapplicable=given(more.PUBLIC_DV),
 )

@@ -102,7 +102,7 @@ def _wanted(served: ServedCertificate) -> dict[str, tuple[str, str]]:
         lambda served: Fetch(wanted=tuple(_wanted(served).values())),
         when=lambda served: any(_places(served).values()),
     ),
-    anchors=Each(ServedCertificate, lambda served: TrustAnchors()),
+    anchors=Each(ServedCertificate, lambda served: TrustAnchors(served.anchors)),
 )
 def revocation(fetched: Raw, anchors: Raw, served: ServedCertificate, now: ScanTime) -> RevocationStatus:
     """What `Fetch` brought, judged with the key of the issuer that was shown, or else of the anchor that signed it."""
