@@ -107,16 +107,20 @@ def seen(
     name: str = NAME,
     hosts: tuple[str, ...] = (),
     staple: bytes = b"",
+    public: bool = False,
     **fields: Any,
 ) -> list[Finding]:
     """The findings of one check about a server that shows this certificate."""
     root = folder / "root.pem"
     root.write_bytes(lab.root.certificate.public_bytes(Encoding.PEM))
-    with serving(issued, folder / "server", staple=staple) as port:
+    own = () if public else (str(root),)
+    with serving(issued, folder / "server", staple=staple) as port, pytest.MonkeyPatch.context() as patch:
+        if public:  # our root is then all that the system trusts
+            patch.setenv("SSL_CERT_FILE", str(root))
         target = server_at(
             "127.0.0.1", {"port": port, "tls": True, "server_name": NAME}, ports=(port,), **fields
         )
-        return look(target, only=[check], trust_anchors=(str(root),), revocation_hosts=hosts)[check]
+        return look(target, only=[check], trust_anchors=own, revocation_hosts=hosts)[check]
 
 
 #: Check -> the certificate that must not pass.
@@ -181,15 +185,15 @@ MADE: tuple[tuple[str, Callable[[Authority], Issued], Callable[[Authority], Issu
         "certificates.no-internal-names",
         lambda lab: lab.issue("www.gemeente.nl", policies=[OV]),
         lambda lab: lab.issue(NAME, "db.local", policies=[OV]),
-        {},
+        {"public": True},
     ),
-    ("certificates.validity-limit", _public, lambda lab: _public(lab, ends=380), {}),
-    ("certificates.logged", _public, lambda lab: _public(lab, extra=[timestamps(1)]), {}),
+    ("certificates.validity-limit", _public, lambda lab: _public(lab, ends=380), {"public": True}),
+    ("certificates.logged", _public, lambda lab: _public(lab, extra=[timestamps(1)]), {"public": True}),
     (
         "certificates.organisation-validated",
         _public,
         lambda lab: _public(lab, policies=[DV]),
-        {"tags": ["persoonsgegevens"]},
+        {"public": True, "tags": ["persoonsgegevens"]},
     ),
     (
         "certificates.exponent-sound",
@@ -236,6 +240,12 @@ def test_the_verdict_follows_what_was_issued(
     for issue, expected in ((good, State.PASS), (bad, State.FAIL), (good, State.PASS)):
         found = seen(check, issue(lab), lab, tmp_path, **fields)
         assert state(found) is expected, told(found)
+
+
+def test_a_ca_of_our_own_is_not_public_whatever_it_states(lab: Authority, tmp_path: Path) -> None:
+    check, fields = "certificates.organisation-validated", {"tags": ["persoonsgegevens"]}
+    assert state(seen(check, _public(lab), lab, tmp_path, public=True, **fields)) is State.PASS
+    assert state(seen(check, _public(lab), lab, tmp_path, **fields)) is State.FAIL
 
 
 # --- revocation -----------------------------------------------------------------------------------------------

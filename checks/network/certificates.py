@@ -474,7 +474,7 @@ def organisation_validated(
         raise Absent("the inventory does not say that sensitive data goes here")
     if not anchored.path:
         raise NotUnderstood("no path to an approved root, so it is not known whose certificate this is")
-    level = anchored.served.validation
+    level = anchored.served.validation if anchored.is_public else ""
     if any(oid.startswith("2.16.528.1.1003.") for oid in policies(anchored.served.leaf)):
         level = "PKIoverheid"
     good = level in {"OV", "EV", "PKIoverheid"}
@@ -529,7 +529,7 @@ examples(
     validity_limit,
     passes=given(more.PUBLIC_OV),
     fails=given(more.PUBLIC_LONG),
-    notapplicable=given(more.PLAIN),
+    notapplicable=[given(more.PLAIN), given(more.PUBLIC_LONG, anchors=trusted(own=more.ROOT))],
 )
 examples(logged, passes=given(more.PUBLIC_OV), fails=given(more.PUBLIC_DV), notapplicable=given(more.PLAIN))
 examples(
@@ -538,7 +538,11 @@ examples(
         given(more.PUBLIC_OV, about=_SENSITIVE),
         given(more.PKIOVERHEID, about={"criticality": "high"}),
     ],
-    fails=[given(more.PUBLIC_DV, about=_SENSITIVE), given(more.PLAIN, about=_SENSITIVE)],
+    fails=[
+        given(more.PUBLIC_DV, about=_SENSITIVE),
+        given(more.PLAIN, about=_SENSITIVE),
+        given(more.PUBLIC_OV, about=_SENSITIVE, anchors=trusted(own=more.ROOT)),
+    ],
     unknown=given(more.PUBLIC_OV, about=_SENSITIVE, anchors=trusted(made.ROOT)),
     notapplicable=given(more.PUBLIC_DV),
 )

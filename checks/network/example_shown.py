@@ -16,10 +16,14 @@ from checks.network import example_served as more
 LISTENS: Final = 'tcp LISTEN 0 511 0.0.0.0:443 0.0.0.0:* users:(("nginx",pid=701,fd=6))\n'
 
 
-def trusted(*roots: str) -> str:
-    """What the scanner says of its own store: these roots (base64 of DER)."""
-    head = f"{len(roots)} of 140 trust anchors, sha256 of all {'0' * 64}\n"
-    return head + "".join(f"-----BEGIN CERTIFICATE-----\n{one}\n-----END CERTIFICATE-----\n" for one in roots)
+def trusted(*roots: str, own: str = "") -> str:
+    """What the scanner says of its own store: these roots (base64 of DER), and one of the inventory."""
+    head = f"{len(roots) + bool(own)} of 140 trust anchors, sha256 of all {'0' * 64}\n"
+    return head + "".join(map(_pem, roots)) + (f"# of the inventory\n{_pem(own)}" if own else "")
+
+
+def _pem(der: str) -> str:
+    return f"-----BEGIN CERTIFICATE-----\n{der}\n-----END CERTIFICATE-----\n"
 
 
 def plain() -> bytes:

@@ -104,7 +104,8 @@ class CertificatePath:
     """A served chain followed to an approved root at the moment of the scan.
 
     ``path`` runs from leaf to anchor (DER) and is empty when none holds; then ``distrust`` says why. ``missing`` names
-    the issuer that was not shown and is no approved root, when every path ends in one. ``gave_up`` says that more paths
+    the issuer that was not shown and is no approved root, when every path ends in one. ``own_ca`` says that the anchor
+    is one of the inventory, and ``gave_up`` that more paths
     were shown than can be walked.
     """
 
@@ -113,14 +114,15 @@ class CertificatePath:
     distrust: str
     gave_up: bool
     missing: str
+    own_ca: bool
 
     def __str__(self) -> str:
         return str(self.served)
 
     @property
     def is_public(self) -> bool:
-        """Whether a public CA issued it: trusted, and it states how it was validated as only public CAs must."""
-        return bool(self.path) and bool(self.served.validation)
+        """Whether a public CA issued it: one the system itself trusts, and that states how it validated as it must."""
+        return bool(self.path) and not self.own_ca and bool(self.served.validation)
 
 
 @probe(
@@ -180,7 +182,8 @@ _FOR_SERVERS: Final = Demands(purpose=ExtendedKeyUsageOID.SERVER_AUTH, for_leaf=
 @probe("tls", anchors=Each(ServedCertificate, lambda served: TrustAnchors(served.anchors)))
 def anchored(anchors: Raw, served: ServedCertificate, now: ScanTime) -> CertificatePath:
     """The chain followed to the anchors that `TrustAnchors` gives, PEM."""
-    outcome = validate(served.leaf, served.others[:MOST], read_anchors(anchors.out), now, _FOR_SERVERS)
+    approved = read_anchors(anchors.out)
+    outcome = validate(served.leaf, served.others[:MOST], approved, now, _FOR_SERVERS)
     best = outcome.trusted
     path = best.certificates if best else ()
     return CertificatePath(
@@ -189,6 +192,7 @@ def anchored(anchors: Raw, served: ServedCertificate, now: ScanTime) -> Certific
         distrust=outcome.why,
         gave_up=(outcome.exhausted or len(served.others) > MOST) and best is None,
         missing=_missing(outcome),
+        own_ca=bool(path) and path[-1] in approved.own,
     )
 
 
