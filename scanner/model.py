@@ -233,8 +233,19 @@ def _valid_name(value: str) -> str:
 
 Name = Annotated[str, AfterValidator(_valid_name)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _valid_ports(value: object) -> object:
+    numbers = value if isinstance(value, list | tuple) else ()
+    if value in ("usual", "all") or (
+        numbers and all(type(one) is int and 0 < one < 65536 for one in numbers)
+    ):
+        return value
+    raise ValueError("this is no choice of ports\nwrite usual, all, or a list of numbers from 1 to 65535")
+
+
 #: Which TCP ports to try from outside.
-PortChoice = Literal["usual", "all"] | tuple[Port, ...]
+PortChoice = Annotated[Literal["usual", "all"] | tuple[Port, ...], BeforeValidator(_valid_ports)]
 
 
 def _valid_path(value: str) -> str:

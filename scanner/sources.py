@@ -312,9 +312,9 @@ class Ports(Outside):
     """Which of these ports answer from here, on every address of the target: connections that say nothing.
 
     ``addresses`` are further ones, which the inventory names. Parse with `json.loads`: ``{"from": zone, "addresses":
-    {address: {"source": ours, "open": [..], "refused": [..], "silent": [..], "failed": {port: errno name}}}}``, with
-    ports as numbers; ``source`` is empty without a route. Asked politely: so many at a time and in a second, silence
-    once more.
+    {address: {"source": ours, "open": [..], "refused": [..], "silent": [..], "failed": {port: errno name}, "still":
+    true}}}``, with ports as numbers. ``source`` is empty without a route; ``still`` says whether a port that had
+    answered did so at the end. Asked politely: so many at a time and in a second, silence once more.
     """
 
     numbers: tuple[int, ...]

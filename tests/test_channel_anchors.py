@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ssl
 from hashlib import sha256
 from pathlib import Path
@@ -10,13 +11,14 @@ import pytest
 from cryptography import x509
 
 from checks.network import example_certificates as made
+from checks.network import example_tls
 from checks.network.x509 import paths
 from scanner.channels import ChannelError
 from scanner.channels.anchors import Anchors
 from scanner.evaluate import scan_time
-from scanner.model import Cause
+from scanner.model import Cause, State
 from scanner.sources import TrustAnchors
-from scanner.testing import NOW
+from scanner.testing import NOW, load_package, run_example
 from tests.lab.certificates import Authority
 
 # The system's store here holds one with serial number 0.
@@ -118,6 +120,32 @@ def test_no_verdict_differs_from_that_with_the_whole_store(
         for anchors in (few, paths.Anchors(every))
     )
     assert (by_few.trusted is None, by_few.why) == (by_all.trusted is None, by_all.why)
+
+
+def unreadable(der: str) -> bytes:
+    """The same certificate with a subject that is no UTF-8."""
+    return base64.b64decode(der).replace(b"Example Root CA", b"\xffxample Root CA")
+
+
+def test_an_anchor_whose_name_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
+    bad = tmp_path / "bad"
+    bad.write_text(_pem(base64.b64encode(unreadable(made.ROOT)).decode()) + _pem(made.ROOT))
+    answer = Anchors([str(bad)]).answer(wanted(read(made.GOOD)))
+    assert answer.out.startswith(b"1 of ")
+
+
+def test_a_certificate_whose_name_cannot_be_read_blinds_its_port_and_no_more() -> None:
+    registry = load_package("checks")
+    check = registry.checks["tls.chain-trusted"]
+    chain = [base64.b64decode(made.GOOD), unreadable(made.ROOT)]
+    example = {
+        "sockets": 'tcp LISTEN 0 511 0.0.0.0:443 0.0.0.0:* users:(("nginx",pid=701,fd=6))\n',
+        "walk": example_tls.chain("TLSv1.3", chain, b""),
+        "anchors": "",
+        "target": {"services": [{"port": 443, "tls": True, "server_name": "www.example.nl"}]},
+    }
+    (finding,) = run_example(check, registry, example)
+    assert (finding.subject, finding.status) == ("443/tcp", State.UNKNOWN)
 
 
 def test_a_file_that_is_not_there_or_holds_no_certificate_is_an_error(tmp_path: Path) -> None:

@@ -567,6 +567,14 @@ def test_the_committed_schema_is_the_one_of_the_format() -> None:
     assert committed == schema(), "write schema() to inventories/inventory.schema.json again"
 
 
+@pytest.mark.parametrize("ports", ["everything", "22", "[0]", "[22, 70000]", "[]", "[true]"])
+def test_a_wrong_choice_of_ports_says_what_there_is_to_choose(tmp_path: Path, ports: str) -> None:
+    with pytest.raises(InputError) as caught:
+        inventory(tmp_path, f"targets:\n  a: {{address: 192.0.2.1, ports: {ports}}}\n")
+    assert "ports: this is no choice of ports" in str(caught.value)
+    assert caught.value.remedy == "write usual, all, or a list of numbers from 1 to 65535"
+
+
 def test_the_format_offers_each_field_of_a_target() -> None:
     fields = format_.Fields.model_fields
     assert {"name", *fields} == set(Target.model_fields)

@@ -205,12 +205,12 @@ def _missing(outcome: Outcome) -> str:
 
 @lru_cache(maxsize=4096)
 def certificate(der: bytes) -> x509.Certificate:
-    """The certificate, read to its extensions. Raises ValueError when it cannot be."""
+    """The certificate, read to its names and extensions. Raises ValueError when it cannot be."""
     with warnings.catch_warnings():
         # What the library frowns upon (serial numbers, old names) is for the checks to judge.
         warnings.simplefilter("ignore")
         found = x509.load_der_x509_certificate(der)
-        found.extensions  # noqa: B018 -- read now, so that it is known to be readable
+        found.issuer, found.subject, found.extensions  # noqa: B018 -- read now, so that they are known to be readable
     return found
 
 

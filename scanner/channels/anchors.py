@@ -10,6 +10,7 @@ import ssl
 import time
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -33,8 +34,9 @@ class Anchors:
         system = ssl.get_default_verify_paths().cafile
         public, own = [_read(system)] if system else [], [_read(path) for path in extra]
         self.digest = sha256(b"".join(public + own)).hexdigest()
-        self._public, self._own = _by_name(public), _by_name(own)
-        self.count = sum(len(some) for kept in (self._public, self._own) for some in kept.values())
+        kept, added = _certificates(public), _certificates(own)
+        self.count = len(kept) + len(added)
+        self._public, self._own = _by_name(kept), _by_name(added)
 
     def answer(self, source: TrustAnchors) -> Timed:
         """The anchors of these names, as `TrustAnchors` documents. Raises ChannelError when they are too many."""
@@ -48,10 +50,11 @@ class Anchors:
         return Timed(out=out, at=round(time.time(), 3))
 
 
-def _by_name(files: Iterable[bytes]) -> dict[str, list[bytes]]:
+def _by_name(anchors: Iterable[x509.Certificate]) -> dict[str, list[bytes]]:
     found: dict[str, list[bytes]] = {}
-    for anchor in _certificates(files):
-        found.setdefault(name_digest(anchor.subject), []).append(anchor.public_bytes(Encoding.PEM))
+    for anchor in anchors:
+        with suppress(ValueError):  # nobody can ask for a name that cannot be read
+            found.setdefault(name_digest(anchor.subject), []).append(anchor.public_bytes(Encoding.PEM))
     return found
 
 
