@@ -199,6 +199,21 @@ class Finding(NamedTuple):
     collected_at: float
 
 
+class Renewal(NamedTuple):
+    """Something that ends some day and that somebody must renew: a certificate, at one place where it was seen.
+
+    ``sha256`` (hexadecimal) names it, so that what is seen at several places is one. ``ends`` is seconds since the
+    epoch, UTC. ``how``: ``acme`` (renews itself, as far as can be seen), ``public-ca``, ``own-ca`` or ``self``.
+    """
+
+    sha256: str
+    names: tuple[str, ...]
+    issuer: str
+    ends: float
+    how: str
+    place: str
+
+
 class Model(BaseModel):
     """Boundary data: immutable, and an unknown field is an error."""
 

@@ -194,8 +194,8 @@ class TrustAnchors:
 
     Trusted are its system's store and the inventory's `trust_anchors`. ``names`` are the digests of the
     subjects wanted: see `names_of`. The answer is one line,
-    ``<count> of <all> trust anchors, sha256 of all <digest>``, and then so many certificates in PEM; the digest is
-    that of all the files, one after the other.
+    ``<count> of <all> trust anchors, sha256 of all <digest>``, and then so many certificates in PEM, those of the
+    inventory behind the line ``# of the inventory``; the digest is that of all the files, one after the other.
     """
 
     channel: ClassVar[str] = "tls"
