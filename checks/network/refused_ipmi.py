@@ -9,11 +9,11 @@ import struct
 from typing import Final
 
 from checks.network._heard import heard
+from checks.network._talk import OnUdp, conversation
 from checks.network.declared import DeclaredUdp
 from scanner import (
     DEFAULT_DENY,
     FAIL_SECURE,
-    Absent,
     Dialogue,
     Each,
     Impact,
@@ -25,7 +25,6 @@ from scanner import (
     Verdict,
     check,
     examples,
-    exchanges,
     fact,
     holds,
     probe,
@@ -46,27 +45,21 @@ _STATUS: Final = {
 
 
 @fact
-class BmcWelcome:
+class BmcWelcome(OnUdp):
     """What a controller says of logins before there is one: without authentication, or without name and password."""
 
     port: int
     without_authentication: bool
     anonymous: bool
 
-    def __str__(self) -> str:
-        return f"{self.port}/udp"
-
 
 @fact
-class CipherZero:
+class CipherZero(OnUdp):
     """The answers to sessions in which no password is proved: status per role that was asked for."""
 
     port: int
     as_administrator: int
     as_user: int
-
-    def __str__(self) -> str:
-        return f"{self.port}/udp"
 
 
 def _sum(data: bytes) -> bytes:
@@ -104,9 +97,7 @@ def _ask(purpose: str, *turns: Say) -> Each:
 
 
 def _datagrams(raw: Raw) -> list[bytes]:
-    (exchange,) = exchanges(raw)
-    if exchange.end == "refused":
-        raise Absent("nothing listens here: the host says so itself")
+    exchange = conversation(raw)
     heard = [turn.received for turn in exchange.turns]
     if not all(one.startswith(b"\x06\x00\xff\x07") for one in heard):
         raise NotUnderstood("no answer of IPMI")

@@ -10,6 +10,7 @@ import re
 from typing import Final
 
 from checks.network._heard import heard, open_port
+from checks.network._talk import conversation
 from checks.network.declared import DeclaredUdp
 from checks.network.ports import OpenPort
 from scanner import (
@@ -28,7 +29,6 @@ from scanner import (
     Verdict,
     check,
     examples,
-    exchanges,
     fact,
     holds,
     probe,
@@ -36,7 +36,8 @@ from scanner import (
 
 _CLEAR: Final = "sip"
 _SECURE: Final = "sips"
-_FINAL: Final = r"SIP/2\.0 [2-6]\d\d .*?\r\n\r\n"
+#: A whole answer that is not provisional.
+_FINAL: Final = r"(?:^|\n)SIP/2\.0 [2-6]\d\d [^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n"
 
 
 @fact
@@ -118,13 +119,11 @@ def _dialogue(port: SipPort, method: str, purpose: str, impact: Impact) -> Dialo
 
 def _answer(raw: Raw) -> str:
     """The last answer: those before it only say that another follows."""
-    (exchange,) = exchanges(raw)
-    if exchange.end == "refused":
-        raise Absent("nothing listens here any more")
-    said = re.search(_FINAL, exchange.received.decode("utf-8", "replace"), re.DOTALL)
+    exchange = conversation(raw)
+    said = re.search(_FINAL, exchange.received.decode("utf-8", "replace"))
     if said is None:
         raise NotUnderstood("no answer of SIP")
-    return said[0]
+    return said[0].lstrip("\n")
 
 
 @probe("outside", query=_ask("REGISTER", "SIP registration, asked about", Impact.TRY))
