@@ -212,13 +212,17 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Service(Model):
-    """A service a target is meant to offer: what listens, why, and who may come in."""
+    """A service a target is meant to offer: what listens, why, and who may come in.
+
+    ``client_certificate``: only who shows a certificate of ours gets an answer (mutual TLS).
+    """
 
     port: Port
     protocol: Literal["tcp", "udp"] = "tcp"
     name: str = ""
     purpose: str = ""
     tls: bool = False
+    client_certificate: bool = False
     server_name: str = ""
     from_: tuple[str, ...] = Field(default=(), alias="from")
 
