@@ -55,10 +55,7 @@ class NotUnderstood(Exception):  # noqa: N818 -- an answer, not an error
 
 
 class Blind(Exception):  # noqa: N818 -- an answer, not an error
-    """Raised by aggregate checks and by probes: what was asked could not be seen. Ends as *error* with the cause.
-
-    A probe raises it where silence may have been the answer, and was none.
-    """
+    """Raised by a probe or check: what was asked could not all be seen. Ends as *error* with the cause."""
 
     def __init__(self, detail: str, cause: Cause | None = None) -> None:
         self.detail, self.cause = detail, cause
@@ -214,7 +211,7 @@ def at_least(count: int, parts: Mapping[str, State]) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """A source for each item of a fact: `Each(TlsPort, lambda port: Handshake(port.number))`.
+    """A source for each item of a fact: `Each(TlsPort, lambda port: TlsWalk(port.number))`.
 
     The probe is called once per item with the answer, and may take the item itself as a parameter; the items
     it gives fan out to one finding each. An item that could not be asked is a gap of its own. ``when`` leaves out
@@ -589,7 +586,8 @@ def examples(
     """Raw evidence beside a check and the state it must give: its unit tests, documentation and demo at once.
 
     Each is one example or a list of them. An example is text (the output of the check's only source), a `Raw`, or
-    a mapping: source parameter name (or ``probe.source`` when two probes share a name) -> text, Raw or `Gap`;
+    a mapping: source parameter name (or ``probe.source`` when two probes share a name) -> text, bytes, Raw, `Gap`, or
+    a function that makes one of these when the example is run;
     ``"target"`` -> Target fields; ``"now"`` -> datetime. A fleet check maps ``"@host"`` -> such a mapping; an
     aggregate check maps check id -> state.
     """

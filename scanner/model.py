@@ -209,6 +209,8 @@ def _valid_name(value: str) -> str:
 
 Name = Annotated[str, AfterValidator(_valid_name)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+#: Which TCP ports to try from outside.
+PortChoice = Literal["usual", "all"] | tuple[Port, ...]
 
 
 class Service(Model):
@@ -224,6 +226,7 @@ class Service(Model):
     tls: bool = False
     client_certificate: bool = False
     server_name: str = ""
+    starttls: str = ""
     from_: tuple[str, ...] = Field(default=(), alias="from")
 
     @property
@@ -273,11 +276,14 @@ class Target(Model):
 
     ``services`` is None when the inventory does not say which services the host offers: that differs from
     an empty list, which says that it offers none. ``consent`` is how far questions from outside may go; ``domains``
-    are the domain names it serves (web, mail), for the internet standards.
+    are the domain names it serves (web, mail), for the internet standards. ``addresses`` are those it has beside
+    ``address``. ``ports`` are the TCP ports to try from outside, beside those of its services: None for what the
+    profile says, else the usual ones.
     """
 
     name: Name
     address: str
+    addresses: tuple[str, ...] = ()
     port: Port = 22
     channel: Literal["ssh", "local"] = "ssh"
     platform: Literal["linux", "windows", "network", "other"] = "linux"
@@ -294,6 +300,7 @@ class Target(Model):
     cluster: str = ""
     consent: Impact = Impact.LOOK
     domains: tuple[str, ...] = ()
+    ports: PortChoice | None = None
     description: str = ""
 
 
@@ -302,7 +309,7 @@ class Inventory(Model):
 
     ``digest`` is the SHA-256 over the source files; ``zones`` bounds how many hosts of one zone are looked at
     at the same time. ``vantage`` is the zone the scanner itself stands in; ``resolvers`` are the addresses of the name
-    servers it asks, none for the system's.
+    servers it asks, none for the system's; ``revocation_hosts`` may be asked what CAs publish.
     """
 
     sources: tuple[str, ...]
@@ -313,6 +320,7 @@ class Inventory(Model):
     trust_anchors: tuple[str, ...] = ()
     vantage: str = ""
     resolvers: tuple[str, ...] = ()
+    revocation_hosts: tuple[str, ...] = ()
 
     def target(self, name: str) -> Target:
         """The target of that name. Raises KeyError."""
@@ -356,6 +364,9 @@ class Inventory(Model):
             trust_anchors=tuple(dict.fromkeys(path for one in inventories for path in one.trust_anchors)),
             vantage=next((one.vantage for one in inventories if one.vantage), ""),
             resolvers=tuple(dict.fromkeys(one for some in inventories for one in some.resolvers)),
+            revocation_hosts=tuple(
+                dict.fromkeys(one for some in inventories for one in some.revocation_hosts)
+            ),
         )
 
 

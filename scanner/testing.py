@@ -124,6 +124,8 @@ def _example_raw(check: Check, step: Step, given: Mapping[str, Any]) -> Raw:
         value = ABSENT
     if isinstance(value, Mapping):
         value = value[step.subject]
+    if callable(value):
+        value = value()
     if isinstance(value, Raw):
         return value
     if isinstance(value, Gap):

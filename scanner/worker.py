@@ -17,9 +17,22 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from scanner.channels import ChannelError, ShellTransport
 from scanner.channels.shell import Batch
 from scanner.model import Cause, Credential, Gap, Inventory, Raw, State, Target
-from scanner.sources import Dialogue, Handshake, Lookup, Outside, Ports, Shell, Source, TrustAnchors
+from scanner.sources import (
+    Dialogue,
+    Fetch,
+    Lookup,
+    Outside,
+    Ports,
+    Shell,
+    Source,
+    SshHello,
+    SshLogin,
+    TlsWalk,
+    TrustAnchors,
+)
 
 if TYPE_CHECKING:
+    from scanner.channels.http import Fetcher
     from scanner.channels.known_hosts import KnownHosts
     from scanner.vault import Vault
 
@@ -62,6 +75,7 @@ class Worker:
         self.inventory, self.vault, self._read_known_hosts = inventory, vault, known_hosts
         self._known_hosts: KnownHosts | None = None
         self._known_addresses: set[str] | None = None
+        self._fetcher: Fetcher | None = None
         self._reading = Lock()
 
     def known_hosts(self) -> KnownHosts:
@@ -72,6 +86,15 @@ class Worker:
 
                 self._known_hosts = (self._read_known_hosts or KnownHosts.load)()
             return self._known_hosts
+
+    def fetcher(self) -> Fetcher:
+        """What fetches from the hosts the inventory allows; one for the run, which remembers what it fetched."""
+        with self._reading:
+            if self._fetcher is None:
+                from scanner.channels.http import Fetcher
+
+                self._fetcher = Fetcher(self.inventory.revocation_hosts)
+            return self._fetcher
 
     def session(self, target: Target, first: Sequence[Source]) -> Session:
         """A session with this target, to begin with these questions; use it in a ``with`` block.
@@ -98,7 +121,7 @@ class Worker:
         opened.append(transport)
         return transport
 
-    def may_ask(self, source: Outside, target: Target) -> None:
+    def may_ask(self, source: Outside | TlsWalk, target: Target) -> None:
         """Raises ChannelError when the inventory does not consent to this question, or does not name its address."""
         if not source.impact.within(target.consent):
             raise ChannelError(
@@ -106,7 +129,8 @@ class Worker:
                 f"{source.describe()}: the inventory consents to {target.consent!s};"
                 f" write 'consent: {source.impact}' to allow it",
             )
-        if source.address and not self._ours(source.address):
+        further = source.addresses if isinstance(source, Ports) else ()
+        if not all(self._ours(address) for address in (source.address, *further) if address):
             raise ChannelError(
                 Cause.POLICY,
                 f"{source.describe()}: no target of the inventory has this address; nothing was sent",
@@ -117,14 +141,12 @@ class Worker:
         return address in self._addresses() or set(_resolved(address)) <= self._resolved_addresses()
 
     def _addresses(self) -> set[str]:
-        return {target.address for target in self.inventory.targets}
+        return {one for target in self.inventory.targets for one in (target.address, *target.addresses)}
 
     def _resolved_addresses(self) -> set[str]:
         with self._reading:
             if self._known_addresses is None:
-                self._known_addresses = {
-                    one for target in self.inventory.targets for one in _resolved(target.address)
-                }
+                self._known_addresses = {one for address in self._addresses() for one in _resolved(address)}
             return self._known_addresses
 
     def credential(self, target: Target) -> Credential:
@@ -173,7 +195,7 @@ class Session:
             self._shell = self._worker.open_shell(self._target, self._opened)
         except ChannelError as error:
             self._no_shell = Gap(State.ERROR, error.cause, error.detail)
-            if not any(isinstance(source, Outside | Handshake) for source in sources):
+            if not any(isinstance(source, Outside | TlsWalk) for source in sources):
                 raise Unreachable(self._no_shell) from error
 
     def ask(self, sources: Sequence[Source]) -> dict[Source, Raw]:
@@ -214,7 +236,7 @@ class Session:
 
     def _look(self, source: Source) -> Raw:
         try:
-            if isinstance(source, Outside):
+            if isinstance(source, Outside | TlsWalk):
                 self._worker.may_ask(source, self._target)
             return self._answer(source)
         except ChannelError as error:
@@ -227,10 +249,10 @@ class Session:
                 from scanner.channels import tls
 
                 return tls.trust_anchors(inventory.trust_anchors, source.limit)
-            case Handshake():
+            case TlsWalk():
                 from scanner.channels import tls
 
-                return tls.handshake(source, address)
+                return tls.look(source, address)
             case Dialogue():
                 from scanner.channels.dialogue import converse
 
@@ -243,5 +265,26 @@ class Session:
                 from scanner.channels.dns import look_up
 
                 return look_up(source, inventory.resolvers)
+            case Fetch():
+                return self._worker.fetcher().fetch(source)
+            case SshHello():
+                from scanner.channels import ssh_hello
+
+                return ssh_hello.opening(source, self._opening(source)) or ssh_hello.hello(source, address)
+            case SshLogin():
+                from scanner.channels import ssh_login
+
+                return ssh_login.knock(source, address)
             case _:
                 raise ChannelError(Cause.INTERNAL, f"no channel asks {type(source).__name__}")
+
+    def _opening(self, source: SshHello) -> bytes:
+        """How our own connection began, when it goes straight to the port that is asked about; else nothing."""
+        target = self._target
+        if self._shell is None or target.channel == "local" or target.jump or source.address:
+            return b""
+        if source.port != target.port:
+            return b""
+        from scanner.channels.ssh import SshTransport
+
+        return self._shell.opening if isinstance(self._shell, SshTransport) else b""

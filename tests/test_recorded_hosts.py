@@ -17,7 +17,7 @@ import pytest
 from scanner import scope as scopes
 from scanner.model import State
 from scanner.sources import Shell
-from tests.hosts.recorded import NAMES, Host, asked, golden, judged
+from tests.hosts.recorded import INSIDE, NAMES, Host, asked, golden, judged
 from tests.hosts.transcript import parse
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ VERDICTS = (
 
 @pytest.fixture(scope="module")
 def scope() -> Scope:
-    return scopes.build(scopes.load(scopes.Config()))
+    return scopes.build(scopes.load(scopes.Config()), only=INSIDE)
 
 
 @cache

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from scanner.scope import Scope
 
 HERE: Final = Path(__file__).parent
+#: Which checks are put to a recorded host: those that rest on what the host itself says.
+INSIDE: Final = 'platform in ("linux", "fleet", "layers")'
 #: Every recorded host.
 NAMES: Final = tuple(sorted(path.parent.name for path in HERE.glob("*/host.yaml")))
 
