@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from checks.network.asking import MADE_UP, Answered, judged, said, spoken, twice
-from checks.network.example_talks import at, talk
+from checks.network.example_talks import NO_TLS, SILENCE, at, talk
 from checks.network.ports import OpenPort
 from scanner import (
     DATA_FIRST,
@@ -171,7 +171,6 @@ def clear_text_refused(answer: RedisAnswer) -> Verdict:
 _NOAUTH: Final = b"-NOAUTH Authentication required.\r\n"
 _PING: Final = b"PING\r\n"
 _EXISTS: Final = b"EXISTS keurmeester-test\r\n"
-_NO_TLS: Final = talk(end="reset", note="TLS: WRONG_VERSION_NUMBER")
 _ALERT: Final = talk((_PING, b"\x15\x03\x01\x00\x02\x02\x46"), end="closed")
 _LOCKED: Final = talk((_PING, b""), end="reset", note="TLS: TLSV13_ALERT_CERTIFICATE_REQUIRED")
 _DENIED: Final = talk(
@@ -180,11 +179,11 @@ _DENIED: Final = talk(
 
 
 def _asked(ping: bytes, exists: bytes, **more: object) -> dict[str, object]:
-    return at("redis", **{"clear": talk((_PING, ping), (_EXISTS, exists)), "secured": _NO_TLS, **more})
+    return at("redis", **{"clear": talk((_PING, ping), (_EXISTS, exists)), "secured": NO_TLS, **more})
 
 
 def _tried(answer: bytes) -> dict[str, object]:
-    return at("redis", clear=talk((b"AUTH foobared\r\n", answer)), secured=_NO_TLS)
+    return at("redis", clear=talk((b"AUTH foobared\r\n", answer)), secured=NO_TLS)
 
 
 examples(
@@ -204,7 +203,7 @@ examples(
         _asked(b"", b"", clear=_ALERT),
         _asked(b"", b"", clear=talk((_PING, b"?"))),
     ],
-    error=_asked(b"", b"", clear=talk(end="timeout")),
+    error=_asked(b"", b"", clear=SILENCE),
     notapplicable=[at("http"), _asked(b"", b"", clear=talk((_PING, b"HTTP/1.1 400 Bad Request\r\n\r\n")))],
 )
 examples(
