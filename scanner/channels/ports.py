@@ -88,8 +88,8 @@ class _Address:
         self._failed: dict[int, str] = {}
 
     def note(self, number: int, code: int) -> None:
-        """How one connection ended, as an error number; 0 when it was made."""
-        if code == 0:
+        """How one connection ended, as an error number; 0 when it was made. One that was reset was made before."""
+        if code in (0, errno.ECONNRESET):
             self._open.append(number)
         elif code == errno.ECONNREFUSED:
             self._refused.append(number)
