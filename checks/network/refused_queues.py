@@ -156,7 +156,10 @@ def amqp_guest(clear: Raw, secured: Raw, port: OpenPort) -> AmqpGuest:
 
 
 def _guest_refused(exchange: Exchange) -> bool:
-    if "PLAIN" not in _mechanisms(exchange):
+    offered = _mechanisms(exchange)
+    if "PLAIN" not in offered:
+        if "AMQPLAIN" in offered:
+            raise NotUnderstood("passwords go by AMQPLAIN alone, which is not tried")
         return True
     if len(exchange.turns) < 2:
         raise NotUnderstood("no answer to the login")
@@ -464,7 +467,7 @@ examples(
         at("amqp", **_LOCKED),
     ],
     fails=[_amqp(_TUNED), _amqp(_TUNED, over_tls=True)],
-    unknown=[_amqp(_BLOCKED), _amqp(), _amqp(b"")],
+    unknown=[_amqp(_BLOCKED), _amqp(), _amqp(b""), _amqp(mechanisms="AMQPLAIN")],
 )
 examples(
     management_guest_refused,

@@ -36,6 +36,8 @@ _LINE: Final = r"\r\n"
 _RESP: Final = re.compile(rb"[+:$-][^\r\n]*\r\n")
 #: Not without logging in, not with these rights, not from this address (protected mode).
 _REFUSED: Final = re.compile(rb"-(?:NOAUTH|NOPERM|DENIED) ")
+#: Whether the key is there, or which node of the cluster to ask.
+_ANSWERED: Final = re.compile(rb":[01]\r\n|-(?:MOVED|ASK) \d+ ")
 _WRONG: Final = re.compile(rb"-(?:WRONGPASS |ERR invalid password|DENIED )")
 #: What AUTH says where there is no password at all.
 _NO_PASSWORD: Final = re.compile(
@@ -60,7 +62,7 @@ def _speaks(exchange: Exchange) -> bool:
 def _reading_refused(exchange: Exchange) -> bool:
     """PING may be allowed to everybody; what counts is that nobody can look for a key."""
     last = exchange.turns[-1].received or exchange.received
-    if not _REFUSED.match(last) and not re.fullmatch(rb":[01]\r\n", last):
+    if not _REFUSED.match(last) and not _ANSWERED.match(last):
         raise NotUnderstood(f"neither an answer nor a refusal: {said(exchange)}")
     return _REFUSED.match(last) is not None
 
@@ -194,7 +196,10 @@ examples(
         _asked(b"", b"", clear=_DENIED),
         _asked(b"", b"", clear=_ALERT, secured=_LOCKED),
     ],
-    fails=_asked(b"+PONG\r\n", b":0\r\n"),
+    fails=[
+        _asked(b"+PONG\r\n", b":0\r\n"),
+        _asked(b"+PONG\r\n", b"-MOVED 8211 192.0.2.12:6379\r\n"),
+    ],
     unknown=[
         _asked(
             b"-LOADING Redis is loading the dataset in memory\r\n",

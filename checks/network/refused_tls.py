@@ -50,6 +50,8 @@ _ABOUT_CERTIFICATE: Final = re.compile(
 _ANY_FAILURE: Final = "ALERT_HANDSHAKE_FAILURE"
 #: HTTP answers that may refuse for want of a certificate; 495 and 496 are nginx's own. The text has to say so.
 _REFUSALS: Final = frozenset({400, 403, 495, 496})
+#: Bad request, forbidden, misdirected, upgrade required: no content, and no password asked for in the clear.
+_WITHOUT_CONTENT: Final = frozenset({400, 403, 421, 426})
 
 
 @fact
@@ -169,10 +171,10 @@ def plain_http(clear: Raw, secured: Raw, port: OpenPort) -> PlainHttp:
             port.number, answer.fields.get("location", "").startswith("https://"),
             f"HTTP {answer.status} to {answer.fields.get('location', 'nowhere')[:80]}",
         )  # fmt: skip
-    if answer.status < 300 or answer.status == 404:
+    if answer.status < 300 or answer.status in (401, 404):
         return PlainHttp(port.number, False, str(answer), True)
-    if not speaks_tls:
-        raise NotUnderstood(f"the inventory says that this port speaks TLS, and it answers {answer}")
+    if not speaks_tls or answer.status not in _WITHOUT_CONTENT:
+        raise NotUnderstood(f"neither content nor a refusal: {answer}")
     return PlainHttp(port.number, True, str(answer))
 
 
@@ -300,11 +302,17 @@ examples(
         _plain(talk(end="closed"), _REQUIRED),
         _plain(http("301 Moved Permanently", "Location: https://www.example.nl/")),
     ],
-    fails=[_plain(_WELCOME), _plain(_WELCOME, _NO_TLS), _plain(http("302 Found", "Location: /login"))],
+    fails=[
+        _plain(http("401 Unauthorized", "WWW-Authenticate: Basic")),
+        _plain(_WELCOME),
+        _plain(_WELCOME, _NO_TLS),
+        _plain(http("302 Found", "Location: /login")),
+    ],
     unknown=[
         _plain(talk(end="closed"), _NO_TLS),
         _plain(talk((b"GET", b"220 mail ESMTP\r\n"), end="closed"), _NO_TLS),
         _plain(http("403 Forbidden"), _NO_TLS),
+        _plain(http("502 Bad Gateway")),
     ],
     error=_plain(SILENCE),
     notapplicable=at("http"),
