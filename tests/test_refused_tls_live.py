@@ -9,8 +9,8 @@ import pytest
 
 from scanner.model import Target
 from tests.outside import look, server_at, state, told
-from tests.servers.nginx import nginx
 from tests.servers.programs import certificate, free_port, fresh_address, running
+from tests.servers.welcome import welcome
 
 pytestmark = pytest.mark.server
 
@@ -36,7 +36,7 @@ def seen(target: Target, checks: Sequence[str]) -> list[str]:
 )
 def test_nginx(tmp_path: Path, version: str, verify: str, nobody: str, stranger: str) -> None:
     options = (f"ssl_verify_client {verify};", f"ssl_protocols {version};")
-    with nginx(tmp_path / "nginx", *options, tls=True, client_certificate=True) as target:
+    with welcome(tmp_path / "nginx", *options, tls=True, client_certificate=True) as target:
         assert seen(target, MUTUAL) == [nobody, stranger]
 
 
@@ -58,7 +58,7 @@ def test_openssl_ends_the_handshake(tmp_path: Path, version: str, verify: list[s
 
 
 def test_what_is_not_marked_is_not_asked(tmp_path: Path) -> None:
-    with nginx(tmp_path / "nginx") as target:
+    with welcome(tmp_path / "nginx") as target:
         assert seen(target, MUTUAL) == ["notapplicable", "notapplicable"]
 
 
@@ -73,7 +73,7 @@ def test_what_is_not_marked_is_not_asked(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_plain_http(tmp_path: Path, options: Sequence[str], tls: bool, expected: str) -> None:
-    with nginx(tmp_path / "nginx", *options, tls=tls) as target:
+    with welcome(tmp_path / "nginx", *options, tls=tls) as target:
         assert target.services
         promised = target.services[0].model_copy(update={"tls": True})
         assert seen(target.model_copy(update={"services": (promised,)}), PLAIN) == [expected]

@@ -1,4 +1,4 @@
-"""An nginx on loopback."""
+"""An nginx on loopback with one site that says welcome to whom it lets in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.servers.programs import certificate, free_port, fresh_address, runnin
 
 
 @contextmanager
-def nginx(folder: Path, *options: str, tls: bool = True, **service: Any) -> Iterator[Target]:
+def welcome(folder: Path, *options: str, tls: bool = True, **service: Any) -> Iterator[Target]:
     """A server that says welcome, with these lines in its ``server`` block; ``service`` is declared of it."""
     (folder / "tmp").mkdir(parents=True, exist_ok=True)
     address = fresh_address()
