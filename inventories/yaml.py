@@ -51,6 +51,14 @@ def _valid_domain(value: str) -> str:
     raise ValueError(f"{value[:80]!r} is not a domain name\nwrite it bare, such as gemeente.nl")
 
 
+def _valid_selector(value: str) -> str:
+    if _is_host_name(value):
+        return value.lower()
+    raise ValueError(
+        f"{value[:80]!r} is not a DKIM selector\nwrite what stands before ._domainkey, such as selector1"
+    )
+
+
 def _valid_ip(value: str) -> str:
     with suppress(ValueError):
         if _IP_ADDRESS.fullmatch(value):
@@ -145,6 +153,9 @@ class Fields(Part):
         description="TCP ports to try from outside, beside those of its services: usual, all or a list of numbers;"
         " what the profile says when left out, else the usual ones",
     )
+    dkim_selectors: tuple[Annotated[str, AfterValidator(_valid_selector)], ...] = Field(
+        default=(), description="The DKIM selectors that mail of these domains is signed with"
+    )
     description: str = Field(default="", description="For people")
 
 
@@ -191,6 +202,9 @@ class InventoryFile(Part):
     )
     trust_anchors: tuple[str, ...] = Field(
         default=(), description="PEM files with the CAs of your own services"
+    )
+    dns_anchors: tuple[str, ...] = Field(
+        default=(), description="Files with DS or DNSKEY records: trust anchors for DNSSEC of your own"
     )
 
 
@@ -239,10 +253,11 @@ class _Reader:
             targets=tuple(targets.values()),
             credentials={name: _absolute(folder, value) for name, value in file.credentials.items()},
             zones={name: zone.concurrency for name, zone in file.zones.items() if zone and zone.concurrency},
-            trust_anchors=tuple(self.trust_anchors(folder)),
+            trust_anchors=tuple(self.files("trust_anchors", file.trust_anchors, folder)),
             vantage=self.vantage(file.vantage),
             resolvers=file.resolvers,
             revocation_hosts=file.revocation_hosts,
+            dns_anchors=tuple(self.files("dns_anchors", file.dns_anchors, folder)),
         )
 
     def written(self) -> Iterator[tuple[Place, Fields]]:
@@ -352,14 +367,12 @@ class _Reader:
                 ("targets", chain[0], "jump"), f"goes round: {' -> '.join(chain)}", remedy
             )
 
-    def trust_anchors(self, folder: Path) -> Iterator[str]:
-        """The files, which must be there: without them every certificate of your own would be distrusted."""
-        for index, name in enumerate(self.file.trust_anchors):
+    def files(self, key: str, names: tuple[str, ...], folder: Path) -> Iterator[str]:
+        """The files, which must be there: without them all that is your own would be distrusted."""
+        for index, name in enumerate(names):
             path = _beside(folder, name)
             if not Path(path).is_file():
-                raise self.located.error(
-                    ("trust_anchors", index), f"there is no file {path!r}", "check the path"
-                )
+                raise self.located.error((key, index), f"there is no file {path!r}", "check the path")
             yield path
 
 

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         Severity,
         State,
         Target,
+        Timed,
         Verdict,
     )
     from scanner.plain import (
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
         Fetch,
         File,
         Lookup,
+        NameAnchors,
         Ports,
         Say,
         SshHello,
@@ -92,10 +94,13 @@ _HOME = {
     "model": (
         "DATA_FIRST DEFAULT_DENY FAIL_SECURE IN_DEPTH NO_GAP SECURE_DEFAULT SECURE_DEPLOYMENT SECURE_DESIGN "
         "Cause Credential Finding Gap Impact InputError Inventory Layer PortChoice Raw Service Severity State "
-        "Target Verdict"
+        "Target Timed Verdict"
     ),
     "plain": "visible",
-    "sources": "Command Dialogue Fetch File Lookup Ports Say SshHello SshLogin TlsWalk Tree TrustAnchors tree_files",
+    "sources": (
+        "Command Dialogue Fetch File Lookup NameAnchors Ports Say SshHello SshLogin TlsWalk Tree TrustAnchors "
+        "tree_files"
+    ),
     "transcript": "Exchange Turn exchanges",
     "yamlfile": "Located load_yaml",
 }
@@ -105,10 +110,11 @@ __all__ = [
     "DATA_FIRST", "DEFAULT_DENY", "FAIL_SECURE", "IN_DEPTH", "NO_GAP", "SECURE_DEFAULT",
     "SECURE_DEPLOYMENT", "SECURE_DESIGN", "Absent", "Blind", "Cause", "Check", "Command", "Credential",
     "Dialogue", "Each", "Exchange", "Fetch", "File", "Finding", "Fleet", "Gap", "Impact", "InputError",
-    "Inventory", "Layer", "Located", "Lookup", "NotUnderstood", "PortChoice", "Ports", "Raw", "Results",
-    "Row", "Say", "ScanTime", "Service", "Severity", "SshHello", "SshLogin", "State", "Target", "TlsWalk",
-    "Tree", "TrustAnchors", "Turn", "Unseen", "Verdict", "__version__", "at_least", "check", "examples",
-    "exchanges", "fact", "holds", "load_yaml", "probe", "read", "table", "tree_files", "visible",
+    "Inventory", "Layer", "Located", "Lookup", "NameAnchors", "NotUnderstood", "PortChoice", "Ports", "Raw",
+    "Results", "Row", "Say", "ScanTime", "Service", "Severity", "SshHello", "SshLogin", "State", "Target",
+    "Timed", "TlsWalk", "Tree", "TrustAnchors", "Turn", "Unseen", "Verdict", "__version__", "at_least",
+    "check", "examples", "exchanges", "fact", "holds", "load_yaml", "probe", "read", "table", "tree_files",
+    "visible",
 ]  # fmt: skip
 
 

@@ -141,16 +141,13 @@ class Gap(NamedTuple):
 class Raw:
     """What came back for one source: bytes, and how it ended.
 
-    ``code`` is the exit status where there is one. ``took`` is seconds. ``at`` is the scanner's clock (seconds
-    since the epoch, UTC) when the answer was complete. ``gap`` says why there is no answer; then ``out`` holds
-    what came before things went wrong, and nobody may judge it.
+    ``code`` is the exit status where there is one. ``gap`` says why there is no answer; then ``out`` holds what came
+    before things went wrong, and nobody may judge it.
     """
 
     out: bytes = b""
     err: bytes = b""
     code: int | None = 0
-    took: float = 0.0
-    at: float = 0.0
     gap: Gap | None = None
 
     @property
@@ -162,6 +159,18 @@ class Raw:
     def lines(self) -> list[str]:
         """The lines of ``text`` that are not empty, without line ends."""
         return [line for line in self.text.split("\n") if line]
+
+
+@dataclass(frozen=True, slots=True)
+class Timed(Raw):
+    """And when it came: for a probe that needs to know, such as that of the host's clock.
+
+    Apart from `Raw`, because what is equal but for the moment is judged once for all hosts. ``took`` is seconds. ``at``
+    is the scanner's clock (seconds since the epoch, UTC) when the answer was complete.
+    """
+
+    took: float = 0.0
+    at: float = 0.0
 
 
 class Verdict(NamedTuple):
@@ -213,10 +222,20 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 PortChoice = Literal["usual", "all"] | tuple[Port, ...]
 
 
+def _valid_path(value: str) -> str:
+    if not re.fullmatch(r"/[!-~]*", value):
+        raise ValueError(f"{value!r} is not a path\nbegin with '/', and write what is not ASCII as %XX")
+    return value
+
+
+UrlPath = Annotated[str, AfterValidator(_valid_path)]
+
+
 class Service(Model):
     """A service a target is meant to offer: what listens, why, and who may come in.
 
-    ``client_certificate``: only who shows a certificate of ours gets an answer (mutual TLS).
+    ``client_certificate``: only who shows a certificate of ours gets an answer (mutual TLS). ``protected`` are the
+    paths of a web site that nobody sees without logging in.
     """
 
     port: Port
@@ -228,6 +247,7 @@ class Service(Model):
     server_name: str = ""
     starttls: str = ""
     from_: tuple[str, ...] = Field(default=(), alias="from")
+    protected: tuple[UrlPath, ...] = ()
 
     @property
     def key(self) -> str:
@@ -279,6 +299,8 @@ class Target(Model):
     are the domain names it serves (web, mail), for the internet standards. ``addresses`` are those it has beside
     ``address``. ``ports`` are the TCP ports to try from outside, beside those of its services: None for what the
     profile says, else the usual ones.
+    are the domain names it serves (web, mail), for the internet standards; ``dkim_selectors`` those that their mail is
+    signed with.
     """
 
     name: Name
@@ -301,6 +323,7 @@ class Target(Model):
     consent: Impact = Impact.LOOK
     domains: tuple[str, ...] = ()
     ports: PortChoice | None = None
+    dkim_selectors: tuple[str, ...] = ()
     description: str = ""
 
 
@@ -310,6 +333,7 @@ class Inventory(Model):
     ``digest`` is the SHA-256 over the source files; ``zones`` bounds how many hosts of one zone are looked at
     at the same time. ``vantage`` is the zone the scanner itself stands in; ``resolvers`` are the addresses of the name
     servers it asks, none for the system's; ``revocation_hosts`` may be asked what CAs publish.
+    servers it asks, none for the system's. ``dns_anchors`` are files with trust anchors for DNSSEC of your own.
     """
 
     sources: tuple[str, ...]
@@ -321,6 +345,7 @@ class Inventory(Model):
     vantage: str = ""
     resolvers: tuple[str, ...] = ()
     revocation_hosts: tuple[str, ...] = ()
+    dns_anchors: tuple[str, ...] = ()
 
     def target(self, name: str) -> Target:
         """The target of that name. Raises KeyError."""
@@ -367,6 +392,7 @@ class Inventory(Model):
             revocation_hosts=tuple(
                 dict.fromkeys(one for some in inventories for one in some.revocation_hosts)
             ),
+            dns_anchors=tuple(dict.fromkeys(path for one in inventories for path in one.dns_anchors)),
         )
 
 

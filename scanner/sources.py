@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, TypeAlias
 
 from scanner.model import Impact, Raw
+from scanner.names import name_digest
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 MEBIBYTE: Final = 1 << 20
 #: Seconds between asking a command to stop and killing it.
@@ -55,6 +61,12 @@ class Shell:
         return shlex.join(self.argv)
 
 
+@lru_cache(maxsize=4096)
+def _words(line: str) -> tuple[str, ...]:
+    # The same hundred lines for every host, and shlex reads them letter by letter.
+    return tuple(shlex.split(line))
+
+
 @dataclass(frozen=True, slots=True)
 class Command(Shell):
     """One simple command: no pipe, no redirection, no expansion; stdin is /dev/null, the locale is C.
@@ -86,7 +98,7 @@ class Command(Shell):
     @property
     def argv(self) -> tuple[str, ...]:
         """The words, split as a POSIX shell would."""
-        return tuple(shlex.split(self.line))
+        return _words(self.line)
 
     @property
     def ok(self) -> tuple[int, ...]:
@@ -178,15 +190,40 @@ class TlsWalk:
 
 @dataclass(frozen=True, slots=True)
 class TrustAnchors:
-    """The CA certificates (PEM) the scanner trusts: its system's store and the inventory's `trust_anchors`."""
+    """Of the CA certificates the scanner trusts those that can end a chain: ask with `Each` over what was shown.
+
+    Trusted are its system's store and the inventory's `trust_anchors`. ``names`` are the digests of the
+    subjects wanted: see `names_of`. The answer is one line,
+    ``<count> of <all> trust anchors, sha256 of all <digest>``, and then so many certificates in PEM; the digest is
+    that of all the files, one after the other.
+    """
 
     channel: ClassVar[str] = "tls"
+    names: tuple[str, ...]
     timeout: int = 5
-    limit: int = 8 * MEBIBYTE
+    limit: int = MEBIBYTE
+
+    @classmethod
+    def names_of(cls, subjects: Iterable[x509.Name]) -> tuple[str, ...]:
+        """The digests of these subjects, in an order of their own."""
+        return tuple(sorted(set(map(name_digest, subjects))))
 
     def describe(self) -> str:
         """Nothing goes over the wire."""
-        return "the scanner's own trust anchors"
+        return "the scanner's own trust anchors for what was shown"
+
+
+@dataclass(frozen=True, slots=True)
+class NameAnchors:
+    """The inventory's own trust anchors for the DNS (`dns_anchors`): DS or DNSKEY records as in a zone file."""
+
+    channel: ClassVar[str] = "dns"
+    timeout: int = 5
+    limit: int = MEBIBYTE
+
+    def describe(self) -> str:
+        """Nothing goes over the wire."""
+        return "the inventory's own trust anchors for the DNS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,9 +332,11 @@ class Ports(Outside):
 class Lookup(Outside):
     """Questions to the name servers that the inventory names as resolvers, else to the system's; wire answers.
 
-    ``questions`` are (name, type) pairs. With ``server`` they go to that address of the inventory instead, without
-    recursion. Parse with `scanner.exchanges`: an exchange per question, in order, with the message as it came (over TCP
-    when the datagram was cut short); RFC 1035 section 4.
+    ``questions`` are (name, type) pairs; none at all is a complete answer too, and nothing is sent. With ``server``
+    they go to that address of the inventory instead; ``recursive`` says whether recursion is desired. Parse with
+    `scanner.exchanges`: an exchange per question, in order, with the message as it came (over TCP when the datagram was
+    cut short); RFC 1035 section 4. One question without an answer leaves all of them without: ask apart what is to be
+    judged apart.
     """
 
     questions: tuple[tuple[str, str], ...]
@@ -362,7 +401,9 @@ class SshLogin(Outside):
         return f"SSH login as {self.user} by no means at all: {self.port}/tcp of {self.where} ({self.impact})"
 
 
-Source: TypeAlias = Shell | TlsWalk | TrustAnchors | Dialogue | Ports | Lookup | Fetch | SshHello | SshLogin
+Source: TypeAlias = (
+    Shell | TlsWalk | TrustAnchors | NameAnchors | Dialogue | Ports | Lookup | Fetch | SshHello | SshLogin
+)
 
 _KINDS: Final[dict[str, type[Any]]] = {
     kind.__name__: kind
@@ -372,6 +413,7 @@ _KINDS: Final[dict[str, type[Any]]] = {
         Tree,
         TlsWalk,
         TrustAnchors,
+        NameAnchors,
         Dialogue,
         Ports,
         Lookup,

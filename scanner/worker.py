@@ -6,8 +6,10 @@ What goes wrong becomes a `Gap` with its cause on the answers it touches; nothin
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 from ipaddress import ip_address
 from threading import Lock
@@ -16,11 +18,12 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from scanner.channels import ChannelError, ShellTransport
 from scanner.channels.shell import Batch
-from scanner.model import Cause, Credential, Gap, Inventory, Raw, State, Target
+from scanner.model import Cause, Credential, Gap, Inventory, State, Target, Timed
 from scanner.sources import (
     Dialogue,
     Fetch,
     Lookup,
+    NameAnchors,
     Outside,
     Ports,
     Shell,
@@ -32,6 +35,7 @@ from scanner.sources import (
 )
 
 if TYPE_CHECKING:
+    from scanner.channels.anchors import Anchors
     from scanner.channels.http import Fetcher
     from scanner.channels.known_hosts import KnownHosts
     from scanner.vault import Vault
@@ -76,6 +80,7 @@ class Worker:
         self._known_hosts: KnownHosts | None = None
         self._known_addresses: set[str] | None = None
         self._fetcher: Fetcher | None = None
+        self._anchors: Anchors | None = None
         self._reading = Lock()
 
     def known_hosts(self) -> KnownHosts:
@@ -86,6 +91,15 @@ class Worker:
 
                 self._known_hosts = (self._read_known_hosts or KnownHosts.load)()
             return self._known_hosts
+
+    def anchors(self) -> Anchors:
+        """The CA certificates we trust, read when first asked for. Raises ChannelError."""
+        with self._reading:
+            if self._anchors is None:
+                from scanner.channels.anchors import Anchors
+
+                self._anchors = Anchors(self.inventory.trust_anchors)
+            return self._anchors
 
     def fetcher(self) -> Fetcher:
         """What fetches from the hosts the inventory allows; one for the run, which remembers what it fetched."""
@@ -110,7 +124,10 @@ class Worker:
 
             opened.append(LocalTransport())
             return opened[-1]
-        from scanner.channels import ssh
+        with _not_installed(
+            "invoke"
+        ):  # paramiko would take it along for ssh_config, which we do not read: 6 MiB
+            from scanner.channels import ssh
 
         jump: Any = None
         if target.jump:
@@ -130,7 +147,8 @@ class Worker:
                 f" write 'consent: {source.impact}' to allow it",
             )
         further = source.addresses if isinstance(source, Ports) else ()
-        if not all(self._ours(address) for address in (source.address, *further) if address):
+        server = source.server if isinstance(source, Lookup) else ""
+        if not all(self._ours(where) for where in (source.address, server, *further) if where):
             raise ChannelError(
                 Cause.POLICY,
                 f"{source.describe()}: no target of the inventory has this address; nothing was sent",
@@ -154,6 +172,19 @@ class Worker:
         if target.credential is None:
             raise ChannelError(Cause.AUTH, f"the inventory names no credential for {target.name}")
         return self.inventory.credentials[target.credential]
+
+
+@contextmanager
+def _not_installed(name: str) -> Iterator[None]:
+    """Let imports within the block do without a package that they can do without."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # as the import system documents it
+    try:
+        yield
+    finally:
+        sys.modules.pop(name, None)
 
 
 class Session:
@@ -198,7 +229,7 @@ class Session:
             if not any(isinstance(source, Outside | TlsWalk) for source in sources):
                 raise Unreachable(self._no_shell) from error
 
-    def ask(self, sources: Sequence[Source]) -> dict[Source, Raw]:
+    def ask(self, sources: Sequence[Source]) -> dict[Source, Timed]:
         """Put these questions: shell sources in one batch (slow ones in a second, beside it), those from outside a few
         at a time, all at once.
         """
@@ -206,7 +237,7 @@ class Session:
         fast = [source for source in sources if isinstance(source, Shell) and not source.slow]
         slow = [source for source in sources if isinstance(source, Shell) and source.slow]
         others = [source for source in sources if not isinstance(source, Shell)]
-        answers: dict[Source, Raw] = {}
+        answers: dict[Source, Timed] = {}
         if len(others) + bool(fast) + bool(slow) <= 1:
             for some in filter(None, (fast, slow)):
                 answers |= self._run(some)
@@ -221,10 +252,10 @@ class Session:
             answers |= {source: look.result() for source, look in zip(others, looks, strict=True)}
         return answers
 
-    def _run(self, sources: Sequence[Shell]) -> dict[Source, Raw]:
+    def _run(self, sources: Sequence[Shell]) -> dict[Source, Timed]:
         if self._shell is None:
             assert self._no_shell is not None
-            return {source: Raw(code=None, gap=self._no_shell) for source in sources}
+            return {source: Timed(code=None, gap=self._no_shell) for source in sources}
         batch = Batch(sources)
         gap = Gap(State.ERROR, Cause.RESET, "the connection ended before this was answered")
         try:
@@ -234,25 +265,27 @@ class Session:
         self.account = batch.user or self.account
         return batch.answers(gap)
 
-    def _look(self, source: Source) -> Raw:
+    def _look(self, source: Source) -> Timed:
         try:
             if isinstance(source, Outside | TlsWalk):
                 self._worker.may_ask(source, self._target)
             return self._answer(source)
         except ChannelError as error:
-            return Raw(code=None, gap=Gap(State.ERROR, error.cause, error.detail))
+            return Timed(code=None, gap=Gap(State.ERROR, error.cause, error.detail))
 
-    def _answer(self, source: Source) -> Raw:
+    def _answer(self, source: Source) -> Timed:
         inventory, address = self._worker.inventory, self._target.address
         match source:
             case TrustAnchors():
-                from scanner.channels import tls
-
-                return tls.trust_anchors(inventory.trust_anchors, source.limit)
+                return self._worker.anchors().answer(source)
             case TlsWalk():
                 from scanner.channels import tls
 
                 return tls.look(source, address)
+            case NameAnchors():
+                from scanner.channels import dns
+
+                return dns.name_anchors(inventory.dns_anchors, source.limit)
             case Dialogue():
                 from scanner.channels.dialogue import converse
 

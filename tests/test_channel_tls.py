@@ -17,7 +17,7 @@ from checks.network.tls_endpoint import TlsOffer, tls_offer
 from scanner import Absent, Blind, NotUnderstood
 from scanner.channels import ChannelError, tls
 from scanner.model import Cause, Raw
-from scanner.sources import TlsWalk, TrustAnchors
+from scanner.sources import TlsWalk
 from scanner.tlsanswer import read
 from scanner.transcript import exchanges
 from tests.lab.certificates import Authority
@@ -349,13 +349,3 @@ def test_what_breaks_off_never_reads_as_refused(how: str, every: int, rsa: Keys,
             assert set(groups.whole) == set(truth.groups[version].whole)
     if how != "close":  # a close without a word is asked for once more
         assert not all(part.established for part in (*seen.suites.values(), *seen.groups.values()))
-
-
-def test_trust_anchors_are_the_systems_and_our_own(tmp_path: Path) -> None:
-    own, anchor = tmp_path / "own.pem", Authority().anchor
-    own.write_bytes(anchor)
-    raw = tls.trust_anchors((str(own),), TrustAnchors().limit)
-    assert anchor in raw.out
-    assert raw.out.count(b"-----BEGIN CERTIFICATE-----") > 20
-    with pytest.raises(ChannelError, match="nowhere"):
-        tls.trust_anchors((str(tmp_path / "nowhere"),), TrustAnchors().limit)

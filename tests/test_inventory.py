@@ -70,9 +70,11 @@ targets:
     consent: knock
     domains: [Gemeente.Example.]
     ports: [22, 8443]
+    dkim_selectors: [Mail1]
     description: de website
     services:
-      - {{port: 443, name: https, purpose: website, tls: true, server_name: www.example, from: [any, beheer]}}
+      - {{port: 443, name: https, purpose: website, tls: true, server_name: www.example, from: [any, beheer],
+         protected: [/mijn]}}
       - {{port: 443, protocol: udp}}
 """,
     )
@@ -99,6 +101,7 @@ targets:
         "cluster": "web",
         "consent": "knock",
         "domains": ("gemeente.example",),
+        "dkim_selectors": ("mail1",),
         "description": "de website",
     }
     assert a.services is not None
@@ -567,7 +570,7 @@ def test_the_committed_schema_is_the_one_of_the_format() -> None:
 def test_the_format_offers_each_field_of_a_target() -> None:
     fields = format_.Fields.model_fields
     assert {"name", *fields} == set(Target.model_fields)
-    for name in fields.keys() - {"address", "addresses", "host_keys", "domains"}:
+    for name in fields.keys() - {"address", "addresses", "host_keys", "domains", "dkim_selectors"}:
         assert fields[name].annotation == Target.model_fields[name].annotation, name
         if name != "zone":
             assert fields[name].get_default() == Target.model_fields[name].get_default(), name

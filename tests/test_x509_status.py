@@ -8,9 +8,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from checks.network.x509.names import key
 from checks.network.x509.paths import Anchors, validate
 from checks.network.x509.status import Word, by_crl
+from scanner.names import name_key
 from tests import pkits
 from tests.test_x509_paths import CAS, CASES, READ, ROOT
 
@@ -37,7 +37,7 @@ def worst_of(case: str) -> set[Word]:
         words = {
             by_crl(crl.public_bytes(Encoding.DER), certificate, issuer, AT).word
             for crl in CRLS
-            if key(crl.issuer) == key(certificate.issuer)
+            if name_key(crl.issuer) == name_key(certificate.issuer)
         }
         found.add(
             Word.REVOKED if Word.REVOKED in words else Word.GOOD if Word.GOOD in words else Word.UNUSABLE

@@ -9,7 +9,7 @@ from cryptography import x509
 
 from checks.network import example_certificates as made
 from checks.network import example_served as more
-from checks.network.certificates import given, pem, seen
+from checks.network.certificates import given, seen, trusted
 from checks.network.served import CertificatePath, ServedCertificate, certificate, issued
 from checks.network.x509.names import shown
 from scanner import (
@@ -266,7 +266,7 @@ examples(
         seen(made.BY_ISSUING),
         seen(made.SELF_SIGNED),
         seen(made.GOOD, now=_TOO_LATE),
-        given(more.PLAIN, anchors=pem(made.ROOT)),
+        given(more.PLAIN, anchors=trusted(made.ROOT)),
     ],
     unknown=seen(made.GOOD, anchors="no PEM"),
 )
@@ -294,6 +294,6 @@ examples(
     cas_outlast,
     passes=given(more.PLAIN),
     fails=seen(more.BY_ENDING, more.ENDING),
-    unknown=given(more.PLAIN, anchors=pem(made.ROOT)),
-    notapplicable=seen(more.SELF_SIGNED, anchors=pem(more.SELF_SIGNED)),
+    unknown=given(more.PLAIN, anchors=trusted(made.ROOT)),
+    notapplicable=seen(more.SELF_SIGNED, anchors=trusted(more.SELF_SIGNED)),
 )

@@ -91,7 +91,7 @@ def _wanted(served: ServedCertificate) -> tuple[tuple[str, str], ...]:
         lambda served: Fetch(wanted=_wanted(served)),
         when=lambda served: bool(_wanted(served)),
     ),
-    anchors=Each(ServedCertificate, lambda served: TrustAnchors()),
+    anchors=Each(ServedCertificate, lambda served: TrustAnchors(served.anchors)),
 )
 def revocation(fetched: Raw, anchors: Raw, served: ServedCertificate, now: ScanTime) -> RevocationStatus:
     """What `Fetch` brought, judged with the key of the issuer that was shown, or else of the anchor that signed it."""

@@ -19,9 +19,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 
 from checks.network.ports import TlsPort
 from checks.network.tls_endpoint import shown_to, spoken, stapled
-from checks.network.x509.names import key, shown
+from checks.network.x509.names import shown
 from checks.network.x509.paths import Demands, Outcome, read_anchors, self_issued, signature_fault, validate
 from scanner import Blind, Cause, Each, NotUnderstood, Raw, ScanTime, TlsWalk, TrustAnchors, fact, probe
+from scanner.names import name_key
 
 #: CA/Browser Forum: domain, organisation, individual and extended validated; every public certificate names one
 #: (Baseline Requirements 2.2.6, section 7.1.6.1).
@@ -46,6 +47,12 @@ class ServedCertificate:
         return f"{self.port}/tcp"
 
     @property
+    def anchors(self) -> tuple[str, ...]:
+        """The names of the anchors that can end a path: what issued a certificate shown, or is one."""
+        shown = [self.leaf, *self.others]
+        return TrustAnchors.names_of(name for one in shown for name in (one.issuer, one.subject))
+
+    @property
     def leaf(self) -> x509.Certificate:
         """The server's own certificate."""
         return certificate(self.chain[0])
@@ -63,7 +70,7 @@ class ServedCertificate:
     @property
     def below_root(self) -> list[x509.Certificate]:
         """All that was shown, without roots: what a visitor must judge."""
-        return [self.leaf, *(one for one in self.others if key(one.issuer) != key(one.subject))]
+        return [self.leaf, *(one for one in self.others if name_key(one.issuer) != name_key(one.subject))]
 
     @property
     def issuer(self) -> x509.Certificate | None:
@@ -123,7 +130,7 @@ def served(walk: Raw, port: TlsPort) -> ServedCertificate:
 _FOR_SERVERS: Final = Demands(purpose=ExtendedKeyUsageOID.SERVER_AUTH, for_leaf=False)
 
 
-@probe("tls", anchors=Each(ServedCertificate, lambda served: TrustAnchors()))
+@probe("tls", anchors=Each(ServedCertificate, lambda served: TrustAnchors(served.anchors)))
 def anchored(anchors: Raw, served: ServedCertificate, now: ScanTime) -> CertificatePath:
     """The chain followed to the anchors that `TrustAnchors` gives, PEM."""
     outcome = validate(served.leaf, served.others, read_anchors(anchors.out), now, _FOR_SERVERS)
@@ -147,19 +154,19 @@ def _missing(outcome: Outcome) -> str:
 
 @lru_cache(maxsize=4096)
 def certificate(der: bytes) -> x509.Certificate:
-    """The certificate, read to its extensions. Raises ValueError when it cannot be."""
+    """The certificate, read to its names and extensions. Raises ValueError when it cannot be."""
     with warnings.catch_warnings():
         # What the library frowns upon (serial numbers, old names) is for the checks to judge.
         warnings.simplefilter("ignore")
         found = x509.load_der_x509_certificate(der)
-        found.extensions  # noqa: B018 -- read now, so that it is known to be readable
+        found.issuer, found.subject, found.extensions  # noqa: B018 -- read now, so that they are known to be readable
     return found
 
 
 @lru_cache(maxsize=4096)
 def issued(below: x509.Certificate, above: x509.Certificate) -> bool:
     """Whether one certificate signed the other."""
-    return key(below.issuer) == key(above.subject) and not signature_fault(below, above)
+    return name_key(below.issuer) == name_key(above.subject) and not signature_fault(below, above)
 
 
 def value(one: x509.Certificate, kind: type[Any]) -> Any:

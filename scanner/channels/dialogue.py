@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from scanner.channels import ChannelError
 from scanner.channels.wire import cause_of, dial
-from scanner.model import Cause, Raw
+from scanner.model import Cause, Timed
 from scanner.transcript import Exchange, Turn, write
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ _TURNED_AWAY: Final = (errno.EHOSTUNREACH, errno.EACCES)
 _DATAGRAM: Final = 65535
 
 
-def converse(source: Dialogue, address: str) -> Raw:
+def converse(source: Dialogue, address: str) -> Timed:
     """Hold the conversation; the transcript of its one connection. Raises ChannelError when it cannot be held."""
     began = time.monotonic()
     talk = _Talk(source, address, began + source.timeout)
     exchange = talk.hold()
-    return Raw(out=write([exchange]), took=round(time.monotonic() - began, 4), at=round(time.time(), 3))
+    return Timed(out=write([exchange]), took=round(time.monotonic() - began, 4), at=round(time.time(), 3))
 
 
 class _Ended(Exception):  # noqa: N818 -- an outcome

@@ -20,7 +20,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from scanner.channels import ChannelError
 from scanner.channels.wire import dial
-from scanner.model import Cause, Raw
+from scanner.model import Cause, Timed
 
 if TYPE_CHECKING:
     from scanner.sources import Fetch
@@ -37,7 +37,7 @@ class Fetcher:
         self._known: dict[tuple[str, str], Future[bytes]] = {}
         self._lock = threading.Lock()
 
-    def fetch(self, source: Fetch) -> Raw:
+    def fetch(self, source: Fetch) -> Timed:
         """All that is wanted, as `Fetch` documents. Raises ChannelError when none of it could be had."""
         began = time.monotonic()
         found: list[dict[str, str]] = []
@@ -54,7 +54,7 @@ class Fetcher:
             detail = "; ".join(dict.fromkeys(error.detail for error in errors))
             raise ChannelError(errors[0].cause, detail)
         out = json.dumps(found).encode()
-        return Raw(out=out, took=round(time.monotonic() - began, 4), at=round(time.time(), 3))
+        return Timed(out=out, took=round(time.monotonic() - began, 4), at=round(time.time(), 3))
 
     def _once(self, url: str, post: str, source: Fetch) -> bytes:
         with self._lock:

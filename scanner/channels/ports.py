@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from scanner.channels import ChannelError
-from scanner.model import Cause, Raw
+from scanner.model import Cause, Timed
 
 if TYPE_CHECKING:
     from scanner.sources import Ports
@@ -43,7 +43,7 @@ _NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EN
 _room = threading.BoundedSemaphore(IN_ALL)
 
 
-def scan(source: Ports, address: str, vantage: str) -> Raw:
+def scan(source: Ports, address: str, vantage: str) -> Timed:
     """Try every port of every address, as `Ports` documents. Raises ChannelError when the name leads nowhere, or when
     time runs out before all were asked.
     """
@@ -54,7 +54,7 @@ def scan(source: Ports, address: str, vantage: str) -> Raw:
     _Sweep(addresses.values(), source, began + source.timeout).run()
     seen = {host: one.seen() for host, one in addresses.items()}
     out = json.dumps({"from": vantage, "addresses": seen}, separators=(",", ":")).encode()
-    return Raw(out=out, took=round(time.monotonic() - began, 4), at=round(time.time(), 3))
+    return Timed(out=out, took=round(time.monotonic() - began, 4), at=round(time.time(), 3))
 
 
 def _addresses(name: str) -> list[tuple[int, str]]:

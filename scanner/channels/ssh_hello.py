@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from scanner.channels.dialogue import converse
-from scanner.model import Raw
+from scanner.model import Timed
 from scanner.sources import Dialogue, Say
 from scanner.transcript import Exchange, Turn, write
 
@@ -23,7 +23,7 @@ _OFFER: Final = (
 _MOST: Final = 32768
 
 
-def hello(source: SshHello, address: str) -> Raw:
+def hello(source: SshHello, address: str) -> Timed:
     """Banner and KEXINIT over a connection of their own. Raises ChannelError."""
     return converse(_dialogue(source), address)
 
@@ -39,7 +39,7 @@ def _dialogue(source: SshHello) -> Dialogue:
     )
 
 
-def opening(source: SshHello, heard: bytes) -> Raw | None:
+def opening(source: SshHello, heard: bytes) -> Timed | None:
     """Banner and KEXINIT as a connection began in which this was heard first; None when they are not there."""
     offer = re.search(_OFFER.encode("latin-1"), heard, re.DOTALL)
     if offer is None:
@@ -47,4 +47,4 @@ def opening(source: SshHello, heard: bytes) -> Raw | None:
     exchange = Exchange(
         source.describe(), (Turn(b"", offer[0].lstrip(b"\n")),), "done", note="the scan's own"
     )
-    return Raw(out=write([exchange]), at=round(time.time(), 3))
+    return Timed(out=write([exchange]), at=round(time.time(), 3))

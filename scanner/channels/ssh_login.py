@@ -16,13 +16,13 @@ from paramiko.ssh_exception import BadAuthenticationType, IncompatiblePeer
 from scanner.channels import ChannelError
 from scanner.channels.ssh import HostTransport
 from scanner.channels.wire import Wire, dial
-from scanner.model import Cause, Raw
+from scanner.model import Cause, Timed
 
 if TYPE_CHECKING:
     from scanner.sources import SshLogin
 
 
-def knock(source: SshLogin, address: str) -> Raw:
+def knock(source: SshLogin, address: str) -> Timed:
     """Ask to come in by no means at all, once, and write down the answer. Raises ChannelError."""
     began = time.monotonic()
     wire = Wire(dial(source.address or address, source.port, source.timeout), allowed=source.limit)
@@ -39,7 +39,7 @@ def knock(source: SshLogin, address: str) -> Raw:
             ssh.close()
             ssh.join(2)
     out = json.dumps(seen, separators=(",", ":")).encode()
-    return Raw(out=out, took=round(time.monotonic() - began, 4), at=round(time.time(), 3))
+    return Timed(out=out, took=round(time.monotonic() - began, 4), at=round(time.time(), 3))
 
 
 def _ask(ssh: HostTransport, source: SshLogin, deadline: float) -> dict[str, object]:

@@ -16,6 +16,8 @@ from scanner.model import Cause
 GREETING_LIMIT: Final = 8192
 #: Bytes that are kept of how a server began: its banner and what it offers.
 OPENING_LIMIT: Final = 16384
+#: Bytes that are taken at once, when there are so many.
+READ_AHEAD: Final = 32768
 #: Seconds that nothing we send is taken, after which the other side counts as gone.
 STALL: Final = 15.0
 _BANNER: Final = re.compile(rb"^SSH-[^\n]*\n", re.MULTILINE)
@@ -101,6 +103,7 @@ class Wire:
     def __init__(self, stream: Stream, allowed: int) -> None:
         self._stream, self._socket = stream, stream if isinstance(stream, socket.socket) else None
         self.allowed, self._received = allowed, 0
+        self._read_ahead = b""
         self._greeting, self.greeted, self.opening = b"", False, b""
         self._stalled_since = 0.0
         self.fault: tuple[Cause, str] | None = None
@@ -109,9 +112,14 @@ class Wire:
             _tune(self._socket)
 
     def recv(self, size: int) -> bytes:
-        """As `socket.socket.recv`."""
+        """As `socket.socket.recv`. Takes all that has come, for SSH asks for each packet twice: its length, and it."""
+        data = self._read_ahead or self._recv()
+        self._read_ahead = data[size:]
+        return data[:size]
+
+    def _recv(self) -> bytes:
         try:
-            data = self._stream.recv(size)
+            data = self._stream.recv(READ_AHEAD)
         except TimeoutError as error:
             if error.errno is None:  # nothing yet
                 raise

@@ -1,33 +1,16 @@
-"""Names in certificates: when two are the same (RFC 5280 section 7), and which a CA may give out (4.2.1.10)."""
+"""Names in certificates: how they are shown, and which a CA may give out (RFC 5280 section 4.2.1.10)."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-Key: TypeAlias = tuple[frozenset[tuple[str, str | bytes]], ...]
-
-
-@lru_cache(maxsize=4096)
-def key(name: x509.Name) -> Key:
-    """The name in a form in which equal names are equal: without regard to capitals and repeated spaces."""
-    return tuple(
-        frozenset((attribute.oid.dotted_string, _folded(attribute.value)) for attribute in rdn)
-        for rdn in name.rdns
-    )
-
-
-def _folded(value: str | bytes) -> str | bytes:
-    if isinstance(value, bytes):
-        return value
-    return " ".join(unicodedata.normalize("NFKC", value).casefold().split())
+from scanner.names import name_key
 
 
 def shown(name: x509.Name) -> str:
@@ -98,7 +81,7 @@ def _within(name: x509.GeneralName, base: x509.GeneralName) -> bool:
         case x509.UniformResourceIdentifier():
             return _uri_within(value, limit)
         case x509.DirectoryName():
-            return key(value)[: len(limit.rdns)] == key(limit)
+            return name_key(value)[: len(limit.rdns)] == name_key(limit)
         case x509.IPAddress():
             same = isinstance(limit, IPv4Network | IPv6Network) and value.version == limit.version
             return same and value in limit

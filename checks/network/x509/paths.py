@@ -6,6 +6,7 @@ private CA is judged fairly; but, as with every validator in use, the anchor's o
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 from cryptography.x509.oid import ObjectIdentifier as Oid
 
 from checks.network.x509 import policies
-from checks.network.x509.names import Key, key, refusal, shown
+from checks.network.x509.names import refusal, shown
+from scanner.names import Key, name_key
 
 Certificate: TypeAlias = x509.Certificate
 
@@ -119,14 +121,14 @@ class Anchors:
         self._by_name: dict[Key, list[Certificate]] = {}
         for one in certificates:
             try:
-                self._by_name.setdefault(key(one.subject), []).append(one)
+                self._by_name.setdefault(name_key(one.subject), []).append(one)
             except ValueError:
                 continue
         self._all = {one for some in self._by_name.values() for one in some}
 
     def named(self, name: x509.Name) -> Sequence[Certificate]:
         """The anchors of that name."""
-        return self._by_name.get(key(name), ())
+        return self._by_name.get(name_key(name), ())
 
     def __contains__(self, certificate: Certificate) -> bool:
         return certificate in self._all
@@ -135,13 +137,21 @@ class Anchors:
         return len(self._all)
 
 
-@lru_cache(maxsize=8)
-def read_anchors(pem: bytes) -> Anchors:
-    """The anchors in a PEM text. Raises ValueError when there is none in it."""
+_HEAD: Final = re.compile(rb"(\d+) of \d+ trust anchors, sha256 of all [0-9a-f]{64}")
+
+
+@lru_cache(maxsize=64)
+def read_anchors(answer: bytes) -> Anchors:
+    """The anchors as `TrustAnchors` documents them, perhaps none. Raises ValueError when they are not all there."""
+    head, _, pem = answer.partition(b"\n")
+    told = _HEAD.fullmatch(head)
     with warnings.catch_warnings():
         # Some old roots have serial numbers that the library frowns upon.
         warnings.simplefilter("ignore")
-        return Anchors(x509.load_pem_x509_certificates(pem))
+        found = x509.load_pem_x509_certificates(pem) if pem else []
+    if not told or int(told[1]) != len(found):
+        raise ValueError("these are no trust anchors, or not all of them")
+    return Anchors(found)
 
 
 def validate(
@@ -176,7 +186,7 @@ class _Search:
         self._by_name: dict[Key, list[Certificate]] = {}
         for one in dict.fromkeys(others):
             try:
-                self._by_name.setdefault(key(one.subject), []).append(one)
+                self._by_name.setdefault(name_key(one.subject), []).append(one)
             except ValueError:
                 continue
 
@@ -216,7 +226,7 @@ class _Search:
         found = [(one, True) for one in self._anchors.named(top.issuer) if _identity(one) not in taken]
         found += [
             (one, False)
-            for one in self._by_name.get(key(top.issuer), ())
+            for one in self._by_name.get(name_key(top.issuer), ())
             if _identity(one) not in taken and one not in self._anchors
         ]
         wanted = _wanted_identifier(top)
@@ -224,7 +234,7 @@ class _Search:
 
 
 def _no_issuer(top: Certificate) -> Failure:
-    if key(top.subject) == key(top.issuer) and not signature_fault(top, top):
+    if name_key(top.subject) == name_key(top.issuer) and not signature_fault(top, top):
         return Failure(Reason.NO_ISSUER, shown(top.subject), "self-signed, and not an approved root")
     return Failure(
         Reason.NO_ISSUER,
@@ -236,7 +246,7 @@ def _no_issuer(top: Certificate) -> Failure:
 @lru_cache(maxsize=4096)
 def _identity(certificate: Certificate) -> tuple[Key, bytes]:
     """Name and key: what may stand in a path but once (RFC 4158 section 5.2)."""
-    return key(certificate.subject), spki(certificate)
+    return name_key(certificate.subject), spki(certificate)
 
 
 def spki(certificate: Certificate) -> bytes:
@@ -348,7 +358,7 @@ def _failures(
 
 def self_issued(certificate: Certificate) -> bool:
     """Subject and issuer have one name; not the same as self-signed."""
-    return key(certificate.subject) == key(certificate.issuer)
+    return name_key(certificate.subject) == name_key(certificate.issuer)
 
 
 @lru_cache(maxsize=4096)

@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, ExtensionOID
 
-from checks.network.x509.names import key, shown
+from checks.network.x509.names import shown
 from checks.network.x509.paths import signature_fault, verify_with
+from scanner.names import name_key
 
 #: What clocks may differ, and what may pass between the start of a scan and the answer.
 SKEW: Final = timedelta(minutes=10)
@@ -122,7 +123,7 @@ def _responder_fault(answer: ocsp.OCSPResponse, issuer: x509.Certificate, at: da
 
 
 def _no_delegate(signer: x509.Certificate, issuer: x509.Certificate, at: datetime) -> str:
-    if key(signer.issuer) != key(issuer.subject) or signature_fault(signer, issuer):
+    if name_key(signer.issuer) != name_key(issuer.subject) or signature_fault(signer, issuer):
         return "the OCSP answer is signed by neither the CA nor a responder of it"
     try:
         purposes = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
@@ -187,7 +188,7 @@ def _crl_faults(
     issuer: x509.Certificate,
     at: datetime,
 ) -> Iterator[str]:
-    if key(crl.issuer) != key(certificate.issuer):
+    if name_key(crl.issuer) != name_key(certificate.issuer):
         yield f"the CRL is of {shown(crl.issuer)}"
     for extension in crl.extensions:
         if isinstance(extension.value, x509.DeltaCRLIndicator):
