@@ -260,7 +260,8 @@ UrlPath = Annotated[str, AfterValidator(_valid_path)]
 class Service(Model):
     """A service a target is meant to offer: what listens, why, and who may come in.
 
-    ``protected`` are the paths of a web site that nobody sees without logging in.
+    ``client_certificate``: only who shows a certificate of ours gets an answer (mutual TLS). ``protected`` are the
+    paths of a web site that nobody sees without logging in.
     """
 
     port: Port
@@ -268,6 +269,7 @@ class Service(Model):
     name: str = ""
     purpose: str = ""
     tls: bool = False
+    client_certificate: bool = False
     server_name: str = ""
     starttls: str = ""
     from_: tuple[str, ...] = Field(default=(), alias="from")

@@ -20,7 +20,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:Parsed a serial number")
 OUT_OF_REACH: Final = frozenset(
     {
         "audit.from-boot",
-        "certificates.organisation-validated",
         "layers.several-hold",
         "mac.enforcing",
         "malware.agent-runs",
