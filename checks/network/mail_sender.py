@@ -78,12 +78,11 @@ class Spf:
     def __str__(self) -> str:
         return self.domain
 
-    @property
-    def whole(self) -> Spf:
-        """Itself when all it refers to was followed. Raises NotUnderstood."""
-        if self.walk.missing:
-            names = ", ".join(sorted({name for name, _ in self.walk.missing}))
-            raise NotUnderstood(f"SPF of {self.domain} goes deeper than is followed: {names}")
+    def whole(self, *kinds: str) -> Spf:
+        """Itself when all records of these types that it refers to were seen. Raises NotUnderstood."""
+        missing = sorted({name for name, kind in self.walk.missing if kind in kinds})
+        if missing:
+            raise NotUnderstood(f"SPF of {self.domain} goes deeper than is followed: {', '.join(missing)}")
         return self
 
 
@@ -152,7 +151,9 @@ def spf_valid(found: Spf) -> Verdict:
     At a mistake the receiver gives up: SPF then protects no longer, or one's own mail does not arrive.
     """
     if not found.walk.faults:
-        found = found.whole
+        found = found.whole("TXT", "MX")
+        if found.walk.macros:
+            raise NotUnderstood("what it includes differs per message")
     return holds(not found.walk.faults, "; ".join(found.walk.faults) or found.record, "no permanent error")
 
 
@@ -178,7 +179,7 @@ def spf_lookups(found: Spf) -> Verdict:
     receiver asks when nothing matches before the end.
     """
     if found.walk.lookups <= spf.LOOKUPS:
-        found = found.whole
+        found = found.whole("TXT")
         if found.walk.macros:
             raise NotUnderstood("what it includes differs per message")
     return holds(found.walk.lookups <= spf.LOOKUPS, f"{found.walk.lookups} lookups", f"at most {spf.LOOKUPS}")
@@ -203,7 +204,7 @@ def spf_void_lookups(found: Spf) -> Verdict:
     differs per message (macros) is not counted.
     """
     if len(found.walk.voids) <= spf.VOIDS:
-        found = found.whole
+        found = found.whole("TXT", "A", "AAAA", "MX")
     return holds(
         len(found.walk.voids) <= spf.VOIDS,
         f"{len(found.walk.voids)} empty: {', '.join(found.walk.voids)}" if found.walk.voids else "none empty",
@@ -230,8 +231,9 @@ def spf_policy(found: Spf) -> Verdict:
     are both fine: with DMARC they come to the same.
     """
     if not found.walk.all_ and (found.walk.missing or found.walk.macros):
-        found = found.whole
-        raise NotUnderstood("where it ends differs per message")
+        found = found.whole("TXT")
+        if found.walk.macros:
+            raise NotUnderstood("where it ends differs per message")
     shown = f"{found.walk.all_}all" if found.walk.all_ else "no all"
     return holds(found.walk.all_ in ("-", "~"), f"{shown}: {found.record}", "-all or ~all")
 
@@ -254,7 +256,7 @@ def spf_no_ptr(found: Spf) -> Verdict:
     It is slow, and lets the owner of an address decide what that is called; many receivers skip it.
     """
     if not found.walk.ptr:
-        found = found.whole
+        found = found.whole("TXT")
     return holds(not found.walk.ptr, ", ".join(found.walk.ptr) or "no ptr", "no ptr")
 
 
@@ -524,19 +526,12 @@ def _read_dmarc(name: str, found: tuple[str, ...]) -> DmarcPolicy:
         read = tags(record)
     except ValueError as error:
         return DmarcPolicy(name, record, {}, str(error))
-    allowed: dict[str, frozenset[str]] = {
-        "p": _POLICIES, "sp": _POLICIES, "np": _POLICIES, "adkim": frozenset("rs"), "aspf": frozenset("rs"),
-        "psd": frozenset("ynu"), "t": frozenset("yn"),
-    }  # fmt: skip
+    # RFC 7489 sections 6.3 and 6.6.3: mistakes elsewhere are passed over by receivers.
     faults = [
-        f"{tag}={read[tag]}"
-        for tag, values in allowed.items()
-        if tag in read and read[tag].lower() not in values
+        f"{tag}={read[tag]}" for tag in ("p", "sp") if tag in read and read[tag].lower() not in _POLICIES
     ]
     if "p" not in read:
         faults.append("no p")
-    if not re.fullmatch(r"100|[1-9]?\d", read.get("pct", "100")):
-        faults.append(f"pct={read['pct']}")
     return DmarcPolicy(name, record, read, ", ".join(faults))
 
 

@@ -49,7 +49,7 @@ class Walk:
     """What following a record gives.
 
     ``missing`` are names that were not asked; ``faults`` are what makes a receiver give up (permerror). ``all_`` is the
-    qualifier that ends it, empty for none. ``macros`` says that some names differ per message.
+    qualifier that ends it, empty for none. ``macros`` says that some of the records differ per message.
     """
 
     lookups: int = 0
@@ -179,7 +179,6 @@ def _ask(term: Term, name: str, answers: Answers, walk: Walk, way: tuple[str, ..
         _go(term, answers, walk, way)
         return
     if term.macro:
-        walk.macros = True
         return
     at = term.value or name
     # A client has one family; an address of either kind makes it no void for some.
