@@ -130,6 +130,16 @@ class Answers:
             raise NotUnderstood(f"the answer to {ask} does not repeat the question")
         self._found[name, kind] = answer
 
+    def __repr__(self) -> str:
+        """For `keurmeester explain`: each question and what it gave."""
+        shown = []
+        for one in self._found.values():
+            found = [
+                str(rdata) for rrset in one.message.answer if rrset.rdtype == one.kind for rdata in rrset
+            ]
+            shown.append(f"{one}: {', '.join(found) or dns.rcode.to_text(one.message.rcode())}")
+        return "; ".join(shown)
+
     def __contains__(self, question: tuple[str | dns.name.Name, str]) -> bool:
         return self._key(*question) in self._found
 

@@ -205,7 +205,9 @@ class Validator:
                     keys = self._keys(at, delegation)
                     zone = at
         except _Verdict as verdict:
-            return Outcome(verdict.status, verdict.why, zone, keys)
+            # Another root than ours tells of the resolver, or of anchors that are missing; not of the name.
+            doubtful = keys is None and zone == dns.name.root
+            return Outcome(Status.UNESTABLISHED if doubtful else verdict.status, verdict.why, zone, keys)
         return Outcome(Status.SECURE, "", zone, keys)
 
     def _delegation(self, at: dns.name.Name, zone: dns.name.Name, keys: dns.rrset.RRset) -> list[Any] | None:
