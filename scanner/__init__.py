@@ -64,6 +64,7 @@ if TYPE_CHECKING:
         Lookup,
         NameAnchors,
         Ports,
+        RouteOrigins,
         Say,
         Tree,
         TrustAnchors,
@@ -82,7 +83,9 @@ _HOME = {
         "Cause Credential Finding Gap Impact InputError Inventory Layer Raw Service Severity State Target Verdict"
     ),
     "plain": "visible",
-    "sources": "Command Dialogue File Handshake Lookup NameAnchors Ports Say Tree TrustAnchors tree_files",
+    "sources": (
+        "Command Dialogue File Handshake Lookup NameAnchors Ports RouteOrigins Say Tree TrustAnchors tree_files"
+    ),
     "transcript": "Exchange Turn exchanges",
     "yamlfile": "Located load_yaml",
 }
@@ -92,8 +95,8 @@ __all__ = [
     "DATA_FIRST", "DEFAULT_DENY", "FAIL_SECURE", "IN_DEPTH", "NO_GAP", "SECURE_DEFAULT",
     "SECURE_DEPLOYMENT", "SECURE_DESIGN", "Absent", "Blind", "Cause", "Check", "Command", "Credential",
     "Dialogue", "Each", "Exchange", "File", "Finding", "Fleet", "Gap", "Handshake", "Impact", "InputError",
-    "Inventory", "Layer", "Located", "Lookup", "NameAnchors", "NotUnderstood", "Ports", "Raw", "Results", "Row", "Say",
-    "ScanTime", "Service", "Severity", "State", "Target", "Tree", "TrustAnchors", "Turn", "Unseen",
+    "Inventory", "Layer", "Located", "Lookup", "NameAnchors", "NotUnderstood", "Ports", "Raw", "Results",
+    "RouteOrigins", "Row", "Say", "ScanTime", "Service", "Severity", "State", "Target", "Tree", "TrustAnchors", "Turn", "Unseen",
     "Verdict", "__version__", "at_least", "check", "examples", "exchanges", "fact", "holds", "load_yaml",
     "probe", "read", "table", "tree_files", "visible",
 ]  # fmt: skip

@@ -192,6 +192,24 @@ class NameAnchors:
         return "the inventory's own trust anchors for the DNS"
 
 
+@dataclass(frozen=True, slots=True)
+class RouteOrigins:
+    """What the inventory's export of validated route origins (`route_origins`) has for these addresses.
+
+    Parse with `json.loads`: ``{"generated": seconds since the epoch, "total": count, "covering": [[address, prefix,
+    maximum length, number of the autonomous system], ..]}``. Not there when the inventory names no export.
+    """
+
+    channel: ClassVar[str] = "dns"
+    addresses: tuple[str, ...]
+    timeout: int = 60
+    limit: int = MEBIBYTE
+
+    def describe(self) -> str:
+        """Nothing goes over the wire."""
+        return f"the inventory's validated route origins for {len(self.addresses)} addresses"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
     """Base of what the scanner asks over the network as any stranger could: no account, nothing logged in.
@@ -310,11 +328,22 @@ class Lookup(Outside):
         return f"DNS {asked}{more}, asked of {self.server or 'the resolver'} ({self.impact})"
 
 
-Source: TypeAlias = Shell | Handshake | TrustAnchors | NameAnchors | Dialogue | Ports | Lookup
+Source: TypeAlias = Shell | Handshake | TrustAnchors | NameAnchors | RouteOrigins | Dialogue | Ports | Lookup
 
 _KINDS: Final[dict[str, type[Any]]] = {
     kind.__name__: kind
-    for kind in (Command, File, Tree, Handshake, TrustAnchors, NameAnchors, Dialogue, Ports, Lookup)
+    for kind in (
+        Command,
+        File,
+        Tree,
+        Handshake,
+        TrustAnchors,
+        NameAnchors,
+        RouteOrigins,
+        Dialogue,
+        Ports,
+        Lookup,
+    )
 }
 
 

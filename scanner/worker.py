@@ -24,6 +24,7 @@ from scanner.sources import (
     NameAnchors,
     Outside,
     Ports,
+    RouteOrigins,
     Shell,
     Source,
     TrustAnchors,
@@ -242,6 +243,10 @@ class Session:
                 from scanner.channels import dns
 
                 return dns.name_anchors(inventory.dns_anchors, source.limit)
+            case RouteOrigins():
+                from scanner.channels import route_origins
+
+                return route_origins.covering(inventory.route_origins, source)
             case Handshake():
                 from scanner.channels import tls
 
