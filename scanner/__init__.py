@@ -96,7 +96,8 @@ __all__ = [
     "SECURE_DEPLOYMENT", "SECURE_DESIGN", "Absent", "Blind", "Cause", "Check", "Command", "Credential",
     "Dialogue", "Each", "Exchange", "File", "Finding", "Fleet", "Gap", "Handshake", "Impact", "InputError",
     "Inventory", "Layer", "Located", "Lookup", "NameAnchors", "NotUnderstood", "Ports", "Raw", "Results",
-    "RouteOrigins", "Row", "Say", "ScanTime", "Service", "Severity", "State", "Target", "Tree", "TrustAnchors", "Turn", "Unseen",
+    "RouteOrigins", "Row", "Say", "ScanTime", "Service", "Severity", "State", "Target", "Tree", "TrustAnchors", "Turn",
+    "Unseen",
     "Verdict", "__version__", "at_least", "check", "examples", "exchanges", "fact", "holds", "load_yaml",
     "probe", "read", "table", "tree_files", "visible",
 ]  # fmt: skip

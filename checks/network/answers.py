@@ -96,14 +96,6 @@ class Answer:
         """TXT records, the strings of each joined (RFC 7208 section 3.3), as Latin-1."""
         return tuple(b"".join(one.strings).decode("latin-1") for one in self.records)
 
-    @property
-    def ttl(self) -> int | None:
-        """The time to live of these records, or None when there are none."""
-        found = self.message.get_rrset(
-            self.message.answer, self.canonical, self.message.question[0].rdclass, self.kind
-        )
-        return found.ttl if found else None
-
 
 class Answers:
     """The answers to the questions of some `Lookup` sources."""

@@ -50,10 +50,8 @@ NAME_SERVERS: Final = 13
 _CAA_TAGS: Final = frozenset(
     {"issue", "issuewild", "iodef", "contactemail", "contactphone", "issuemail", "issuevmc"}
 )
-_CAA_ISSUER: Final = re.compile(
-    r"\s*(?:(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*)?"
-    r"\s*(?:;\s*(?:[A-Za-z0-9-]+\s*=\s*[\x21-\x3a\x3c-\x7e]*\s*(?:;\s*[A-Za-z0-9-]+\s*=\s*[\x21-\x3a\x3c-\x7e]*\s*)*)?;?\s*)?"
-)
+_CAA_ISSUER: Final = re.compile(r"(?:[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*)?")
+_CAA_PARAMETER: Final = re.compile(r"[A-Za-z0-9-]+[ \t]*=[\x20-\x3a\x3c-\x7e]*")
 #: What dnspython says of a TLSA record whose digest is too short or too long for its kind.
 TLSA_LENGTH: Final = "length inconsistent with matching type"
 _NORM_IPV6: Final = "Forum Standaardisatie, pas toe of leg uit: IPv6 en IPv4"
@@ -466,11 +464,19 @@ def _caa_fault(one: Any) -> str:
         return f"{tag}: no known tag"
     if one.flags not in (0, 128):
         return f"{tag}: flags {one.flags}"
-    if tag in ("issue", "issuewild", "issuemail") and not _CAA_ISSUER.fullmatch(one.value.decode("latin-1")):
+    if tag in ("issue", "issuewild", "issuemail") and not _names_issuer(one.value.decode("latin-1")):
         return f"{tag} {value}: not the name of a CA"
     if tag == "iodef" and not re.match(r"mailto:[^@\s]+@[^@\s]+$|https?://[^\s/]+", value):
         return f"iodef {value}: neither mailto nor https"
     return ""
+
+
+def _names_issuer(value: str) -> bool:
+    """Whether it is the name of a CA, or none, with parameters behind it (RFC 8659 section 4.2)."""
+    issuer, *parameters = (part.strip(" \t") for part in value.split(";"))
+    return bool(_CAA_ISSUER.fullmatch(issuer)) and all(
+        not one or _CAA_PARAMETER.fullmatch(one) for one in parameters
+    )
 
 
 @check(

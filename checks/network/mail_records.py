@@ -15,7 +15,7 @@ from scanner import Absent, Each, Gap, Lookup, NotUnderstood, Raw, State, Unseen
 
 #: Mail servers of one domain that are looked at.
 EXCHANGERS: Final = 10
-_TAG: Final = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)\s*=\s*([^;]*?)\s*")
+_TAG_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 @fact
@@ -71,13 +71,12 @@ def tags(record: str) -> dict[str, str]:
     for part in record.split(";"):
         if not part.strip():
             continue
-        match = _TAG.fullmatch(part)
-        if match is None:
+        name, mark, value = (one.strip() for one in part.partition("="))
+        if not mark or not _TAG_NAME.fullmatch(name):
             raise ValueError(f"{part.strip()[:60]}: no tag")
-        name = match[1].lower()
-        if name in found:
+        if name.lower() in found:
             raise ValueError(f"{name} stands there twice")
-        found[name] = match[2]
+        found[name.lower()] = value
     return found
 
 

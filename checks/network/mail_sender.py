@@ -15,6 +15,7 @@ from pydantic import InstanceOf
 
 from checks.network import spf
 from checks.network.answers import Answers, Question, askable
+from checks.network.domains import Domain
 from checks.network.example_answers import Said
 from checks.network.mail_records import MailRecords, mail_questions, organisational, tags, versioned
 from scanner import (
@@ -47,7 +48,7 @@ USUAL_SELECTORS: Final = (
 _POLICIES: Final = frozenset({"none", "quarantine", "reject"})
 _STRICT: Final = frozenset({"quarantine", "reject"})
 _MAILTO: Final = re.compile(
-    r"mailto:[^@\s!,;]+@([A-Za-z0-9.-]+\.[A-Za-z0-9-]+)(?:![0-9]+[kmgt]?)?", re.IGNORECASE
+    r"mailto:[^@\s!,;]+@((?=[^!]*\.)[A-Za-z0-9.-]{3,253})(?:![0-9]+[kmgt]?)?", re.IGNORECASE
 )
 #: Addresses for reports whose permission is asked for.
 _REPORTS: Final = 5
@@ -278,6 +279,7 @@ class DkimSelectors:
     def questions(self) -> tuple[Question, ...]:
         """What is asked."""
         return (
+            (self.domain, "MX"),
             (f"_domainkey.{self.domain}", "TXT"),
             *((f"{one}._domainkey.{self.domain}", "TXT") for one in self.selectors),
         )
@@ -318,14 +320,14 @@ class Dkim:
 
 
 @probe("outside")
-def dkim_selectors(mail: list[MailRecords], target: Target) -> list[DkimSelectors]:
+def dkim_selectors(domains: list[Domain], target: Target) -> list[DkimSelectors]:
     """Those of the inventory, else the usual ones."""
     selectors = target.dkim_selectors or USUAL_SELECTORS
-    return [DkimSelectors(one.domain, selectors, bool(target.dkim_selectors)) for one in mail]
+    return [DkimSelectors(one.name, selectors, bool(target.dkim_selectors)) for one in domains]
 
 
 @probe("outside", said=Each(DkimSelectors, lambda asked: Lookup(questions=asked.questions, timeout=40)))
-def dkim(said: Raw, asked: DkimSelectors, mail: list[MailRecords]) -> Dkim:
+def dkim(said: Raw, asked: DkimSelectors) -> Dkim:
     """The keys, read as RFC 6376 and 8463 say."""
     answers = Answers(said)
     found = [
@@ -334,14 +336,13 @@ def dkim(said: Raw, asked: DkimSelectors, mail: list[MailRecords]) -> Dkim:
         for text in answers(f"{one}._domainkey.{asked.domain}", "TXT").strings
         if "p=" in text
     ]
-    (records,) = [one for one in mail if one.domain == asked.domain]
     return Dkim(
         asked.domain,
         asked.selectors if asked.declared else (),
         tuple(found),
         # RFC 8020: below a name that is not there is nothing.
         answers(f"_domainkey.{asked.domain}", "TXT").must().no_such_name and not found,
-        bool(records.exchangers),
+        bool(MailRecords(asked.domain, answers).exchangers),
     )
 
 
@@ -350,7 +351,7 @@ def _dkim_key(selector: str, text: str) -> DkimKey:
         found = tags(text)
     except ValueError as error:
         return DkimKey(selector, fault=str(error))
-    testing = "y" in re.split(r"\s*:\s*", found.get("t", ""))
+    testing = "y" in (one.strip() for one in found.get("t", "").split(":"))
     kind, data = found.get("k", "rsa").lower(), re.sub(r"\s", "", found.get("p", ""))
     if found.get("v", "DKIM1") != "DKIM1" or "p" not in found or kind not in ("rsa", "ed25519"):
         return DkimKey(selector, kind, testing=testing, fault="no key of DKIM1, rsa or ed25519")
@@ -481,7 +482,7 @@ class DmarcPolicy:
     @property
     def reports(self) -> tuple[str, ...]:
         """Where aggregate reports go."""
-        return tuple(one.strip() for one in self.tags.get("rua", "").split(",") if one.strip())
+        return tuple(one.strip()[:500] for one in self.tags.get("rua", "").split(",") if one.strip())
 
     @property
     def outside(self) -> tuple[str, ...]:
@@ -801,7 +802,6 @@ _ED25519: Final = "DN6eA89lpvCUjUCGvEZQmzUkFo6zDYNFq3YC1OurtcM="
 def _dkim(*lines: str, selectors: tuple[str, ...] = (), base: tuple[str, ...] = _BASE) -> dict[str, Any]:
     asked = DkimSelectors(_DOMAIN, selectors or USUAL_SELECTORS, bool(selectors))
     return {
-        "mail_records.said": Said(mail_questions(_DOMAIN), *base),
         "dkim.said": Said(asked.questions, *base, *lines),
         "target": {"domains": (_DOMAIN,), "dkim_selectors": selectors},
     }

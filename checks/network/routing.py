@@ -113,7 +113,7 @@ def origin_authorised(
     Without a ROA another network can draw the traffic to web site, mail and name servers to itself, and nobody refuses
     that. Judged is the inventory's export of a validator (`route_origins`), against the addresses that the DNS gives.
     """
-    if now - found.made > timedelta(days=days):
+    if found.made < now - timedelta(days=days):
         raise NotUnderstood(f"the export of route origins is of {found.made:%Y-%m-%d}")
     without = [address for address, numbers in found.addresses if not set(numbers) - {0}]
     shown = ", ".join(f"{address} AS{'/'.join(map(str, numbers))}" for address, numbers in found.addresses)
