@@ -55,7 +55,7 @@ class NotUnderstood(Exception):  # noqa: N818 -- an answer, not an error
 
 
 class Blind(Exception):  # noqa: N818 -- an answer, not an error
-    """Raised by aggregate checks: what was asked could not all be seen. Ends as *error* with the cause."""
+    """Raised by a probe or check: what was asked could not all be seen. Ends as *error* with the cause."""
 
     def __init__(self, detail: str, cause: Cause | None = None) -> None:
         self.detail, self.cause = detail, cause

@@ -263,6 +263,8 @@ class Facts:
             return None, Gap(State.NOTAPPLICABLE, None, str(absent))
         except NotUnderstood as reason:
             return None, Gap(State.UNKNOWN, Cause.PARSE, str(reason))
+        except Blind as blind:
+            return None, Gap(State.ERROR, blind.cause, blind.detail)
         except Exception as error:
             # Whatever a parser trips over: looked, not understood. The text may quote the input; keep it short.
             detail = f"{probe.name}: {type(error).__name__}: {str(error)[:120]}"

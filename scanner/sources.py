@@ -313,8 +313,8 @@ class Lookup(Outside):
     ``questions`` are (name, type) pairs; none at all is a complete answer too, and nothing is sent. With ``server``
     they go to that address of the inventory instead; ``recursive`` says whether recursion is desired. Parse with
     `scanner.exchanges`: an exchange per question, in order, with the message as it came (over TCP when the datagram was
-    cut short); RFC 1035 section 4. One question without an answer leaves all of them without: ask apart what is to be
-    judged apart.
+    cut short); RFC 1035 section 4. When the first gets no answer there is none at all; a later one that
+    gets none in time has ``timeout`` for its end, and no bytes.
     """
 
     questions: tuple[tuple[str, str], ...]

@@ -10,7 +10,7 @@ import dns.reversename
 from pydantic import InstanceOf
 
 from checks.network import example_chains as recorded
-from checks.network.answers import Answers, Question, askable, host_name
+from checks.network.answers import Answers, Question, Untold, askable, host_name
 from checks.network.dns import TLSA_LENGTH, tlsa_fault, tlsa_text
 from checks.network.dns_signing import CHAIN_LIMIT, CHAIN_TIMEOUT, Signing, signing_questions
 from checks.network.dnssec import Outcome, Status, Validator, chain_questions, read_anchors
@@ -353,7 +353,7 @@ def _sts_address(mail: MailRecords) -> str:
         found = [
             text for kind in ("A", "AAAA") for text in mail.answers(f"mta-sts.{mail.domain}", kind).texts
         ]
-    except NotUnderstood:
+    except Untold:
         return ""
     return found[0] if found else ""
 
@@ -795,7 +795,7 @@ examples(
     passes=_host(_A),
     fails=[_host(), _host(f"mail.{_DOMAIN}. IN CNAME other.{_DOMAIN}.", f"other.{_DOMAIN}. IN A 192.0.2.25")],
     notapplicable=_mail(f"{_DOMAIN}. IN MX 0 ."),
-    unknown=_mail(fails=(_DOMAIN,)),
+    error=_mail(fails=(_DOMAIN,)),
 )
 examples(mx_ipv6, passes=_host(_A, _AAAA), fails=_host(_A), notapplicable=_mail())
 examples(
@@ -837,21 +837,21 @@ examples(
     passes=_mail(*_CLOSED),
     fails=[_mail(), _mail(*_CLOSED[1:]), _mail(*_CLOSED[:2])],
     notapplicable=[_mail(_MX), _mail(f'{_DOMAIN}. IN TXT "v=spf1 include:news.test -all"')],
-    unknown=_mail(fails=(_DOMAIN,)),
+    error=_mail(fails=(_DOMAIN,)),
 )
 examples(
     sts_record,
     passes=_mail(_MX, f'_mta-sts.{_DOMAIN}. IN TXT "v=STSv1; id=20261125"'),
     fails=[_mail(_MX), _mail(_MX, f'_mta-sts.{_DOMAIN}. IN TXT "v=STSv1; id="')],
     notapplicable=_mail(),
-    unknown=_mail(_MX, fails=(f"_mta-sts.{_DOMAIN}",)),
+    error=_mail(_MX, fails=(f"_mta-sts.{_DOMAIN}",)),
 )
 examples(
     tls_reports,
     passes=_mail(_MX, f'_smtp._tls.{_DOMAIN}. IN TXT "v=TLSRPTv1; rua=mailto:tls@{_DOMAIN}"'),
     fails=[_mail(_MX), _mail(_MX, f'_smtp._tls.{_DOMAIN}. IN TXT "v=TLSRPTv1; rua=tls@{_DOMAIN}"')],
     notapplicable=_mail(),
-    unknown=_mail(_MX, fails=(f"_smtp._tls.{_DOMAIN}",)),
+    error=_mail(_MX, fails=(f"_smtp._tls.{_DOMAIN}",)),
 )
 
 

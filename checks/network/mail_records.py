@@ -11,7 +11,7 @@ from pydantic import InstanceOf
 from checks.network import spf
 from checks.network.answers import Answers, Question, askable, host_name
 from checks.network.domains import Domain
-from scanner import Absent, Each, Gap, Lookup, NotUnderstood, Raw, State, Unseen, fact, probe
+from scanner import Absent, Blind, Cause, Each, Gap, Lookup, NotUnderstood, Raw, State, Unseen, fact, probe
 
 #: Mail servers of one domain that are looked at.
 EXCHANGERS: Final = 10
@@ -137,7 +137,14 @@ def exchangers(found: list[MailRecords]) -> list[Exchanger | Unseen]:
             if len(names) > EXCHANGERS or not all(map(askable, names)):
                 raise NotUnderstood(f"{one.domain} has mail servers that are not asked about")
         except NotUnderstood as reason:
-            unseen.append(Unseen(f"mail servers of {one.domain}", Gap(State.UNKNOWN, None, str(reason))))
+            unseen.append(
+                Unseen(f"mail servers of {one.domain}", Gap(State.UNKNOWN, Cause.PARSE, str(reason)))
+            )
+            continue
+        except Blind as blind:
+            unseen.append(
+                Unseen(f"mail servers of {one.domain}", Gap(State.ERROR, blind.cause, blind.detail))
+            )
             continue
         for name in names:
             hosts.setdefault(name, []).append(one.domain)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from pydantic import InstanceOf
 
 from checks.network import spf
-from checks.network.answers import Answers, Question, askable
+from checks.network.answers import Answers, Question, Untold, askable
 from checks.network.domains import Domain
 from checks.network.example_answers import Said
 from checks.network.mail_records import MailRecords, mail_questions, organisational, tags, versioned
@@ -545,7 +545,7 @@ def _asks_of_reports(mail: MailRecords) -> tuple[Question, ...]:
     """The permission of others to send them reports (RFC 7489 section 7.1); never raises."""
     try:
         found = dmarc_policy(mail)
-    except NotUnderstood:
+    except Untold:
         return ()
     names = [f"{found.name}._report._dmarc.{one}" for one in found.outside[:_REPORTS]] if found else []
     return tuple((name, "TXT") for name in names if askable(name))
@@ -745,7 +745,7 @@ examples(
     passes=_mail(f'{_DOMAIN}. IN TXT "v=spf1 mx -all"', f'{_DOMAIN}. IN TXT "v=spf10 other"'),
     fails=[_mail(), _mail(f'{_DOMAIN}. IN TXT "v=spf1 mx -all"', f'{_DOMAIN}. IN TXT "v=spf1 -all"')],
     notapplicable=_NONE,
-    unknown=_mail(fails=(_DOMAIN,)),
+    error=_mail(fails=(_DOMAIN,)),
 )
 examples(
     spf_valid,
@@ -862,7 +862,7 @@ examples(
     passes=[_DMARC_GOOD, _dmarc("v=DMARC1; p=none", domain=_BELOW)],
     fails=[_mail(), _dmarc("v=DMARC1; rua=mailto:x@y.test"), _dmarc("v=DMARC1; p=rejct")],
     notapplicable=_NONE,
-    unknown=_mail(fails=(f"_dmarc.{_DOMAIN}",)),
+    error=_mail(fails=(f"_dmarc.{_DOMAIN}",)),
 )
 examples(
     dmarc_strict,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Final
 
-from checks.network.answers import Answers, Question, askable
+from checks.network.answers import Answers, Question, Untold, askable
 from scanner import NotUnderstood
 
 #: RFC 7208 section 4.6.4: terms that ask the DNS, answers that are empty, and hosts of one mx.
@@ -123,7 +123,7 @@ def unasked(domain: str, answers: Answers) -> tuple[Question, ...]:
     """What must be asked to follow a record further; never raises."""
     try:
         missing = follow(domain, answers).missing
-    except NotUnderstood:
+    except Untold:
         return ()
     return tuple(dict.fromkeys(one for one in missing if askable(one[0])))
 
