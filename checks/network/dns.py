@@ -166,24 +166,25 @@ def record_questions(name: str) -> tuple[Question, ...]:
 
 @probe(
     "outside",
-    said=Each(
+    reply=Each(
         Domain, lambda domain: Lookup(questions=record_questions(domain.name), timeout=60, limit=1 << 18)
     ),
 )
-def domain_records(said: Raw, domain: Domain) -> DomainRecords:
+def domain_records(reply: Raw, domain: Domain) -> DomainRecords:
     """RFC 1035 and its successors; what a single answer means is read where it is judged."""
-    answers = Answers(said)
+    answers = Answers(reply)
     if answers(domain.name, "SOA").must().no_such_name:
         raise Absent(f"there is no domain {domain.name}")
     return DomainRecords(domain.name, answers)
 
 
 @probe(
-    "outside", said=Each(DomainRecords, lambda records: Lookup(questions=records.asks_of_servers, timeout=30))
+    "outside",
+    reply=Each(DomainRecords, lambda records: Lookup(questions=records.asks_of_servers, timeout=30)),
 )
-def name_servers(said: Raw, records: DomainRecords) -> NameServers:
+def name_servers(reply: Raw, records: DomainRecords) -> NameServers:
     """The addresses of the name servers."""
-    names, answers = records.name_servers, Answers(said)
+    names, answers = records.name_servers, Answers(reply)
     if not names:
         raise Absent(f"{records.domain} is no zone of its own")
     if len(names) > NAME_SERVERS or not all(map(askable, names)):
@@ -212,16 +213,16 @@ def own_name_servers(found: list[NameServers], target: Target) -> list[OwnNameSe
 
 @probe(
     "outside",
-    said=Each(
+    reply=Each(
         OwnNameServer,
         lambda own: Lookup(
             questions=((own.domain, "SOA"), (own.domain, "NS")), server=own.address, recursive=False
         ),
     ),
 )
-def own_answer(said: Raw, own: OwnNameServer) -> OwnAnswer:
+def own_answer(reply: Raw, own: OwnNameServer) -> OwnAnswer:
     """The answers of the target's own name server."""
-    answers = Answers(said)
+    answers = Answers(reply)
     answers(own.domain, "SOA")
     return OwnAnswer(own, answers)
 
@@ -673,7 +674,7 @@ _BASE: Final = (_SOA, "gemeente.test. IN NS ns1.gemeente.test.", "gemeente.test.
 
 def _records(*lines: str, base: tuple[str, ...] = _BASE, fails: tuple[str, ...] = ()) -> dict[str, Any]:
     return {
-        "domain_records.said": Said(record_questions("gemeente.test"), *base, *lines, fails=fails),
+        "domain_records.reply": Said(record_questions("gemeente.test"), *base, *lines, fails=fails),
         "target": _TARGET,
     }
 
@@ -681,14 +682,14 @@ def _records(*lines: str, base: tuple[str, ...] = _BASE, fails: tuple[str, ...] 
 def _servers(*lines: str, base: tuple[str, ...] = _BASE) -> dict[str, Any]:
     names = ("ns1.gemeente.test", "ns2.elders.test")
     asked = [(name, kind) for name in names for kind in ("A", "AAAA")]
-    return {**_records(base=base), "name_servers.said": Said(asked, *lines)}
+    return {**_records(base=base), "name_servers.reply": Said(asked, *lines)}
 
 
 def _own(*lines: str, fails: tuple[str, ...] = ()) -> dict[str, Any]:
     asked = (("gemeente.test", "SOA"), ("gemeente.test", "NS"))
     return {
         **_servers("ns1.gemeente.test. IN A 127.0.0.1", "ns2.elders.test. IN A 192.0.2.53"),
-        "own_answer.said": Said(asked, *lines, fails=fails, authoritative=True),
+        "own_answer.reply": Said(asked, *lines, fails=fails, authoritative=True),
     }
 
 
@@ -724,7 +725,7 @@ examples(
         _own(_SOA, "gemeente.test. IN NS ns1.gemeente.test."),
         _own(fails=("gemeente.test",)),
     ],
-    notapplicable=_WHOLE | {"own_answer.said": ""},
+    notapplicable=_WHOLE | {"own_answer.reply": ""},
 )
 examples(
     serial_current,

@@ -87,15 +87,15 @@ def exchanger_questions(host: str) -> tuple[Question, ...]:
 
 @probe(
     "outside",
-    said=Each(
+    reply=Each(
         Exchanger,
         lambda one: Lookup(questions=exchanger_questions(one.host), limit=CHAIN_LIMIT, timeout=CHAIN_TIMEOUT),
     ),
     anchors=NameAnchors(),
 )
-def exchanger_records(said: Raw, anchors: Raw, one: Exchanger, now: ScanTime) -> ExchangerRecords:
+def exchanger_records(reply: Raw, anchors: Raw, one: Exchanger, now: ScanTime) -> ExchangerRecords:
     """The records of a mail server."""
-    answers = Answers(said)
+    answers = Answers(reply)
     validator = Validator(answers, read_anchors(anchors.text), now)
     return ExchangerRecords(
         one.host,
@@ -616,7 +616,7 @@ def _reverse(address: str) -> str:
 
 @probe(
     "outside",
-    said=Each(
+    reply=Each(
         OpenPort,
         lambda port: Dialogue(
             purpose="the name of the mail server",
@@ -630,9 +630,9 @@ def _reverse(address: str) -> str:
         when=lambda port: port.service == "smtp",
     ),
 )
-def smtp_greeting(said: Raw, port: OpenPort) -> SmtpGreeting:
+def smtp_greeting(reply: Raw, port: OpenPort) -> SmtpGreeting:
     """The greeting and the answer to EHLO."""
-    (one,) = exchanges(said)
+    (one,) = exchanges(reply)
     if one.end == "refused":
         raise Absent("nothing listens there")
     if not one.turns or not one.turns[0].received.startswith(b"220"):
@@ -642,10 +642,10 @@ def smtp_greeting(said: Raw, port: OpenPort) -> SmtpGreeting:
     return SmtpGreeting(port.number, match[1].decode("ascii").rstrip(".").lower())
 
 
-@probe("outside", said=Each(SmtpGreeting, lambda one: Lookup(questions=one.questions)))
-def smtp_name(said: Raw, one: SmtpGreeting) -> SmtpName:
+@probe("outside", reply=Each(SmtpGreeting, lambda one: Lookup(questions=one.questions)))
+def smtp_name(reply: Raw, one: SmtpGreeting) -> SmtpName:
     """Where that name leads."""
-    answers = Answers(said)
+    answers = Answers(reply)
     found = [text for name, kind in one.questions for text in answers(name, kind).texts]
     return SmtpName(one.port, one.name, tuple(found))
 
@@ -658,19 +658,19 @@ def own_address(target: Target) -> list[OwnAddress]:
     return [OwnAddress(target.address)]
 
 
-@probe("outside", said=Each(OwnAddress, lambda own: Lookup(questions=own.questions)))
-def own_addresses(said: Raw, own: OwnAddress) -> OwnAddresses:
+@probe("outside", reply=Each(OwnAddress, lambda own: Lookup(questions=own.questions)))
+def own_addresses(reply: Raw, own: OwnAddress) -> OwnAddresses:
     """The addresses that the target's name leads to, or the one it has."""
     if not own.questions:
         return OwnAddresses((str(ip_address(own.address)),))
-    answers = Answers(said)
+    answers = Answers(reply)
     return OwnAddresses(tuple(text for name, kind in own.questions for text in answers(name, kind).texts))
 
 
-@probe("outside", said=Each(OwnAddresses, lambda own: Lookup(questions=own.questions)))
-def own_names(said: Raw, own: OwnAddresses) -> OwnNames:
+@probe("outside", reply=Each(OwnAddresses, lambda own: Lookup(questions=own.questions)))
+def own_names(reply: Raw, own: OwnAddresses) -> OwnNames:
     """Their names (RFC 1035 section 3.5)."""
-    answers = Answers(said)
+    answers = Answers(reply)
     return OwnNames(
         tuple(
             (address, tuple(host_name(one.target) for one in answers(question, "PTR").records))
@@ -679,10 +679,10 @@ def own_names(said: Raw, own: OwnAddresses) -> OwnNames:
     )
 
 
-@probe("outside", said=Each(OwnNames, lambda own: Lookup(questions=own.questions)))
-def reverse_names(said: Raw, own: OwnNames) -> ReverseNames:
+@probe("outside", reply=Each(OwnNames, lambda own: Lookup(questions=own.questions)))
+def reverse_names(reply: Raw, own: OwnNames) -> ReverseNames:
     """And whether those lead back."""
-    answers, asked = Answers(said), {name for name, _ in own.questions}
+    answers, asked = Answers(reply), {name for name, _ in own.questions}
     found = []
     for address, names in own.names:
         back = [
@@ -755,7 +755,7 @@ _NONE: Final[dict[str, Any]] = {"target": {}}
 
 def _mail(*lines: str, fails: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
     return {
-        "mail_records.said": Said(mail_questions(_DOMAIN), _SOA, *lines, fails=fails),
+        "mail_records.reply": Said(mail_questions(_DOMAIN), _SOA, *lines, fails=fails),
         "signing.chain": Said(signing_questions(_DOMAIN), _SOA, *lines),
         "anchors": "",
         "target": {"domains": (_DOMAIN,), **more},
@@ -766,7 +766,7 @@ def _host(*lines: str) -> dict[str, Any]:
     """A mail server in a world without DNSSEC."""
     return {
         **_mail(_MX),
-        "exchanger_records.said": Said(exchanger_questions(f"mail.{_DOMAIN}"), _SOA, *lines),
+        "exchanger_records.reply": Said(exchanger_questions(f"mail.{_DOMAIN}"), _SOA, *lines),
     }
 
 
@@ -774,10 +774,10 @@ def _proved(name: str) -> dict[str, Any]:
     """A mail server as it was recorded."""
     domain = f"{name}.test"
     return {
-        "mail_records.said": Said(
+        "mail_records.reply": Said(
             mail_questions(domain), _SOA.replace(_DOMAIN, domain), f"{domain}. IN MX 10 mail.{domain}."
         ),
-        "exchanger_records.said": recorded.recorded(f"exchanger mail.{domain}"),
+        "exchanger_records.reply": recorded.recorded(f"exchanger mail.{domain}"),
         "anchors": recorded.ANCHOR,
         "signing.chain": recorded.recorded(f"chain {domain}"),
         "now": recorded.TAKEN,
@@ -788,7 +788,7 @@ def _proved(name: str) -> dict[str, Any]:
 _A: Final = f"mail.{_DOMAIN}. IN A 192.0.2.25"
 _AAAA: Final = f"mail.{_DOMAIN}. IN AAAA 2001:db8::25"
 _TLSA: Final = f"_25._tcp.mail.{_DOMAIN}. IN TLSA"
-_TAKES_NONE: Final = {**_mail(), "exchanger_records.said": "", "anchors": "", "signing.chain": ""}
+_TAKES_NONE: Final = {**_mail(), "exchanger_records.reply": "", "anchors": "", "signing.chain": ""}
 
 examples(
     mx_resolves,
@@ -889,8 +889,8 @@ def _smtp(said: str, *lines: str) -> dict[str, Any]:
     name = said[4:].partition("\r")[0]
     return {
         "swept": '{"from":"","addresses":{"192.0.2.25":{"open":[25],"refused":[],"silent":[],"failed":{}}}}',
-        "smtp_greeting.said": write([Exchange("the name of the mail server", turns, "done")]),
-        "smtp_name.said": Said(((name, "A"), (name, "AAAA")), *lines) if "." in name else "",
+        "smtp_greeting.reply": write([Exchange("the name of the mail server", turns, "done")]),
+        "smtp_name.reply": Said(((name, "A"), (name, "AAAA")), *lines) if "." in name else "",
         "target": {},
     }
 
@@ -909,9 +909,9 @@ examples(
 
 def _reversed(*lines: str, names: tuple[str, ...] = ()) -> dict[str, Any]:
     return {
-        "own_addresses.said": "",
-        "own_names.said": Said((("1.0.0.127.in-addr.arpa", "PTR"),), *lines),
-        "reverse_names.said": Said(((name, kind) for name in names for kind in ("A", "AAAA")), *lines),
+        "own_addresses.reply": "",
+        "own_names.reply": Said((("1.0.0.127.in-addr.arpa", "PTR"),), *lines),
+        "reverse_names.reply": Said(((name, kind) for name in names for kind in ("A", "AAAA")), *lines),
         "target": {"services": ({"port": 25, "name": "smtp"},)},
     }
 

@@ -103,13 +103,13 @@ def mail_questions(name: str) -> tuple[Question, ...]:
 
 @probe(
     "outside",
-    said=Each(
+    reply=Each(
         Domain, lambda domain: Lookup(questions=mail_questions(domain.name), timeout=40, limit=1 << 18)
     ),
 )
-def mail_records(said: Raw, domain: Domain) -> MailRecords:
+def mail_records(reply: Raw, domain: Domain) -> MailRecords:
     """The records; what each means is read where it is judged."""
-    answers = Answers(said)
+    answers = Answers(reply)
     if answers(domain.name, "SOA").must().no_such_name:
         raise Absent(f"there is no domain {domain.name}")
     return MailRecords(domain.name, answers)

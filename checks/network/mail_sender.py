@@ -89,22 +89,24 @@ class Spf:
 
 @probe(
     "outside",
-    said=Each(MailRecords, lambda mail: Lookup(questions=spf.unasked(mail.domain, mail.answers), timeout=40)),
+    reply=Each(
+        MailRecords, lambda mail: Lookup(questions=spf.unasked(mail.domain, mail.answers), timeout=40)
+    ),
 )
-def spf_near(said: Raw, mail: MailRecords) -> SpfNear:
+def spf_near(reply: Raw, mail: MailRecords) -> SpfNear:
     """What the record itself refers to."""
     if not mail.spf:
         raise Absent(f"{mail.domain} has no SPF")
-    return SpfNear(mail.domain, mail.answers | Answers(said))
+    return SpfNear(mail.domain, mail.answers | Answers(reply))
 
 
 @probe(
     "outside",
-    said=Each(SpfNear, lambda near: Lookup(questions=spf.unasked(near.domain, near.answers), timeout=40)),
+    reply=Each(SpfNear, lambda near: Lookup(questions=spf.unasked(near.domain, near.answers), timeout=40)),
 )
-def spf_followed(said: Raw, near: SpfNear) -> Spf:
+def spf_followed(reply: Raw, near: SpfNear) -> Spf:
     """And what those refer to."""
-    answers = near.answers | Answers(said)
+    answers = near.answers | Answers(reply)
     (record, *_) = spf.records(answers(near.domain, "TXT").strings)
     return Spf(near.domain, record, spf.follow(near.domain, answers))
 
@@ -326,10 +328,10 @@ def dkim_selectors(domains: list[Domain], target: Target) -> list[DkimSelectors]
     return [DkimSelectors(one.name, selectors, bool(target.dkim_selectors)) for one in domains]
 
 
-@probe("outside", said=Each(DkimSelectors, lambda asked: Lookup(questions=asked.questions, timeout=40)))
-def dkim(said: Raw, asked: DkimSelectors) -> Dkim:
+@probe("outside", reply=Each(DkimSelectors, lambda asked: Lookup(questions=asked.questions, timeout=40)))
+def dkim(reply: Raw, asked: DkimSelectors) -> Dkim:
     """The keys, read as RFC 6376 and 8463 say."""
-    answers = Answers(said)
+    answers = Answers(reply)
     found = [
         _dkim_key(one, text)
         for one in asked.selectors
@@ -551,10 +553,10 @@ def _asks_of_reports(mail: MailRecords) -> tuple[Question, ...]:
     return tuple((name, "TXT") for name in names if askable(name))
 
 
-@probe("outside", said=Each(MailRecords, lambda mail: Lookup(questions=_asks_of_reports(mail), timeout=30)))
-def dmarc(said: Raw, mail: MailRecords) -> Dmarc:
+@probe("outside", reply=Each(MailRecords, lambda mail: Lookup(questions=_asks_of_reports(mail), timeout=30)))
+def dmarc(reply: Raw, mail: MailRecords) -> Dmarc:
     """The policy, and whether others take its reports."""
-    found, answers = dmarc_policy(mail), Answers(said)
+    found, answers = dmarc_policy(mail), Answers(reply)
     if found is None:
         raise Absent(f"{mail.domain} has no DMARC")
     return Dmarc(mail.domain, found, answers)
@@ -703,7 +705,7 @@ _NONE: Final[dict[str, Any]] = {"target": {}}
 
 def _mail(*lines: str, domain: str = _DOMAIN, fails: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
     return {
-        "mail_records.said": Said(mail_questions(domain), *_BASE, *lines, fails=fails),
+        "mail_records.reply": Said(mail_questions(domain), *_BASE, *lines, fails=fails),
         "target": {"domains": (domain,), **more},
     }
 
@@ -713,8 +715,8 @@ def _spf(
 ) -> dict[str, Any]:
     return {
         **_mail(f'{_DOMAIN}. IN TXT "{record}"'),
-        "spf_near.said": Said(near, *_BASE, *lines),
-        "spf_followed.said": Said(far, *_BASE, *lines),
+        "spf_near.reply": Said(near, *_BASE, *lines),
+        "spf_followed.reply": Said(far, *_BASE, *lines),
     }
 
 
@@ -736,7 +738,7 @@ _SPF_DEEP: Final = _spf(
     near=(_INCLUDED,),
     far=(_DEEPER,),
 )
-_NO_SPF: Final = {**_mail(), "spf_near.said": "", "spf_followed.said": ""}
+_NO_SPF: Final = {**_mail(), "spf_near.reply": "", "spf_followed.reply": ""}
 _MANY: Final = _spf("v=spf1 " + " ".join(f"exists:%{{i}}.{n}.test" for n in range(11)) + " -all")
 _EMPTY: Final = tuple((f"{label}.gone.test", kind) for label in "abc" for kind in ("A", "AAAA"))
 
@@ -802,7 +804,7 @@ _ED25519: Final = "DN6eA89lpvCUjUCGvEZQmzUkFo6zDYNFq3YC1OurtcM="
 def _dkim(*lines: str, selectors: tuple[str, ...] = (), base: tuple[str, ...] = _BASE) -> dict[str, Any]:
     asked = DkimSelectors(_DOMAIN, selectors or USUAL_SELECTORS, bool(selectors))
     return {
-        "dkim.said": Said(asked.questions, *base, *lines),
+        "dkim.reply": Said(asked.questions, *base, *lines),
         "target": {"domains": (_DOMAIN,), "dkim_selectors": selectors},
     }
 
@@ -847,14 +849,14 @@ def _dmarc(
             f"below.{_DOMAIN}. IN MX 10 mail.{_DOMAIN}.",
             domain=domain,
         ),
-        "dmarc.said": Said(asked, *_BASE, *lines),
+        "dmarc.reply": Said(asked, *_BASE, *lines),
     }
 
 
 _OTHER: Final = ((f"{_DOMAIN}._report._dmarc.reports.test", "TXT"),)
 _DMARC_GOOD: Final = _dmarc(f"v=DMARC1; p=reject; rua=mailto:dmarc@{_DOMAIN}")
 _DMARC_NONE: Final = _dmarc("v=DMARC1; p=none; pct=50")
-_NO_DMARC: Final = {**_mail(), "dmarc.said": ""}
+_NO_DMARC: Final = {**_mail(), "dmarc.reply": ""}
 _BELOW: Final = f"below.{_DOMAIN}"
 
 examples(

@@ -73,10 +73,10 @@ def public_addresses(
     return [PublicAddresses(tuple(sorted(found)))]
 
 
-@probe("outside", said=Each(PublicAddresses, lambda public: RouteOrigins(public.addresses)))
-def origins(said: Raw, public: PublicAddresses) -> Origins:
+@probe("outside", reply=Each(PublicAddresses, lambda public: RouteOrigins(public.addresses)))
+def origins(reply: Raw, public: PublicAddresses) -> Origins:
     """Who may announce each address; AS 0 says that nobody may (RFC 6483 section 4)."""
-    seen = json.loads(said.text)
+    seen = json.loads(reply.text)
     if not seen["total"]:
         raise NotUnderstood("the export of route origins is empty")
     numbers: dict[str, set[int]] = {address: set() for address in public.addresses}
@@ -128,11 +128,11 @@ def _world(
 ) -> dict[str, Any]:
     web = (_SOA, "gemeente.test. IN NS ns1.gemeente.test.", f"gemeente.test. IN A {address}")
     return {
-        "domain_records.said": Said(record_questions("gemeente.test"), *web),
-        "name_servers.said": Said((("ns1.gemeente.test", "A"), ("ns1.gemeente.test", "AAAA")), *web),
-        "mail_records.said": Said(mail_questions("gemeente.test"), *web),
+        "domain_records.reply": Said(record_questions("gemeente.test"), *web),
+        "name_servers.reply": Said((("ns1.gemeente.test", "A"), ("ns1.gemeente.test", "AAAA")), *web),
+        "mail_records.reply": Said(mail_questions("gemeente.test"), *web),
         "anchors": "",
-        "origins.said": json.dumps({"generated": made, "total": 9, "covering": covering}),
+        "origins.reply": json.dumps({"generated": made, "total": 9, "covering": covering}),
         "target": {"domains": ("gemeente.test",)},
     }
 
