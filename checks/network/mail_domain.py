@@ -10,6 +10,7 @@ import dns.reversename
 from pydantic import InstanceOf
 
 from checks.network import example_chains as recorded
+from checks.network import spf
 from checks.network.answers import Answers, Question, Untold, askable, host_name
 from checks.network.dns import TLSA_LENGTH, tlsa_fault, tlsa_text
 from checks.network.dns_signing import CHAIN_LIMIT, CHAIN_TIMEOUT, Signing, signing_questions
@@ -201,7 +202,7 @@ def dane_present(one: ExchangerRecords, signing: list[Signing]) -> Verdict:
     Without DANE a sender may deliver without encryption, or to a server that pretends to be this one. Both the domain's
     MX and the TLSA record must be proved by DNSSEC. Whether it matches is judged where the certificate is shown.
     """
-    if not one.tlsa and not one.answers(f"_25._tcp.{one.host}", "TLSA").malformed:
+    if not one.tlsa:
         return holds(False, "no TLSA record for port 25", "a proved TLSA record")
     if one.tlsa_proved.status is Status.UNESTABLISHED:
         raise NotUnderstood(one.tlsa_proved.why)
@@ -300,8 +301,7 @@ def none_closed(mail: MailRecords) -> Verdict:
     """
     if mail.exchangers:
         raise Absent(f"{mail.domain} takes mail")
-    # Anything in SPF but a refusal of all says that somebody sends.
-    senders = [one for one in mail.spf if one.lower().split() != ["v=spf1", "-all"]]
+    senders = [one for one in mail.spf if any(term.name not in ("all", "exp") for term in spf.terms(one))]
     if senders:
         raise Absent(f"{mail.domain} sends mail: {senders[0]}")
     found = dmarc_policy(mail)
@@ -309,7 +309,7 @@ def none_closed(mail: MailRecords) -> Verdict:
         what
         for what, there in (
             ("no null MX", mail.null_mx),
-            ("no SPF -all", len(mail.spf) == 1),
+            ("no SPF -all", [one.lower().split() for one in mail.spf] == [["v=spf1", "-all"]]),
             (
                 "no DMARC p=reject",
                 found is not None and not found.fault and found.policy(mail.domain) == "reject",
@@ -835,7 +835,12 @@ _CLOSED: Final = (
 examples(
     none_closed,
     passes=_mail(*_CLOSED),
-    fails=[_mail(), _mail(*_CLOSED[1:]), _mail(*_CLOSED[:2])],
+    fails=[
+        _mail(),
+        _mail(*_CLOSED[1:]),
+        _mail(*_CLOSED[:2]),
+        _mail(_CLOSED[0], f'{_DOMAIN}. IN TXT "v=spf1 ~all"', _CLOSED[2]),
+    ],
     notapplicable=[_mail(_MX), _mail(f'{_DOMAIN}. IN TXT "v=spf1 include:news.test -all"')],
     error=_mail(fails=(_DOMAIN,)),
 )
