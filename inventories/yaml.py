@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from scanner import Credential, Impact, Inventory, Located, Service, Target, load_yaml
+from scanner import Credential, Impact, Inventory, Located, PortChoice, Service, Target, load_yaml
 
 Place: TypeAlias = tuple[str | int, ...]
 
@@ -63,7 +63,20 @@ def _valid_ip(value: str) -> str:
     with suppress(ValueError):
         if _IP_ADDRESS.fullmatch(value):
             return str(ipaddress.ip_address(value))
-    raise ValueError(f"{value[:80]!r} is not an IP address\nwrite the address of the name server")
+    raise ValueError(f"{value[:80]!r} is not an IP address\nwrite one such as 192.0.2.1 or 2001:db8::1")
+
+
+def _valid_revocation_host(value: str) -> str:
+    host, colon, port = value.rpartition(":") if value.count(":") == 1 else (value, "", "")
+    if colon and not (port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(
+            f"{value[:80]!r} has no port behind its colon\nwrite crl.example.nl or crl.example.nl:8080"
+        )
+    with suppress(ValueError):
+        return f"{_valid_address(host.removeprefix('*.')) and host.lower()}{colon}{port}"
+    raise ValueError(
+        f"{value[:80]!r} is not a host\nwrite the bare name, such as crl.example.nl or *.example.nl; no http://"
+    )
 
 
 def _valid_host_key(value: str) -> str:
@@ -102,6 +115,9 @@ class Fields(Part):
     address: Annotated[str, AfterValidator(_valid_address)] = Field(
         default="", description="Host name or IP address; the target's own name when left out"
     )
+    addresses: tuple[Annotated[str, AfterValidator(_valid_ip)], ...] = Field(
+        default=(), description="The IP addresses it has beside that one, such as that of IPv6"
+    )
     port: Annotated[int, Field(ge=1, le=65535)] = Field(default=22, description="Port of the channel")
     channel: Literal["ssh", "local"] = Field(default="ssh", description="How it is reached")
     platform: Literal["linux", "windows", "network", "other"] = Field(
@@ -131,6 +147,11 @@ class Fields(Part):
     )
     domains: tuple[Annotated[str, AfterValidator(_valid_domain)], ...] = Field(
         default=(), description="Domain names it serves (web, mail), for the internet standards"
+    )
+    ports: PortChoice | None = Field(
+        default=None,
+        description="TCP ports to try from outside, beside those of its services: usual, all or a list of numbers;"
+        " what the profile says when left out, else the usual ones",
     )
     dkim_selectors: tuple[Annotated[str, AfterValidator(_valid_selector)], ...] = Field(
         default=(), description="The DKIM selectors that mail of these domains is signed with"
@@ -173,6 +194,11 @@ class InventoryFile(Part):
     vantage: str = Field(default="", description="The zone that the scanner itself stands in")
     resolvers: tuple[Annotated[str, AfterValidator(_valid_ip)], ...] = Field(
         default=(), description="Addresses of the name servers to ask; the system's when left out"
+    )
+    revocation_hosts: tuple[Annotated[str, AfterValidator(_valid_revocation_host)], ...] = Field(
+        default=(),
+        description="Hosts of CAs that may be asked whether a certificate was revoked: a name, '*.domain', or name:port"
+        " when the port is not 80 or 443",
     )
     trust_anchors: tuple[str, ...] = Field(
         default=(), description="PEM files with the CAs of your own services"
@@ -233,6 +259,7 @@ class _Reader:
             trust_anchors=tuple(self.files("trust_anchors", file.trust_anchors, folder)),
             vantage=self.vantage(file.vantage),
             resolvers=file.resolvers,
+            revocation_hosts=file.revocation_hosts,
             dns_anchors=tuple(self.files("dns_anchors", file.dns_anchors, folder)),
             route_origins=self.route_origins(folder),
         )

@@ -32,7 +32,7 @@ from typing import (
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass as validated
 
-from scanner.model import Cause, Finding, Gap, Layer, Raw, Severity, State, Target, Verdict
+from scanner.model import Cause, Finding, Gap, Layer, Raw, Severity, State, Target, Timed, Verdict
 from scanner.sources import Source
 
 T = TypeVar("T")
@@ -148,10 +148,17 @@ class Results:
 
     def __init__(self, findings: Iterable[tuple[Check, Finding]]) -> None:
         self.findings = tuple(findings)
+        self._states: dict[Check, set[State]] = {}
+        for check, finding in self.findings:
+            self._states.setdefault(check, set()).add(finding.status)
+        self._by_id = {check.id: states for check, states in self._states.items()}
 
     def state(self, belongs: Callable[[Check], bool]) -> State:
         """The state of a group: pass, fail, error (blind) or notapplicable (nothing there)."""
-        states = {finding.status for check, finding in self.findings if belongs(check)}
+        return self._state(states for check, states in self._states.items() if belongs(check))
+
+    def _state(self, groups: Iterable[set[State]]) -> State:
+        states = set[State]().union(*groups)
         if State.FAIL in states:
             return State.FAIL
         if states & {State.ERROR, State.UNKNOWN, State.NOTCHECKED}:
@@ -160,19 +167,17 @@ class Results:
 
     def layers(self) -> dict[Layer, State]:
         """Every layer that has findings here -> its state."""
-        present = {check.layer for check, _ in self.findings}
-        return {
-            layer: self.state(lambda check, layer=layer: check.layer is layer)  # type: ignore[misc]
-            for layer in Layer
-            if layer in present
-        }
+        groups: dict[Layer, list[set[State]]] = {}
+        for check, states in self._states.items():
+            groups.setdefault(check.layer, []).append(states)
+        return {layer: self._state(groups[layer]) for layer in Layer if layer in groups}
 
     def any_of(self, *ids: str) -> State:
         """Whether at least one of these checks passes: pass, fail, error or notapplicable.
 
         One pass is enough whatever else could not be seen; a failing check beside it does not undo it.
         """
-        states = {finding.status for check, finding in self.findings if check.id in ids}
+        states = set[State]().union(*self._of(ids))
         if State.PASS in states:
             return State.PASS
         if states & {State.ERROR, State.UNKNOWN, State.NOTCHECKED}:
@@ -181,7 +186,10 @@ class Results:
 
     def all_of(self, *ids: str) -> State:
         """Whether all of these checks that apply here pass: pass, fail, error or notapplicable."""
-        return self.state(lambda check: check.id in ids)
+        return self._state(self._of(ids))
+
+    def _of(self, ids: Iterable[str]) -> list[set[State]]:
+        return [self._by_id[id_] for id_ in ids if id_ in self._by_id]
 
 
 def at_least(count: int, parts: Mapping[str, State]) -> Verdict:
@@ -211,7 +219,7 @@ def at_least(count: int, parts: Mapping[str, State]) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """A source for each item of a fact: `Each(TlsPort, lambda port: Handshake(port.number))`.
+    """A source for each item of a fact: `Each(TlsPort, lambda port: TlsWalk(port.number))`.
 
     The probe is called once per item with the answer, and may take the item itself as a parameter; the items
     it gives fan out to one finding each. An item that could not be asked is a gap of its own. ``when`` leaves out
@@ -245,6 +253,7 @@ class Ask:
     argument: object = None
     optional: bool = False
     gap: bool = False
+    timed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -479,9 +488,10 @@ def probe(platform: str, **sources: Any) -> Callable[[F], F]:
     """Declare how a fact is had: ``@probe("linux", dump=Command("sshd -T", root=True, needs="sshd"))``.
 
     Each source is a `Source`, a function of the fact's argument that gives one (for `Annotated[Fact, argument]`), or
-    `Each`. The function takes a `Raw` per source (``Raw | None``: None when absent) and any facts, and returns
-    the fact or a list of them. It is pure; what it raises means *unknown*, except `Absent`. With ``| Gap`` it gets
-    the reason where something could not be had, and must say what is then missing: an `Unseen` in its list.
+    `Each`. The function takes a `Raw` per source (``Raw | None``: None when absent; `Timed` when it needs to know when
+    the answer came) and any facts, and returns the fact or a list of them. It is pure; what it raises means *unknown*,
+    except `Absent` and `Blind`. With ``| Gap`` it gets the reason where something could not be had, and must say what
+    is then missing: an `Unseen` in its list.
     """
 
     def declare(function: F) -> F:
@@ -494,7 +504,7 @@ def probe(platform: str, **sources: Any) -> Callable[[F], F]:
             if (ask.kind is Kind.RAW) != (ask.name in sources):
                 raise DeclarationError(
                     f"{where}: parameter {ask.name} and source {ask.name} must both exist,"
-                    " the parameter annotated Raw or Raw | None"
+                    " the parameter annotated Raw, Timed or Raw | None"
                 )
             if ask.kind in {Kind.FLEET, Kind.RESULTS}:
                 raise DeclarationError(f"{where}: a probe sees one target; {ask.name} is for checks")
@@ -586,7 +596,8 @@ def examples(
     """Raw evidence beside a check and the state it must give: its unit tests, documentation and demo at once.
 
     Each is one example or a list of them. An example is text (the output of the check's only source), a `Raw`, or
-    a mapping: source parameter name (or ``probe.source`` when two probes share a name) -> text, Raw or `Gap`;
+    a mapping: source parameter name (or ``probe.source`` when two probes share a name) -> text, bytes, Raw, `Gap`, or
+    a function that makes one of these when the example is run;
     ``"target"`` -> Target fields; ``"now"`` -> datetime. A fleet check maps ``"@host"`` -> such a mapping; an
     aggregate check maps check id -> state.
     """
@@ -719,8 +730,8 @@ def _ask(name: str, hint: Any, where: str) -> Ask:
     if get_origin(hint) is Annotated:
         hint, argument = get_args(hint)[:2]
     origin = get_origin(hint)
-    if hint is Raw:
-        return Ask(name, Kind.RAW, optional=optional, gap=gap)
+    if hint is Raw or hint is Timed:
+        return Ask(name, Kind.RAW, optional=optional, gap=gap, timed=hint is Timed)
     if hint is Results:
         return Ask(name, Kind.RESULTS)
     if hint is Target:

@@ -141,16 +141,13 @@ class Gap(NamedTuple):
 class Raw:
     """What came back for one source: bytes, and how it ended.
 
-    ``code`` is the exit status where there is one. ``took`` is seconds. ``at`` is the scanner's clock (seconds
-    since the epoch, UTC) when the answer was complete. ``gap`` says why there is no answer; then ``out`` holds
-    what came before things went wrong, and nobody may judge it.
+    ``code`` is the exit status where there is one. ``gap`` says why there is no answer; then ``out`` holds what came
+    before things went wrong, and nobody may judge it.
     """
 
     out: bytes = b""
     err: bytes = b""
     code: int | None = 0
-    took: float = 0.0
-    at: float = 0.0
     gap: Gap | None = None
 
     @property
@@ -162,6 +159,18 @@ class Raw:
     def lines(self) -> list[str]:
         """The lines of ``text`` that are not empty, without line ends."""
         return [line for line in self.text.split("\n") if line]
+
+
+@dataclass(frozen=True, slots=True)
+class Timed(Raw):
+    """And when it came: for a probe that needs to know, such as that of the host's clock.
+
+    Apart from `Raw`, because what is equal but for the moment is judged once for all hosts. ``took`` is seconds. ``at``
+    is the scanner's clock (seconds since the epoch, UTC) when the answer was complete.
+    """
+
+    took: float = 0.0
+    at: float = 0.0
 
 
 class Verdict(NamedTuple):
@@ -209,10 +218,24 @@ def _valid_name(value: str) -> str:
 
 Name = Annotated[str, AfterValidator(_valid_name)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+#: Which TCP ports to try from outside.
+PortChoice = Literal["usual", "all"] | tuple[Port, ...]
+
+
+def _valid_path(value: str) -> str:
+    if not re.fullmatch(r"/[!-~]*", value):
+        raise ValueError(f"{value!r} is not a path\nbegin with '/', and write what is not ASCII as %XX")
+    return value
+
+
+UrlPath = Annotated[str, AfterValidator(_valid_path)]
 
 
 class Service(Model):
-    """A service a target is meant to offer: what listens, why, and who may come in."""
+    """A service a target is meant to offer: what listens, why, and who may come in.
+
+    ``protected`` are the paths of a web site that nobody sees without logging in.
+    """
 
     port: Port
     protocol: Literal["tcp", "udp"] = "tcp"
@@ -220,7 +243,9 @@ class Service(Model):
     purpose: str = ""
     tls: bool = False
     server_name: str = ""
+    starttls: str = ""
     from_: tuple[str, ...] = Field(default=(), alias="from")
+    protected: tuple[UrlPath, ...] = ()
 
     @property
     def key(self) -> str:
@@ -269,12 +294,16 @@ class Target(Model):
 
     ``services`` is None when the inventory does not say which services the host offers: that differs from
     an empty list, which says that it offers none. ``consent`` is how far questions from outside may go; ``domains``
+    are the domain names it serves (web, mail), for the internet standards. ``addresses`` are those it has beside
+    ``address``. ``ports`` are the TCP ports to try from outside, beside those of its services: None for what the
+    profile says, else the usual ones.
     are the domain names it serves (web, mail), for the internet standards; ``dkim_selectors`` those that their mail is
     signed with.
     """
 
     name: Name
     address: str
+    addresses: tuple[str, ...] = ()
     port: Port = 22
     channel: Literal["ssh", "local"] = "ssh"
     platform: Literal["linux", "windows", "network", "other"] = "linux"
@@ -291,6 +320,7 @@ class Target(Model):
     cluster: str = ""
     consent: Impact = Impact.LOOK
     domains: tuple[str, ...] = ()
+    ports: PortChoice | None = None
     dkim_selectors: tuple[str, ...] = ()
     description: str = ""
 
@@ -300,8 +330,8 @@ class Inventory(Model):
 
     ``digest`` is the SHA-256 over the source files; ``zones`` bounds how many hosts of one zone are looked at
     at the same time. ``vantage`` is the zone the scanner itself stands in; ``resolvers`` are the addresses of the name
-    servers it asks, none for the system's. ``dns_anchors`` are files with trust anchors for DNSSEC of your own;
-    ``route_origins`` is an export of a validator of the RPKI.
+    servers it asks, none for the system's; ``revocation_hosts`` may be asked what CAs publish. ``dns_anchors`` are
+    files with trust anchors for DNSSEC of your own; ``route_origins`` is an export of a validator of the RPKI.
     """
 
     sources: tuple[str, ...]
@@ -312,6 +342,7 @@ class Inventory(Model):
     trust_anchors: tuple[str, ...] = ()
     vantage: str = ""
     resolvers: tuple[str, ...] = ()
+    revocation_hosts: tuple[str, ...] = ()
     dns_anchors: tuple[str, ...] = ()
     route_origins: str = ""
 
@@ -357,6 +388,9 @@ class Inventory(Model):
             trust_anchors=tuple(dict.fromkeys(path for one in inventories for path in one.trust_anchors)),
             vantage=next((one.vantage for one in inventories if one.vantage), ""),
             resolvers=tuple(dict.fromkeys(one for some in inventories for one in some.resolvers)),
+            revocation_hosts=tuple(
+                dict.fromkeys(one for some in inventories for one in some.revocation_hosts)
+            ),
             dns_anchors=tuple(dict.fromkeys(path for one in inventories for path in one.dns_anchors)),
             route_origins=next((one.route_origins for one in inventories if one.route_origins), ""),
         )

@@ -79,19 +79,20 @@ class Plan:
         return [check for check in self.checks if self.registry.applies(check, target)]
 
     def first(self, target: Target, empty: Facts) -> tuple[Source, ...]:
-        """The sources of the first round: all that depend on no other fact."""
+        """The sources of the first round: all that depend on no answer, but perhaps on what the inventory says."""
         known = self._static.get(target.platform)
         if known is None:
             found: dict[Source, None] = {}
             growing = []
             for check in self.applicable(target):
-                for step in steps(check, empty):
-                    found[step.source] = None
                 if any(self._follows(ask, target) for ask in check.asks):
                     growing.append(check)
+                    continue
+                for step in steps(check, empty):
+                    found[step.source] = None
             known = self._static[target.platform] = tuple(found)
             self._grows[target.platform] = tuple(growing)
-        return known
+        return tuple(dict.fromkeys((*known, *self.next(target, empty))))
 
     def next(self, target: Target, facts: Facts) -> tuple[Source, ...]:
         """What the evidence so far makes askable that was not asked yet; empty when all is asked."""

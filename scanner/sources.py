@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, TypeAlias
 
 from scanner.model import Impact, Raw
+from scanner.names import name_digest
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 MEBIBYTE: Final = 1 << 20
 #: Seconds between asking a command to stop and killing it.
@@ -55,6 +61,12 @@ class Shell:
         return shlex.join(self.argv)
 
 
+@lru_cache(maxsize=4096)
+def _words(line: str) -> tuple[str, ...]:
+    # The same hundred lines for every host, and shlex reads them letter by letter.
+    return tuple(shlex.split(line))
+
+
 @dataclass(frozen=True, slots=True)
 class Command(Shell):
     """One simple command: no pipe, no redirection, no expansion; stdin is /dev/null, the locale is C.
@@ -86,7 +98,7 @@ class Command(Shell):
     @property
     def argv(self) -> tuple[str, ...]:
         """The words, split as a POSIX shell would."""
-        return tuple(shlex.split(self.line))
+        return _words(self.line)
 
     @property
     def ok(self) -> tuple[int, ...]:
@@ -146,37 +158,59 @@ class Tree(Shell):
 
 
 @dataclass(frozen=True, slots=True)
-class Handshake:
-    """One TLS handshake from the scanner: protocol, cipher and the certificates shown, in order.
+class TlsWalk:
+    """What a TLS server answers to one hello after another. Parse with `transcript.exchanges` and `tlsanswer.read`.
 
-    Nothing is verified here: the evidence is what the server showed; judging is for the checks. Parse with
-    `json.loads`: ``{"version", "cipher", "chain": [base64 DER]}``.
+    ``parts``: "chain" asks for the certificates alone, in one connection; "offer" for versions, suites, their order
+    and groups; "all" for those and everything else. ``starttls`` names the protocol that is spoken before TLS
+    (channels/starttls.py), or is empty. ``timeout`` is for all connections together. No handshake is finished.
     """
 
     channel: ClassVar[str] = "tls"
+    impact: ClassVar[Impact] = Impact.LOOK
     port: int
     server_name: str = ""
     address: str = ""
-    timeout: int = 5
-    limit: int = MEBIBYTE
+    starttls: str = ""
+    parts: Literal["chain", "offer", "all"] = "all"
+    timeout: int = 60
+    limit: int = 4 * MEBIBYTE
 
     def describe(self) -> str:
         """What goes over the wire."""
+        what = {
+            "chain": "one TLS hello",
+            "offer": "TLS hellos (some 25 to 80)",
+            "all": "TLS hellos (some 30 to 100)",
+        }
         name = f" for {self.server_name}" if self.server_name else ""
-        return f"TLS handshake{name} with {self.address or 'the target'} port {self.port}"
+        after = f", after {self.starttls} STARTTLS" if self.starttls else ""
+        return f"{what[self.parts]}{name} to {self.address or 'the target'} port {self.port}{after}"
 
 
 @dataclass(frozen=True, slots=True)
 class TrustAnchors:
-    """The CA certificates (PEM) the scanner trusts: its system's store and the inventory's `trust_anchors`."""
+    """Of the CA certificates the scanner trusts those that can end a chain: ask with `Each` over what was shown.
+
+    Trusted are its system's store and the inventory's `trust_anchors`. ``names`` are the digests of the
+    subjects wanted: see `names_of`. The answer is one line,
+    ``<count> of <all> trust anchors, sha256 of all <digest>``, and then so many certificates in PEM; the digest is
+    that of all the files, one after the other.
+    """
 
     channel: ClassVar[str] = "tls"
+    names: tuple[str, ...]
     timeout: int = 5
-    limit: int = 8 * MEBIBYTE
+    limit: int = MEBIBYTE
+
+    @classmethod
+    def names_of(cls, subjects: Iterable[x509.Name]) -> tuple[str, ...]:
+        """The digests of these subjects, in an order of their own."""
+        return tuple(sorted(set(map(name_digest, subjects))))
 
     def describe(self) -> str:
         """Nothing goes over the wire."""
-        return "the scanner's own trust anchors"
+        return "the scanner's own trust anchors for what was shown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +276,8 @@ class Say(NamedTuple):
     when ``until`` (a regular expression over all of it, dot matches newline) is found in it; or when it is as long as
     ``frame`` says: (offset, width, extra) for a length field (big-endian; little-endian when the width is negative)
     at that offset, counting all but ``extra`` bytes; or when nothing more came for ``quiet`` seconds; with none of
-    these, when the other side ends the connection. A datagram answers with one datagram.
+    these, when the other side ends the connection. A datagram answers with one datagram; when it is all that is said,
+    it is sent once more halfway, for datagrams get lost.
 
     ``copy`` puts parts of earlier answers into ``data``: (turn, offset, length, offset in data) each. ``secure``
     starts TLS after the answer.
@@ -294,16 +329,21 @@ class Dialogue(Outside):
 class Ports(Outside):
     """Which of these ports answer from here, on every address of the target: connections that say nothing.
 
-    Parse with `json.loads`: ``{"from": zone, "addresses": {address: {"open": [..], "refused": [..], "silent": [..],
-    "failed": {port: errno name}}}}``, ports as numbers. Asked politely: a bounded number at a time, silence once more.
+    ``addresses`` are further ones, which the inventory names. Parse with `json.loads`: ``{"from": zone, "addresses":
+    {address: {"source": ours, "open": [..], "refused": [..], "silent": [..], "failed": {port: errno name}}}}``, with
+    ports as numbers; ``source`` is empty without a route. Asked politely: so many at a time and in a second, silence
+    once more.
     """
 
     numbers: tuple[int, ...]
+    addresses: tuple[str, ...] = ()
     timeout: int = 120
 
     def describe(self) -> str:
         """How many ports of whom."""
-        return f"connect to {len(self.numbers)} TCP ports of {self.where} ({self.impact})"
+        which = f"{len(self.numbers)} TCP ports" if len(self.numbers) < 65535 else "every TCP port"
+        where = ", ".join((self.where, *self.addresses))
+        return f"connect to {which} of {where} ({self.impact})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,7 +368,70 @@ class Lookup(Outside):
         return f"DNS {asked}{more}, asked of {self.server or 'the resolver'} ({self.impact})"
 
 
-Source: TypeAlias = Shell | Handshake | TrustAnchors | NameAnchors | RouteOrigins | Dialogue | Ports | Lookup
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetch(Outside):
+    """What is published about a certificate, over HTTP: a CRL, or the answer to an OCSP question.
+
+    ``wanted`` are pairs of a URL and what to post there (base64; empty to get). The URLs stand in certificates, so a
+    target chose them: only hosts that the inventory names in ``revocation_hosts`` are asked, without redirects, proxies
+    or cookies. Parse with `json.loads`: in the order of ``wanted`` ``{"url", "body"}`` (base64), or
+    ``{"url", "cause", "detail"}`` for what could not be had; when nothing could, the answer is an error. ``limit`` is
+    for each body. What one run has fetched it does not fetch again.
+    """
+
+    wanted: tuple[tuple[str, str], ...]
+    limit: int = 8 * MEBIBYTE
+
+    def describe(self) -> str:
+        """What is asked where."""
+        verbs = (f"{'POST' if body else 'GET'} {url}" for url, body in self.wanted)
+        return f"{', '.join(verbs)} ({self.impact})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SshHello(Outside):
+    """What an SSH server says of its own accord: its banner and what it offers (RFC 4253 sections 4.2 and 7.1).
+
+    Read it back with `scanner.exchanges`: one exchange, in which the server's bytes end with its KEXINIT packet. When
+    the scan itself goes over SSH to this port it is what that connection began with, and no other is made.
+    """
+
+    port: int
+
+    def describe(self) -> str:
+        """What is asked of whom."""
+        return f"SSH banner and algorithms: {self.port}/tcp of {self.where} ({self.impact})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SshLogin(Outside):
+    """The SSH request to come in by no means at all (`none`, RFC 4252 section 5.2), under a name that is nobody's.
+
+    Parse with `json.loads`: ``{"banner", "host_key": {"type", "blob"}, "accepted", "methods": [..]}``. The host key is
+    written down, not trusted: nothing secret is said.
+    """
+
+    port: int
+    user: str = "keurmeester-test"
+
+    def describe(self) -> str:
+        """What is asked of whom."""
+        return f"SSH login as {self.user} by no means at all: {self.port}/tcp of {self.where} ({self.impact})"
+
+
+Source: TypeAlias = (
+    Shell
+    | TlsWalk
+    | TrustAnchors
+    | NameAnchors
+    | RouteOrigins
+    | Dialogue
+    | Ports
+    | Lookup
+    | Fetch
+    | SshHello
+    | SshLogin
+)
 
 _KINDS: Final[dict[str, type[Any]]] = {
     kind.__name__: kind
@@ -336,13 +439,16 @@ _KINDS: Final[dict[str, type[Any]]] = {
         Command,
         File,
         Tree,
-        Handshake,
+        TlsWalk,
         TrustAnchors,
         NameAnchors,
         RouteOrigins,
         Dialogue,
         Ports,
         Lookup,
+        Fetch,
+        SshHello,
+        SshLogin,
     )
 }
 

@@ -6,8 +6,10 @@ What goes wrong becomes a `Gap` with its cause on the answers it touches; nothin
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 from ipaddress import ip_address
 from threading import Lock
@@ -16,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from scanner.channels import ChannelError, ShellTransport
 from scanner.channels.shell import Batch
-from scanner.model import Cause, Credential, Gap, Inventory, Raw, State, Target
+from scanner.model import Cause, Credential, Gap, Inventory, State, Target, Timed
 from scanner.sources import (
     Dialogue,
-    Handshake,
+    Fetch,
     Lookup,
     NameAnchors,
     Outside,
@@ -27,10 +29,15 @@ from scanner.sources import (
     RouteOrigins,
     Shell,
     Source,
+    SshHello,
+    SshLogin,
+    TlsWalk,
     TrustAnchors,
 )
 
 if TYPE_CHECKING:
+    from scanner.channels.anchors import Anchors
+    from scanner.channels.http import Fetcher
     from scanner.channels.known_hosts import KnownHosts
     from scanner.vault import Vault
 
@@ -73,6 +80,8 @@ class Worker:
         self.inventory, self.vault, self._read_known_hosts = inventory, vault, known_hosts
         self._known_hosts: KnownHosts | None = None
         self._known_addresses: set[str] | None = None
+        self._fetcher: Fetcher | None = None
+        self._anchors: Anchors | None = None
         self._reading = Lock()
 
     def known_hosts(self) -> KnownHosts:
@@ -83,6 +92,24 @@ class Worker:
 
                 self._known_hosts = (self._read_known_hosts or KnownHosts.load)()
             return self._known_hosts
+
+    def anchors(self) -> Anchors:
+        """The CA certificates we trust, read when first asked for. Raises ChannelError."""
+        with self._reading:
+            if self._anchors is None:
+                from scanner.channels.anchors import Anchors
+
+                self._anchors = Anchors(self.inventory.trust_anchors)
+            return self._anchors
+
+    def fetcher(self) -> Fetcher:
+        """What fetches from the hosts the inventory allows; one for the run, which remembers what it fetched."""
+        with self._reading:
+            if self._fetcher is None:
+                from scanner.channels.http import Fetcher
+
+                self._fetcher = Fetcher(self.inventory.revocation_hosts)
+            return self._fetcher
 
     def session(self, target: Target, first: Sequence[Source]) -> Session:
         """A session with this target, to begin with these questions; use it in a ``with`` block.
@@ -98,7 +125,10 @@ class Worker:
 
             opened.append(LocalTransport())
             return opened[-1]
-        from scanner.channels import ssh
+        with _not_installed(
+            "invoke"
+        ):  # paramiko would take it along for ssh_config, which we do not read: 6 MiB
+            from scanner.channels import ssh
 
         jump: Any = None
         if target.jump:
@@ -109,7 +139,7 @@ class Worker:
         opened.append(transport)
         return transport
 
-    def may_ask(self, source: Outside, target: Target) -> None:
+    def may_ask(self, source: Outside | TlsWalk, target: Target) -> None:
         """Raises ChannelError when the inventory does not consent to this question, or does not name its address."""
         if not source.impact.within(target.consent):
             raise ChannelError(
@@ -117,8 +147,9 @@ class Worker:
                 f"{source.describe()}: the inventory consents to {target.consent!s};"
                 f" write 'consent: {source.impact}' to allow it",
             )
+        further = source.addresses if isinstance(source, Ports) else ()
         server = source.server if isinstance(source, Lookup) else ""
-        if any(where and not self._ours(where) for where in (source.address, server)):
+        if not all(self._ours(where) for where in (source.address, server, *further) if where):
             raise ChannelError(
                 Cause.POLICY,
                 f"{source.describe()}: no target of the inventory has this address; nothing was sent",
@@ -129,14 +160,12 @@ class Worker:
         return address in self._addresses() or set(_resolved(address)) <= self._resolved_addresses()
 
     def _addresses(self) -> set[str]:
-        return {target.address for target in self.inventory.targets}
+        return {one for target in self.inventory.targets for one in (target.address, *target.addresses)}
 
     def _resolved_addresses(self) -> set[str]:
         with self._reading:
             if self._known_addresses is None:
-                self._known_addresses = {
-                    one for target in self.inventory.targets for one in _resolved(target.address)
-                }
+                self._known_addresses = {one for address in self._addresses() for one in _resolved(address)}
             return self._known_addresses
 
     def credential(self, target: Target) -> Credential:
@@ -144,6 +173,19 @@ class Worker:
         if target.credential is None:
             raise ChannelError(Cause.AUTH, f"the inventory names no credential for {target.name}")
         return self.inventory.credentials[target.credential]
+
+
+@contextmanager
+def _not_installed(name: str) -> Iterator[None]:
+    """Let imports within the block do without a package that they can do without."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # as the import system documents it
+    try:
+        yield
+    finally:
+        sys.modules.pop(name, None)
 
 
 class Session:
@@ -185,10 +227,10 @@ class Session:
             self._shell = self._worker.open_shell(self._target, self._opened)
         except ChannelError as error:
             self._no_shell = Gap(State.ERROR, error.cause, error.detail)
-            if not any(isinstance(source, Outside | Handshake) for source in sources):
+            if not any(isinstance(source, Outside | TlsWalk) for source in sources):
                 raise Unreachable(self._no_shell) from error
 
-    def ask(self, sources: Sequence[Source]) -> dict[Source, Raw]:
+    def ask(self, sources: Sequence[Source]) -> dict[Source, Timed]:
         """Put these questions: shell sources in one batch (slow ones in a second, beside it), those from outside a few
         at a time, all at once.
         """
@@ -196,7 +238,7 @@ class Session:
         fast = [source for source in sources if isinstance(source, Shell) and not source.slow]
         slow = [source for source in sources if isinstance(source, Shell) and source.slow]
         others = [source for source in sources if not isinstance(source, Shell)]
-        answers: dict[Source, Raw] = {}
+        answers: dict[Source, Timed] = {}
         if len(others) + bool(fast) + bool(slow) <= 1:
             for some in filter(None, (fast, slow)):
                 answers |= self._run(some)
@@ -211,10 +253,10 @@ class Session:
             answers |= {source: look.result() for source, look in zip(others, looks, strict=True)}
         return answers
 
-    def _run(self, sources: Sequence[Shell]) -> dict[Source, Raw]:
+    def _run(self, sources: Sequence[Shell]) -> dict[Source, Timed]:
         if self._shell is None:
             assert self._no_shell is not None
-            return {source: Raw(code=None, gap=self._no_shell) for source in sources}
+            return {source: Timed(code=None, gap=self._no_shell) for source in sources}
         batch = Batch(sources)
         gap = Gap(State.ERROR, Cause.RESET, "the connection ended before this was answered")
         try:
@@ -224,21 +266,23 @@ class Session:
         self.account = batch.user or self.account
         return batch.answers(gap)
 
-    def _look(self, source: Source) -> Raw:
+    def _look(self, source: Source) -> Timed:
         try:
-            if isinstance(source, Outside):
+            if isinstance(source, Outside | TlsWalk):
                 self._worker.may_ask(source, self._target)
             return self._answer(source)
         except ChannelError as error:
-            return Raw(code=None, gap=Gap(State.ERROR, error.cause, error.detail))
+            return Timed(code=None, gap=Gap(State.ERROR, error.cause, error.detail))
 
-    def _answer(self, source: Source) -> Raw:
+    def _answer(self, source: Source) -> Timed:
         inventory, address = self._worker.inventory, self._target.address
         match source:
             case TrustAnchors():
+                return self._worker.anchors().answer(source)
+            case TlsWalk():
                 from scanner.channels import tls
 
-                return tls.trust_anchors(inventory.trust_anchors, source.limit)
+                return tls.look(source, address)
             case NameAnchors():
                 from scanner.channels import dns
 
@@ -247,10 +291,6 @@ class Session:
                 from scanner.channels import route_origins
 
                 return route_origins.covering(inventory.route_origins, source)
-            case Handshake():
-                from scanner.channels import tls
-
-                return tls.handshake(source, address)
             case Dialogue():
                 from scanner.channels.dialogue import converse
 
@@ -263,5 +303,26 @@ class Session:
                 from scanner.channels.dns import look_up
 
                 return look_up(source, inventory.resolvers)
+            case Fetch():
+                return self._worker.fetcher().fetch(source)
+            case SshHello():
+                from scanner.channels import ssh_hello
+
+                return ssh_hello.opening(source, self._opening(source)) or ssh_hello.hello(source, address)
+            case SshLogin():
+                from scanner.channels import ssh_login
+
+                return ssh_login.knock(source, address)
             case _:
                 raise ChannelError(Cause.INTERNAL, f"no channel asks {type(source).__name__}")
+
+    def _opening(self, source: SshHello) -> bytes:
+        """How our own connection began, when it goes straight to the port that is asked about; else nothing."""
+        target = self._target
+        if self._shell is None or target.channel == "local" or target.jump or source.address:
+            return b""
+        if source.port != target.port:
+            return b""
+        from scanner.channels.ssh import SshTransport
+
+        return self._shell.opening if isinstance(self._shell, SshTransport) else b""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,24 +12,34 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from checks.network.ports import TlsPort
+from checks.network.tls_endpoint import TlsOffer, tls_offer
+from scanner import Absent, Blind, NotUnderstood
 from scanner.channels import ChannelError, tls
-from scanner.model import Cause, State
-from scanner.sources import Handshake, TrustAnchors
+from scanner.model import Cause, Raw
+from scanner.sources import TlsWalk
+from scanner.tlsanswer import read
+from scanner.transcript import exchanges
 from tests.lab.certificates import Authority
+from tests.servers import tls as servers
+from tests.servers.tls import ALL, NAME, Keys
 
 
 @contextmanager
 def serving(answer: Callable[[socket.socket], None]) -> Iterator[int]:
-    """A server on a port of its own; ``answer`` gets each connection. The port."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    """A server on a port of its own; ``answer`` gets each connection, in a thread of its own. The port."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=50)
     stop = threading.Event()
+
+    def one(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            answer(connection)
 
     def accept() -> None:
         while not stop.is_set():
             with suppress(OSError):
                 connection, _ = listener.accept()
-                with connection, suppress(OSError):
-                    answer(connection)
+                threading.Thread(target=one, args=(connection,), daemon=True).start()
 
     thread = threading.Thread(target=accept, daemon=True)
     thread.start()
@@ -47,72 +54,245 @@ def serving(answer: Callable[[socket.socket], None]) -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def authority() -> Authority:
-    return Authority()
+def rsa(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    return servers.made(tmp_path_factory.mktemp("rsa"))
 
 
-def shake(port: int, name: str = "", timeout: int = 2) -> tls.Raw:
-    return tls.handshake(Handshake(port, name, timeout=timeout), "127.0.0.1")
+@pytest.fixture(scope="module")
+def ec(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    return servers.made(tmp_path_factory.mktemp("ec"), rsa=False)
 
 
-def cause(port: int, timeout: int = 1) -> Cause:
+def look(port: int, parts: str = "all", name: str = NAME, **more: object) -> Raw:
+    return tls.look(TlsWalk(port, name, parts=parts, **more), "127.0.0.1")  # type: ignore[arg-type]
+
+
+def offer(port: int, **more: object) -> TlsOffer:
+    return tls_offer(look(port, **more), TlsPort(port, NAME))
+
+
+def names(offered: TlsOffer, version: str) -> list[str]:
+    return [suite.name for suite in offered.suites[version].whole]
+
+
+# --- what is seen ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("protocol", ["TLSv1.2", "TLSv1.3"])
+def test_the_chain_comes_as_it_was_shown_in_one_connection(protocol: str, ec: Keys, tmp_path: Path) -> None:
+    with servers.nginx(tmp_path, [ec], f"ssl_protocols {protocol};") as port:
+        raw = look(port, "chain")
+    (only,) = exchanges(raw)
+    answer = read(only)
+    shown = [x509.load_der_x509_certificate(one) for one in answer.chain]
+    assert shown == x509.load_pem_x509_certificates(ec.chain.read_bytes())
+    assert answer.chosen is not None
+    assert answer.chosen.version == {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}[protocol]
+
+
+def test_a_server_that_wants_another_curve_is_asked_again_on_the_same_connection(
+    ec: Keys, tmp_path: Path
+) -> None:
+    with servers.nginx(tmp_path, [ec], "ssl_protocols TLSv1.3;", "ssl_ecdh_curve secp521r1;") as port:
+        (only,) = exchanges(look(port, "chain"))
+    assert len(only.turns) == 2
+    assert len(read(only).chain) == 2
+
+
+def test_a_weak_nginx_is_seen_in_full(rsa: Keys, tmp_path: Path) -> None:
+    lines = (
+        "ssl_protocols TLSv1 TLSv1.1 TLSv1.2 TLSv1.3;",
+        f"ssl_ciphers {ALL};",
+        "ssl_prefer_server_ciphers on;",
+    )
+    with servers.nginx(tmp_path, [rsa], *lines) as port:
+        offered = offer(port)
+    assert offered.accepted.whole == ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
+    assert [len(names(offered, version)) for version in offered.accepted.whole] == [12, 12, 34, 3]
+    assert names(offered, "TLSv1.3")[0] == "TLS_AES_256_GCM_SHA384"
+    assert {key: part.whole for key, part in offered.server_order.items()} == {"TLSv1.3": True, "older": True}
+    assert offered.chacha_first is False
+    assert [group.name for group in offered.groups["TLSv1.2"].whole] == [
+        "x25519", "secp256r1", "x448", "secp521r1", "secp384r1",
+    ]  # fmt: skip
+    assert len(offered.groups["TLSv1.3"].whole) == 10
+    assert offered.secure_renegotiation.whole is True
+    assert offered.extended_master_secret.whole is True
+    assert offered.fallback_refused.whole is True
+    assert offered.compression.whole is False
+    assert "rsa_pkcs1_sha1" in [scheme.name for scheme in offered.schemes["TLSv1.2"].whole]
+    assert [scheme.hash for scheme in offered.schemes["TLSv1.3"].whole] == ["SHA-256", "SHA-384", "SHA-512"]
+
+
+def test_the_servers_order_is_the_one_it_was_told(ec: Keys, tmp_path: Path) -> None:
+    told = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES256-GCM-SHA384"
+    lines = ("ssl_protocols TLSv1.2;", f"ssl_ciphers {told};")
+    with servers.nginx(tmp_path, [ec], *lines, "ssl_prefer_server_ciphers on;") as port:
+        offered = offer(port)
+    assert [suite.removeprefix("TLS_ECDHE_ECDSA_WITH_") for suite in names(offered, "TLSv1.2")] == [
+        "AES_128_GCM_SHA256", "CHACHA20_POLY1305_SHA256", "AES_256_GCM_SHA384",
+    ]  # fmt: skip
+    assert offered.server_order["older"].whole is True
+    with servers.nginx(tmp_path, [ec], *lines) as port:
+        assert offer(port).server_order["older"].whole is False
+
+
+def test_a_server_that_lets_chacha_go_first_says_so(ec: Keys, tmp_path: Path) -> None:
+    options = ("-serverpref", "-prioritize_chacha", "-tls1_2", "-cipher", "ECDHE+AESGCM:ECDHE+CHACHA20")
+    with servers.openssl(tmp_path, ec, *options) as port:
+        offered = offer(port)
+    assert offered.server_order["older"].whole is True
+    assert offered.chacha_first is True
+
+
+def test_only_what_is_configured_is_accepted(ec: Keys, tmp_path: Path) -> None:
+    with servers.nginx(tmp_path, [ec], "ssl_protocols TLSv1.3;", "ssl_ecdh_curve X25519:secp384r1;") as port:
+        offered = offer(port)
+    assert offered.accepted.whole == ("TLSv1.3",)
+    assert {group.name for group in offered.groups["TLSv1.3"].whole} == {"x25519", "secp384r1"}
+    assert offered.groups["TLSv1.2"].whole == ()
+    assert offered.secure_renegotiation.whole is None
+    assert offered.fallback_refused.whole is None
+
+
+def test_java_shows_what_openssl_has_forgotten(rsa: Keys, tmp_path: Path) -> None:
+    with servers.java(tmp_path, rsa, "SSLv3,TLSv1,TLSv1.1,TLSv1.2,TLSv1.3") as port:
+        offered = offer(port)
+    assert offered.accepted.whole == ("SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
+    weak = {suite.name for suite in offered.all_suites.whole}
+    assert {
+        "TLS_RSA_WITH_RC4_128_MD5", "TLS_RSA_EXPORT_WITH_RC4_40_MD5", "TLS_DH_anon_WITH_AES_128_CBC_SHA",
+        "TLS_RSA_WITH_NULL_SHA", "TLS_RSA_WITH_DES_CBC_SHA",
+    } <= weak  # fmt: skip
+    assert [(prime.bits, prime.name) for prime in offered.primes.whole] == [(768, "MODP 768"), (512, "")]
+    assert offered.fallback_refused.whole is False
+
+
+def test_gnutls_and_its_finite_fields(rsa: Keys, tmp_path: Path) -> None:
+    with servers.gnutls(tmp_path, rsa, "NORMAL:-VERS-ALL:+VERS-TLS1.2:+VERS-TLS1.3") as port:
+        offered = offer(port)
+    assert offered.accepted.whole == ("TLSv1.2", "TLSv1.3")
+    assert [prime.name for prime in offered.primes.whole] == ["ffdhe2048"]
+    assert offered.client_certificate.whole == ()
+
+
+def test_tlslite_and_a_weak_prime_of_its_own(rsa: Keys, tmp_path: Path) -> None:
+    prime = "da583c16d9852289d0e4af756f4cca92dd4be533b804fb0fed94ef9c8a4403ed574650d36999db29d776276ba2d3d412e218f4dd1e084cf6d8003e7c4774e833"  # noqa: E501
+    with servers.tlslite(tmp_path, rsa, maxVersion=[3, 2], minVersion=[3, 0], dhParams=[2, prime]) as port:
+        offered = offer(port)
+    assert offered.accepted.whole[-1] == "TLSv1.1"
+    assert (512, "", 2) in [tuple(one)[:3] for one in offered.primes.whole]
+
+
+def test_the_name_decides_the_certificate(rsa: Keys, ec: Keys, tmp_path: Path) -> None:
+    other = (
+        f"server {{ listen 127.0.0.1:PORT ssl default_server; server_name _; ssl_certificate {ec.chain};"
+        f" ssl_certificate_key {ec.key}; }}"
+    )
+    with servers.nginx(tmp_path, [rsa], extra=other) as port:
+        shown = offer(port).shown
+    assert shown["right"].whole.chain[0] != shown["none"].whole.chain[0] == shown["unknown"].whole.chain[0]
+
+
+def test_a_name_nobody_knows_may_be_refused(rsa: Keys, tmp_path: Path) -> None:
+    other = "server { listen 127.0.0.1:PORT ssl default_server; ssl_reject_handshake on; }"
+    with servers.nginx(tmp_path, [rsa], extra=other) as port:
+        shown = offer(port).shown
+    assert len(shown["right"].whole.chain) == 2
+    assert (shown["unknown"].whole.chain, shown["unknown"].whole.alert) == ((), "unrecognized_name")
+
+
+@pytest.mark.parametrize("protocol", ["TLSv1.2", "TLSv1.3"])
+def test_whose_certificates_a_client_may_show(protocol: str, rsa: Keys, tmp_path: Path) -> None:
+    anchor = tmp_path / "ca.pem"
+    anchor.write_bytes(Authority().anchor)
+    lines = (f"ssl_protocols {protocol};", f"ssl_client_certificate {anchor};", "ssl_verify_client on;")
+    with servers.nginx(tmp_path, [rsa], *lines) as port:
+        authorities = offer(port).client_certificate.whole
+    subject = x509.load_pem_x509_certificate(anchor.read_bytes()).subject
+    assert authorities == (subject.public_bytes(),)
+
+
+def test_the_connections_are_counted(ec: Keys, tmp_path: Path) -> None:
+    lines = (
+        "ssl_protocols TLSv1.2 TLSv1.3;",
+        "ssl_ciphers ECDHE+AESGCM:ECDHE+CHACHA20;",
+        "ssl_ecdh_curve X25519:secp256r1;",
+    )
+    with servers.nginx(tmp_path, [ec], *lines) as port:
+        raw = look(port, "offer")
+        offered = tls_offer(raw, TlsPort(port, NAME))
+    suites = sum(len(part.whole) + 1 for part in offered.suites.values())
+    groups = sum(len(part.whole) + 1 for part in offered.groups.values())
+    assert len(exchanges(raw)) <= suites + groups + 3
+    assert len(exchanges(raw)) < 25
+
+
+# --- what cannot be seen --------------------------------------------------------------------------------------
+
+
+def cause(port: int, parts: str = "chain", timeout: int = 1) -> Cause:
     with pytest.raises(ChannelError) as caught:
-        shake(port, timeout=timeout)
+        look(port, parts, timeout=timeout)
     return caught.value.cause
 
 
-def test_the_chain_comes_as_it_was_shown(authority: Authority, tmp_path: Path) -> None:
-    pair = authority.issue("web1.lab.test", starts=-10, ends=90)
-    (tmp_path / "chain.pem").write_bytes(pair.chain)
-    (tmp_path / "key.pem").write_bytes(pair.key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "chain.pem", tmp_path / "key.pem")
-
+@pytest.mark.parametrize("parts", ["chain", "all"])
+def test_a_port_that_speaks_something_else_is_no_tls(parts: str) -> None:
     def answer(connection: socket.socket) -> None:
-        with suppress(OSError), context.wrap_socket(connection, server_side=True) as secure:
-            secure.recv(1)
-
-    with serving(answer) as port:
-        raw = shake(port, "web1.lab.test")
-    seen = json.loads(raw.out)
-    shown = [x509.load_der_x509_certificate(base64.b64decode(one)) for one in seen["chain"]]
-    assert shown == x509.load_pem_x509_certificates(pair.chain)
-    assert seen["version"] == "TLSv1.3"
-    assert raw.gap is None
-
-
-def test_a_port_that_speaks_something_else_is_no_tls() -> None:
-    def answer(connection: socket.socket) -> None:
-        connection.recv(100)
+        connection.recv(2000)
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
     with serving(answer) as port:
-        raw = shake(port)
-    assert raw.gap is not None
-    assert raw.gap.state is State.NOTAPPLICABLE
+        raw = look(port, parts)
+    with pytest.raises(Absent):
+        tls_offer(raw, TlsPort(port, NAME))
+    with pytest.raises(NotUnderstood):
+        tls_offer(raw, TlsPort(port, NAME, declared=True))
 
 
-def test_a_port_that_hangs_up_is_an_error_not_absence() -> None:
-    with serving(lambda connection: connection.recv(100) and None) as port:
-        assert cause(port) in (Cause.TLS, Cause.RESET)
+@pytest.mark.parametrize("parts", ["chain", "all"])
+def test_a_port_that_hangs_up_is_an_error_not_absence(parts: str) -> None:
+    with serving(lambda connection: connection.recv(2000) and None) as port:
+        assert cause(port, parts) in (Cause.TLS, Cause.RESET)
 
 
-def test_a_port_that_says_nothing_is_a_timeout() -> None:
-    with serving(lambda connection: time.sleep(3)) as port:
-        assert cause(port) is Cause.TIMEOUT
+@pytest.mark.parametrize("parts", ["chain", "all"])
+def test_a_port_that_says_nothing_is_a_timeout(parts: str) -> None:
+    began = time.monotonic()
+    with serving(lambda connection: time.sleep(4)) as port:
+        assert cause(port, parts) is Cause.TIMEOUT
+    assert time.monotonic() - began < 4
 
 
-def test_a_port_that_drips_is_a_timeout_too() -> None:
-    def drip(connection: socket.socket) -> None:
-        record = b"\x16\x03\x03\x40\x00" + bytes(200)
-        for number in range(len(record)):
-            connection.sendall(record[number : number + 1])
-            time.sleep(0.1)
+def drip(connection: socket.socket) -> None:
+    record = b"\x16\x03\x03\x40\x00" + bytes(200)
+    for number in range(len(record)):
+        connection.sendall(record[number : number + 1])
+        time.sleep(0.1)
 
+
+@pytest.mark.parametrize("parts", ["chain", "all"])
+def test_a_port_that_drips_ends_in_time_and_shows_nothing(parts: str) -> None:
     began = time.monotonic()
     with serving(drip) as port:
-        assert cause(port) is Cause.TIMEOUT
+        raw = look(port, parts, timeout=1)
         assert time.monotonic() - began < 5
+        offered = tls_offer(raw, TlsPort(port, NAME))
+    with pytest.raises(Blind):
+        _ = offered.shown["right"].whole
+    with pytest.raises(Blind):
+        _ = offered.accepted.whole
+
+
+def test_a_flood_is_cut_off() -> None:
+    def flood(connection: socket.socket) -> None:
+        while True:
+            connection.sendall(b"\x16\x03\x03\x40\x00" + bytes(0x4000))
+
+    with serving(flood) as port:
+        raw = look(port, "all", timeout=5)
+    assert len(raw.out) < 20 << 20
 
 
 def test_a_closed_port_is_refused() -> None:
@@ -121,11 +301,51 @@ def test_a_closed_port_is_refused() -> None:
     assert cause(port) is Cause.REFUSED
 
 
-def test_trust_anchors_are_the_systems_and_our_own(tmp_path: Path, authority: Authority) -> None:
-    own = tmp_path / "own.pem"
-    own.write_bytes(authority.anchor)
-    raw = tls.trust_anchors((str(own),), TrustAnchors().limit)
-    assert authority.anchor in raw.out
-    assert raw.out.count(b"-----BEGIN CERTIFICATE-----") > 20
-    with pytest.raises(ChannelError, match="nowhere"):
-        tls.trust_anchors((str(tmp_path / "nowhere"),), TrustAnchors().limit)
+@contextmanager
+def breaking(to: int, every: int, how: str) -> Iterator[int]:
+    """A proxy to a port that spoils every so manieth connection: "reset", "silence", "garbage" or "close"."""
+    count = iter(range(1, 10_000))
+
+    def answer(connection: socket.socket) -> None:
+        if next(count) % every == 0:
+            spoil(connection)
+            return
+        with socket.create_connection(("127.0.0.1", to)) as far:
+            far.sendall(connection.recv(4000))
+            far.settimeout(1)
+            with suppress(TimeoutError):
+                while data := far.recv(65536):
+                    connection.sendall(data)
+
+    def spoil(connection: socket.socket) -> None:
+        connection.recv(4000)
+        if how == "reset":
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        elif how == "silence":
+            time.sleep(8)
+        elif how == "garbage":
+            connection.sendall(b"\x16\x03\x03\x00\x04\x02\x00\x00\x00" + b"\xff" * 40)
+
+    with serving(answer) as port:
+        yield port
+
+
+@pytest.mark.parametrize("how", ["reset", "silence", "garbage", "close"])
+@pytest.mark.parametrize("every", [4, 9])
+def test_what_breaks_off_never_reads_as_refused(how: str, every: int, rsa: Keys, tmp_path: Path) -> None:
+    lines = ("ssl_protocols TLSv1.1 TLSv1.2 TLSv1.3;", f"ssl_ciphers {ALL};")
+    with servers.nginx(tmp_path, [rsa], *lines) as real:
+        truth = offer(real, parts="offer")
+        with breaking(real, every, how) as port:
+            seen = tls_offer(look(port, "offer", timeout=3), TlsPort(port, NAME))
+    for version, part in seen.suites.items():
+        assert set(part.seen) <= set(truth.suites[version].whole)
+        if part.established:
+            assert set(part.whole) == set(truth.suites[version].whole)
+        if seen.version[version].established:
+            assert seen.version[version].whole == truth.version[version].whole
+    for version, groups in seen.groups.items():
+        if groups.established:
+            assert set(groups.whole) == set(truth.groups[version].whole)
+    if how != "close":  # a close without a word is asked for once more
+        assert not all(part.established for part in (*seen.suites.values(), *seen.groups.values()))

@@ -55,6 +55,7 @@ targets:
   hop: {{address: "2001:DB8:0::1"}}
   a:
     address: web1.gemeente.example
+    addresses: [192.0.2.7, "2001:DB8::7"]
     port: 2222
     role: web
     zone: dmz
@@ -68,10 +69,12 @@ targets:
     cluster: web
     consent: knock
     domains: [Gemeente.Example.]
+    ports: [22, 8443]
     dkim_selectors: [Mail1]
     description: de website
     services:
-      - {{port: 443, name: https, purpose: website, tls: true, server_name: www.example, from: [any, beheer]}}
+      - {{port: 443, name: https, purpose: website, tls: true, server_name: www.example, from: [any, beheer],
+         protected: [/mijn]}}
       - {{port: 443, protocol: udp}}
 """,
     )
@@ -81,6 +84,8 @@ targets:
     assert a.model_dump(exclude={"services"}) == {
         "name": "a",
         "address": "web1.gemeente.example",
+        "addresses": ("192.0.2.7", "2001:db8::7"),
+        "ports": (22, 8443),
         "port": 2222,
         "channel": "ssh",
         "platform": "linux",
@@ -565,7 +570,7 @@ def test_the_committed_schema_is_the_one_of_the_format() -> None:
 def test_the_format_offers_each_field_of_a_target() -> None:
     fields = format_.Fields.model_fields
     assert {"name", *fields} == set(Target.model_fields)
-    for name in fields.keys() - {"address", "host_keys", "domains", "dkim_selectors"}:
+    for name in fields.keys() - {"address", "addresses", "host_keys", "domains", "dkim_selectors"}:
         assert fields[name].annotation == Target.model_fields[name].annotation, name
         if name != "zone":
             assert fields[name].get_default() == Target.model_fields[name].get_default(), name

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from scanner.channels import ChannelError
 from scanner.channels.wire import cause_of, dial
-from scanner.model import Cause, Raw
+from scanner.model import Cause, Timed
 from scanner.transcript import Exchange, Turn, write
 
 if TYPE_CHECKING:
@@ -22,15 +22,17 @@ if TYPE_CHECKING:
     from scanner.transcript import End
 
 _GONE: Final = (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ENOTCONN)
+#: What a datagram brings back when the network says that it does not get there.
+_TURNED_AWAY: Final = (errno.EHOSTUNREACH, errno.EACCES)
 _DATAGRAM: Final = 65535
 
 
-def converse(source: Dialogue, address: str) -> Raw:
+def converse(source: Dialogue, address: str) -> Timed:
     """Hold the conversation; the transcript of its one connection. Raises ChannelError when it cannot be held."""
     began = time.monotonic()
     talk = _Talk(source, address, began + source.timeout)
     exchange = talk.hold()
-    return Raw(out=write([exchange]), took=round(time.monotonic() - began, 4), at=round(time.time(), 3))
+    return Timed(out=write([exchange]), took=round(time.monotonic() - began, 4), at=round(time.time(), 3))
 
 
 class _Ended(Exception):  # noqa: N818 -- an outcome
@@ -137,14 +139,19 @@ class _Talk:
 
     def _hear(self, say: Say) -> None:
         done = re.compile(say.until.encode("latin-1"), re.DOTALL) if say.until else None
+        once_more = self._source.protocol == "udp" and len(self._source.turns) == 1
         while not self._complete(say, done):
             wait = self._left()
             if say.quiet:
                 wait = min(wait, say.quiet)
-            self._socket.settimeout(wait)
+            self._socket.settimeout(wait / 2 if once_more else wait)
             try:
                 data = self._socket.recv(_DATAGRAM if self._source.protocol == "udp" else 16384)
             except TimeoutError:
+                if once_more:
+                    once_more = False
+                    self._send(self._sent)
+                    continue
                 if say.quiet and self._deadline > time.monotonic():
                     return
                 raise _Ended("timeout") from None
@@ -193,6 +200,8 @@ class _Talk:
             return _Ended("refused")
         if error.errno in _GONE:
             return _Ended("reset", self._note)
+        if self._source.silence and self._source.protocol == "udp" and error.errno in _TURNED_AWAY:
+            return _Ended("timeout", errno.errorcode[error.errno])
         raise ChannelError(cause_of(error), f"{self._source.describe()}: {error.strerror or error}")
 
 

@@ -18,7 +18,7 @@ import dns.resolver
 
 from scanner.channels import ChannelError
 from scanner.channels.wire import cause_of
-from scanner.model import Cause, Raw
+from scanner.model import Cause, Timed
 from scanner.transcript import Exchange, Turn, write
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _TRY_ANOTHER: Final = frozenset({dns.rcode.SERVFAIL, dns.rcode.REFUSED, dns.rcod
 _NO_EDNS: Final = frozenset({dns.rcode.FORMERR, dns.rcode.NOTIMP, dns.rcode.BADVERS})
 
 
-def look_up(source: Lookup, resolvers: Sequence[str], port: int = 53) -> Raw:
+def look_up(source: Lookup, resolvers: Sequence[str], port: int = 53) -> Timed:
     """Ask every question, as `Lookup` documents. Raises ChannelError when the first gets no answer, or when what goes
     wrong with a later one is not that it takes too long.
     """
@@ -45,10 +45,10 @@ def look_up(source: Lookup, resolvers: Sequence[str], port: int = 53) -> Raw:
         servers = [source.server] if source.server else list(resolvers) or _of_the_system()
     asking = _Asking(source, servers, port, began + source.timeout)
     found = [asking.ask(name, kind) for name, kind in source.questions]
-    return Raw(out=write(found), took=round(time.monotonic() - began, 4), at=round(time.time(), 3))
+    return Timed(out=write(found), took=round(time.monotonic() - began, 4), at=round(time.time(), 3))
 
 
-def name_anchors(paths: Sequence[str], limit: int) -> Raw:
+def name_anchors(paths: Sequence[str], limit: int) -> Timed:
     """The inventory's own trust anchors for the DNS. Raises ChannelError when a file cannot be read."""
     out = b""
     for path in paths:
@@ -58,7 +58,7 @@ def name_anchors(paths: Sequence[str], limit: int) -> Raw:
             raise ChannelError(Cause.POLICY, f"trust anchors {path}: {error.strerror}") from None
     if len(out) > limit:
         raise ChannelError(Cause.TRUNCATED, f"trust anchors for the DNS: more than {limit} bytes")
-    return Raw(out=out, at=round(time.time(), 3))
+    return Timed(out=out, at=round(time.time(), 3))
 
 
 def _of_the_system() -> list[str]:

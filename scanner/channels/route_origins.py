@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from scanner.channels import ChannelError
-from scanner.model import Cause, Gap, Raw, State
+from scanner.model import Cause, Gap, State, Timed
 
 if TYPE_CHECKING:
     from scanner.sources import RouteOrigins
@@ -23,11 +23,11 @@ Origin = tuple[str, int, int]
 """A prefix, the longest prefix in it that may be announced, and the number of the autonomous system that may."""
 
 
-def covering(path: str, source: RouteOrigins) -> Raw:
+def covering(path: str, source: RouteOrigins) -> Timed:
     """As `RouteOrigins` documents. Raises ChannelError when the export cannot be read."""
     if not path:
         gap = Gap(State.NOTAPPLICABLE, None, "the inventory names no export of route origins")
-        return Raw(code=None, gap=gap)
+        return Timed(code=None, gap=gap)
     began = time.monotonic()
     try:
         generated, origins = _read(path, Path(path).stat().st_mtime_ns)
@@ -46,7 +46,7 @@ def covering(path: str, source: RouteOrigins) -> Raw:
         {"generated": generated, "total": sum(map(len, origins.values())), "covering": found},
         separators=(",", ":"),
     )
-    return Raw(out=out.encode(), took=round(time.monotonic() - began, 4), at=round(time.time(), 3))
+    return Timed(out=out.encode(), took=round(time.monotonic() - began, 4), at=round(time.time(), 3))
 
 
 @lru_cache(maxsize=1)

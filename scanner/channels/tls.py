@@ -1,116 +1,269 @@
-"""What a TLS server shows: one handshake, one connection, the certificates as they came."""
+"""Puts the questions of a walk to a TLS server: many connections, one loop, one thread; the evidence is every byte.
+
+Connections are ended with a reset and without an alert, so that nothing lingers on either side.
+"""
 
 from __future__ import annotations
 
-import base64
-import json
+import errno
+import os
+import selectors
 import socket
-import ssl
-import threading
+import struct
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
-from scanner.channels import ChannelError
-from scanner.channels.wire import cause_of, dial
-from scanner.model import Cause, Gap, Raw, State
+from scanner import tlsanswer
+from scanner.channels import ChannelError, starttls
+from scanner.channels.wire import dial
+from scanner.model import Cause, Timed
+from scanner.tlswalk import Question, Survey, Visit, Walk
+from scanner.transcript import End, Exchange, Turn, write
 
 if TYPE_CHECKING:
-    from scanner.sources import Handshake
+    from scanner.sources import TlsWalk
+    from scanner.tlsanswer import Answer
 
-#: What OpenSSL says when the other side answers in something other than TLS. An end without an answer is not among
-#: them: a TLS server may hang up too, and that would be blindness.
-_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
+#: Connections open at once to one endpoint.
+AT_ONCE: Final = 8
+#: Seconds that one connection may take, and bytes that may come back over it.
+PATIENCE: Final = 5.0
+ANSWER_LIMIT: Final = 1 << 18
+#: Close with a reset (socket(7), SO_LINGER).
+_RESET: Final = struct.pack("ii", 1, 0)
+_GOING: Final = {0, errno.EINPROGRESS, errno.EWOULDBLOCK}
+_WORDS: Final[dict[End, tuple[Cause, str]]] = {
+    "timeout": (Cause.TIMEOUT, "no answer in time"),
+    "reset": (Cause.RESET, "the connection was reset"),
+    "refused": (Cause.REFUSED, "the connection was refused"),
+    "closed": (Cause.TLS, "the connection was closed without a word"),
+    "limit": (Cause.TRUNCATED, "more came back than is read"),
+    "done": (Cause.TLS, "no answer"),
+}
 
 
-def _context() -> ssl.SSLContext:
-    # The server is being looked at, not trusted: what it shows is judged later, from the evidence. Nothing is sent
-    # to it but the handshake.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    context.set_ciphers("ALL:@SECLEVEL=0")
-    return context
+def look(source: TlsWalk, address: str, dice: Visit | None = None) -> Timed:
+    """Ask ``address`` what `TlsWalk` says, and write down what came back.
 
-
-def handshake(source: Handshake, address: str) -> Raw:
-    """Shake hands with ``address`` and write down what was shown, as `Handshake` documents.
-
-    A port that answers in something other than TLS is *notapplicable*. Raises ChannelError when it cannot be reached.
+    Raises ChannelError when it cannot be reached, or never says a word; what it says is for the probes to judge.
     """
     began = time.monotonic()
-    late = threading.Event()
+    end = began + source.timeout
+    patience = min(PATIENCE, source.timeout)
+    first = dial(source.address or address, source.port, patience)
+    loop = _Loop(source, first, end, patience)
     try:
-        with dial(source.address or address, source.port, source.timeout) as plain:
-            plain.settimeout(source.timeout)
-            with _ending(plain, source.timeout, late):
-                seen = _shake(plain, source.server_name)
-    except ChannelError:
-        raise
-    except ssl.SSLError as error:
-        reason = error.reason or str(error)
-        if any(word in reason for word in _NO_TLS):
-            gap = Gap(State.NOTAPPLICABLE, None, f"port {source.port} does not speak TLS ({reason})")
-            return Raw(code=None, at=round(time.time(), 3), gap=gap)
-        cause = Cause.TIMEOUT if late.is_set() or isinstance(error, TimeoutError) else Cause.TLS
-        raise ChannelError(cause, f"{source.describe()}: {reason}") from None
-    except OSError as error:
-        cause = Cause.TIMEOUT if late.is_set() else cause_of(error)
-        raise ChannelError(cause, f"{source.describe()}: {error.strerror or error}") from None
-    out = json.dumps(seen).encode()
-    return Raw(out=out, took=round(time.monotonic() - began, 4), at=round(time.time(), 3))
-
-
-@contextmanager
-def _ending(connection: socket.socket, seconds: float, late: threading.Event) -> Iterator[None]:
-    """End the connection after so many seconds, however slowly the other side keeps it alive."""
-
-    def end() -> None:
-        late.set()
-        with suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
+        for stage in Survey(dice or Visit(source.server_name), source.parts).stages():
+            loop.run(stage)
     finally:
-        timer.cancel()
+        loop.close()
+    if not any(turn.received for one in loop.exchanges for turn in one.turns):
+        cause, words = _silence(loop.exchanges)
+        raise ChannelError(cause, f"{source.describe()}: {words}")
+    return Timed(out=write(loop.exchanges), took=round(time.monotonic() - began, 4), at=round(time.time(), 3))
 
 
-def _shake(connection: socket.socket, server_name: str) -> dict[str, Any]:
-    with _context().wrap_socket(
-        connection, server_hostname=server_name or None, suppress_ragged_eofs=False
-    ) as secure:
-        return {
-            "version": secure.version(),
-            "cipher": (secure.cipher() or ("",))[0],
-            "chain": [base64.b64encode(one).decode() for one in _chain(secure)],
-        }
+def _silence(exchanges: Iterable[Exchange]) -> tuple[Cause, str]:
+    """Why nothing at all was said: the most telling end."""
+    ends = {one.end for one in exchanges}
+    return next(words for end, words in _WORDS.items() if end in ends or end == "done")
 
 
-def _chain(secure: ssl.SSLSocket) -> list[bytes]:
-    # Public only from Python 3.13; before that the same method sits on the inner object.
-    found: Any = getattr(secure, "get_unverified_chain", None)
-    if found is not None:
-        return list(found())
-    inner: Any = secure._sslobj  # type: ignore[attr-defined]
-    return [one.public_bytes(2) for one in inner.get_unverified_chain() or ()]
+class _Connection:
+    """One question on its way: send, read, perhaps send again; then an `Exchange`."""
 
+    def __init__(
+        self, question: Question, walk: Walk, sock: socket.socket, until: float, before: str
+    ) -> None:
+        self.question, self.walk, self.sock, self.until = question, walk, sock, until
+        self.preamble = starttls.dialogue(before) if before else None
+        self.turns: list[Turn] = []
+        self.sent, self.received = b"", bytearray()
+        self.waiting = b""
+        self.size = 0
+        self.answer: Answer | None = None
 
-def trust_anchors(extra: tuple[str, ...], limit: int) -> Raw:
-    """The PEM of all CA certificates the scanner trusts. Raises ChannelError when a named file cannot be read."""
-    store = ssl.get_default_verify_paths().cafile
-    out = b""
-    for path in ([store] if store else []) + list(extra):
+    def start(self) -> None:
+        """The connection is there: say the first thing."""
+        self._say(next(self.preamble) if self.preamble else self.question.hello)
+
+    def _say(self, data: bytes) -> None:
+        if self.sent or self.received:
+            self.turns.append(Turn(self.sent, bytes(self.received)))
+        self.sent, self.waiting = data, data
+        self.received.clear()
+        self.write()
+
+    def write(self) -> None:
+        """Send what can be sent now. Raises OSError."""
+        while self.waiting:
+            try:
+                self.waiting = self.waiting[self.sock.send(self.waiting) :]
+            except BlockingIOError:
+                return
+
+    def read(self) -> End | None:
+        """Read what there is; how the connection ended, or None while it goes on. Raises OSError."""
         try:
-            out += Path(path).read_bytes() + b"\n"
+            data = self.sock.recv(65536)
+        except BlockingIOError:
+            return None
+        if not data:
+            return "closed"
+        self.received += data
+        self.size += len(data)
+        if self.size > ANSWER_LIMIT:
+            return "limit"
+        return self._react()
+
+    def _react(self) -> End | None:
+        if self.preamble is not None:
+            try:
+                said = self.preamble.send(bytes(self.received))
+            except StopIteration:
+                self.preamble = None
+                self._say(self.question.hello)
+            except starttls.NotOffered:
+                return "done"
+            else:
+                if said:
+                    self._say(said)
+            return None
+        self.answer = self.read_answer("done")
+        if self.answer is None:
+            return "done"
+        try:
+            if again := self.question.again(self.answer):
+                self._say(again)
+                return None
+            return "done" if self.question.enough(self.answer) else None
+        except ValueError:
+            return "done"
+
+    def read_answer(self, end: End) -> Answer | None:
+        """The answer so far; None when it is no answer in TLS."""
+        try:
+            answer = tlsanswer.read(self.exchange(end))
+            return None if answer.foreign else answer
+        except ValueError:
+            return None
+
+    def exchange(self, end: End) -> Exchange:
+        """All that went over it."""
+        last = (Turn(self.sent, bytes(self.received)),) if self.sent or self.received else ()
+        return Exchange(self.question.ask, (*self.turns, *last), end)
+
+
+class _Loop:
+    """Runs walks side by side over at most `AT_ONCE` connections to one endpoint."""
+
+    def __init__(self, source: TlsWalk, first: socket.socket, end: float, patience: float) -> None:
+        self._spare: socket.socket | None = first
+        self._to = (first.family, first.getpeername())
+        self._source, self._end, self._patience = source, end, patience
+        self._selector = selectors.DefaultSelector()
+        self._open: dict[int, _Connection] = {}
+        self._ready: deque[tuple[Walk, Question]] = deque()
+        self._seen: list[Exchange | _Connection] = []
+        self._bytes = 0
+
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """All that was asked, in the order in which it was."""
+        return [one for one in self._seen if isinstance(one, Exchange)]
+
+    def run(self, walks: list[Walk]) -> None:
+        """Run these walks to their end, or to the end of the time."""
+        for walk in walks:
+            with suppress(StopIteration):
+                self._ready.append((walk, next(walk)))
+        while self._ready or self._open:
+            now = time.monotonic()
+            if now >= self._end or self._bytes > self._source.limit:
+                self._give_up()
+                return
+            while self._ready and len(self._open) < AT_ONCE:
+                self._connect(*self._ready.popleft(), now)
+            if not self._open:
+                continue
+            soonest = min(one.until for one in self._open.values())
+            for key, mask in self._selector.select(max(0.0, min(soonest, self._end) - now)):
+                self._serve(key.data, mask)
+            now = time.monotonic()
+            for late in [one for one in self._open.values() if one.until <= now]:
+                self._finish(late, "timeout")
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._give_up()
+        if self._spare is not None:
+            self._spare.close()
+        self._selector.close()
+
+    def _give_up(self) -> None:
+        for one in list(self._open.values()):
+            self._finish(one, "timeout", going_on=False)
+        self._ready.clear()
+
+    def _connect(self, walk: Walk, question: Question, now: float) -> None:
+        until = min(now + self._patience, self._end)
+        if self._spare is not None:
+            sock, self._spare = self._spare, None
+            code = 0
+        else:
+            sock = socket.socket(self._to[0], socket.SOCK_STREAM)
+            sock.setblocking(False)
+            code = sock.connect_ex(self._to[1])
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        one = _Connection(question, walk, sock, until, self._source.starttls)
+        self._seen.append(one)
+        self._open[sock.fileno()] = one
+        self._selector.register(sock, selectors.EVENT_WRITE, one)
+        if code not in _GOING:
+            self._finish(one, "refused")
+
+    def _serve(self, one: _Connection, mask: int) -> None:
+        try:
+            if mask & selectors.EVENT_WRITE:
+                if not one.sent and not one.turns:
+                    if code := one.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                        raise OSError(code, os.strerror(code))
+                    one.start()
+                else:
+                    one.write()
+            end = one.read() if mask & selectors.EVENT_READ else None
         except OSError as error:
-            raise ChannelError(Cause.POLICY, f"trust anchors {path}: {error.strerror}") from None
-    if len(out) > limit:
-        raise ChannelError(Cause.TRUNCATED, f"trust anchors: more than {limit} bytes")
-    return Raw(out=out, at=round(time.time(), 3))
+            end = "refused" if error.errno == errno.ECONNREFUSED else "reset"
+        if end is not None:
+            self._finish(one, end)
+            return
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if one.waiting else 0)
+        self._selector.modify(one.sock, events, one)
+
+    def _finish(self, one: _Connection, end: End, *, going_on: bool = True) -> None:
+        del self._open[one.sock.fileno()]
+        self._selector.unregister(one.sock)
+        with suppress(OSError):
+            one.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        one.sock.close()
+        exchange = one.exchange(end)
+        self._seen[self._seen.index(one)] = exchange
+        self._bytes += one.size
+        if not going_on:
+            one.walk.close()
+            return
+        answer = (one.answer or one.read_answer(end)) if end == "done" else one.read_answer(end)
+        with suppress(StopIteration):
+            self._ready.append((one.walk, one.walk.send(answer if _counts(answer) else None)))
+
+
+def _counts(answer: Answer | None) -> bool:
+    """Whether a walk may go on by this answer: it was accepted, refused, or turned away."""
+    try:
+        return answer is not None and (answer.accepted or answer.refused or answer.turned_away)
+    except ValueError:
+        return False

@@ -1,0 +1,483 @@
+"""What a TLS port offers to whoever asks: versions, suites and their order, groups, and all that goes with them.
+
+Read from the bytes of every hello and every answer (scanner/channels/tls.py). A `Part` is one thing that was looked
+for: what was seen of it, and whether that is all there is. A check that needs the whole asks for `whole` and ends as
+error when it could not be established; one that has seen something bad already needs no more than `seen`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from checks.network.ports import TlsPort
+from scanner import (
+    Absent,
+    Blind,
+    Cause,
+    Each,
+    NotUnderstood,
+    Raw,
+    TlsWalk,
+    fact,
+    probe,
+    tlsanswer,
+    tlswire,
+    transcript,
+)
+from scanner.tlsanswer import Answer
+from scanner.tlsnames import (
+    GROUPS,
+    SCHEMES,
+    SSL2_SUITES,
+    SUITES,
+    TLS13,
+    VERSION_NAMES,
+    VERSIONS,
+    Group,
+    Scheme,
+    Suite,
+    prime_name,
+)
+
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Part(Generic[T_co]):
+    """One thing that was looked for: ``seen`` is what was seen of it; ``gap`` says why that may not be all."""
+
+    seen: T_co
+    gap: str = ""
+    cause: Cause | None = None
+
+    @property
+    def established(self) -> bool:
+        """Whether what was seen is all there is."""
+        return not self.gap
+
+    @property
+    def whole(self) -> T_co:
+        """All there is. Raises Blind, which ends as *error*, when that could not be established."""
+        if self.gap:
+            raise Blind(self.gap, self.cause)
+        return self.seen
+
+
+class Prime(NamedTuple):
+    """A prime for Diffie-Hellman that the server uses: its size, whose it is when known ("MODP 2048"), and more."""
+
+    bits: int
+    name: str
+    generator: int
+    suite: str
+
+
+class Shown(NamedTuple):
+    """What came back for one name in the hello: the certificates (DER), or the alert in their place."""
+
+    chain: tuple[bytes, ...]
+    alert: str
+    version: str
+    suite: str
+
+
+@fact
+class TlsOffer:
+    """What one TLS port offers. Versions are named as in `tlsnames.VERSIONS`: SSLv2, SSLv3, TLSv1 ... TLSv1.3.
+
+    ``version``: name -> is it accepted. ``suites``: name -> those accepted, in the order in which the server chose them
+    (for SSLv2 in the server's list). ``server_order``: "TLSv1.3" and "older" -> does the server's order count; not
+    there when there is nothing to order. ``chacha_first``: it lets ChaCha20 go first for clients that have it first.
+    ``groups``: "TLSv1.2" and "TLSv1.3" -> groups for ECDHE. ``primes``: those of DHE. ``schemes``: "TLSv1.2" and
+    "TLSv1.3" -> how the server signs. ``compression`` is that of any version. The booleans from
+    ``secure_renegotiation`` to ``session_tickets`` are of TLS 1.2 and older, and None when it speaks none of those.
+    ``fallback_refused`` is None when it speaks one version only. ``client_certificate``: names of CAs (DER) it would
+    take, or None when it asks for no certificate. ``shown``: "right", "none" and "unknown" name -> the certificates.
+    """
+
+    port: int
+    name: str
+    starttls: str
+    version: Mapping[str, Part[bool]]
+    suites: Mapping[str, Part[tuple[Suite, ...]]]
+    server_order: Mapping[str, Part[bool]]
+    chacha_first: bool | None
+    groups: Mapping[str, Part[tuple[Group, ...]]]
+    primes: Part[tuple[Prime, ...]]
+    schemes: Mapping[str, Part[tuple[Scheme, ...]]]
+    compression: Part[bool]
+    secure_renegotiation: Part[bool | None]
+    extended_master_secret: Part[bool | None]
+    encrypt_then_mac: Part[bool | None]
+    heartbeat: Part[bool | None]
+    session_tickets: Part[bool | None]
+    fallback_refused: Part[bool | None]
+    staple: Part[bytes]
+    client_certificate: Part[tuple[bytes, ...] | None]
+    shown: Mapping[str, Part[Shown]]
+
+    def __str__(self) -> str:
+        return f"{self.port}/tcp"
+
+    @property
+    def accepted(self) -> Part[tuple[str, ...]]:
+        """The versions accepted, oldest first."""
+        seen = tuple(name for name, part in self.version.items() if part.seen)
+        return _joined(seen, self.version.values())
+
+    @property
+    def all_suites(self) -> Part[tuple[Suite, ...]]:
+        """Every suite accepted in any version."""
+        seen = dict.fromkeys(suite for part in self.suites.values() for suite in part.seen)
+        return _joined(tuple(seen), self.suites.values())
+
+    @property
+    def all_groups(self) -> Part[tuple[Group, ...]]:
+        """Every group accepted in TLS 1.2 or 1.3."""
+        seen = dict.fromkeys(group for part in self.groups.values() for group in part.seen)
+        return _joined(tuple(seen), self.groups.values())
+
+
+def _joined(seen: T, parts: Iterable[Part[object]]) -> Part[T]:
+    worst = next((part for part in parts if part.gap), None)
+    return Part(seen, worst.gap, worst.cause) if worst else Part(seen)
+
+
+@probe(
+    "tls",
+    walk=Each(TlsPort, lambda port: TlsWalk(port.number, port.server_name, port.address, port.starttls)),
+)
+def tls_offer(walk: Raw, port: TlsPort) -> TlsOffer:
+    """The walk as `TlsWalk` documents it. Raises Absent when the port speaks something else than TLS."""
+    answers = spoken(walk, declared=port.declared)
+    suites = {name: _suites(answers, name) for name in VERSIONS}
+    old = [one for one in answers if _sound(one) and one.server and one.server.version < TLS13]
+    return TlsOffer(
+        port=port.number,
+        name=port.server_name,
+        starttls=port.starttls,
+        version={
+            name: Part(bool(part.seen), "" if part.seen else part.gap, part.cause)
+            for name, part in suites.items()
+        },
+        suites=suites,
+        server_order=dict(_orders(answers, suites)),
+        chacha_first=_chacha_first(answers),
+        groups={name: _groups(answers, name, suites[name]) for name in ("TLSv1.2", "TLSv1.3")},
+        primes=_joined(tuple(_primes(old)), suites.values()),
+        schemes={name: _schemes(answers, name, suites[name]) for name in ("TLSv1.2", "TLSv1.3")},
+        compression=_joined(any(one.server and one.server.compression for one in old), suites.values()),
+        secure_renegotiation=_extension(old, suites, tlswire.RENEGOTIATION_INFO),
+        extended_master_secret=_extension(old, suites, tlswire.EXTENDED_MASTER_SECRET),
+        encrypt_then_mac=_encrypt_then_mac(old, suites),
+        heartbeat=_extension(old, suites, tlswire.HEARTBEAT),
+        session_tickets=_extension(old, suites, tlswire.SESSION_TICKET),
+        fallback_refused=_fallback(answers, suites),
+        staple=stapled(answers),
+        client_certificate=_client_certificate(answers),
+        shown={which: shown_to(answers, which) for which in _SHOWN},
+    )
+
+
+_SHOWN: Final = {"right": "chain", "none": "chain without a name", "unknown": "chain for an unknown name"}
+
+
+def spoken(walk: Raw, *, declared: bool) -> list[Answer]:
+    """The answers of a walk, when what answers is TLS.
+
+    Raises Absent when something else answers, NotUnderstood when the inventory promised TLS, and Blind when the
+    dialogue before TLS came to nothing.
+    """
+    answers = _read(walk.out)
+    if not answers:
+        raise NotUnderstood("nothing was asked")
+    tls = [one for one in answers if not one.foreign]
+    if any(one.hello and one.received for one in tls):
+        return answers
+    if any(one.foreign for one in answers):
+        if declared:
+            raise NotUnderstood(
+                "the inventory says that this port speaks TLS, and it answers in something else"
+            )
+        raise Absent("this port does not speak TLS")
+    gap, cause = _why(answers)
+    raise Blind(gap, cause)
+
+
+@lru_cache(maxsize=16)
+def _read(out: bytes) -> list[Answer]:
+    return [tlsanswer.read(one) for one in transcript.exchanges(Raw(out=out)) if one.turns]
+
+
+_WHY: Final[Mapping[str, tuple[str, Cause]]] = {
+    "timeout": ("no answer in time", Cause.TIMEOUT),
+    "reset": ("the connection was reset", Cause.RESET),
+    "refused": ("the connection was refused", Cause.REFUSED),
+    "closed": ("the connection was closed in the middle of the answer", Cause.RESET),
+    "limit": ("more came back than is read", Cause.TRUNCATED),
+    "done": ("the answer is no TLS, or an alert that says nothing of the offer", Cause.TLS),
+}
+
+
+def _why(answers: Iterable[Answer], what: str = "") -> tuple[str, Cause]:
+    """Why something was not established: how the last question about it ended."""
+    ends = [one.exchange.end for one in answers]
+    words, cause = _WHY[ends[-1]] if ends else ("the time was up before it was asked", Cause.TIMEOUT)
+    return (f"{what}: {words}" if what else words), cause
+
+
+# --- reading a walk -------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Ledger:
+    """What was offered in a walk, and what came of it. All is known when each item is accepted or refused."""
+
+    asked: bool
+    offered: set[int]
+    accepted: list[int]
+    refusals: list[frozenset[int]]
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing offered is open. A refusal of what was accepted elsewhere says nothing."""
+        accepted = set(self.accepted)
+        refused = {code for one in self.refusals if not one & accepted for code in one}
+        return self.asked and self.offered <= accepted | refused
+
+
+def _ledger(
+    asked: list[Answer],
+    offer: Callable[[Answer], Iterable[int]],
+    chosen: Callable[[Answer], Iterable[int]],
+    known: Iterable[int] = (),
+    *,
+    polite: bool = False,
+) -> _Ledger:
+    """``polite``: the server refuses in words, and so is not believed when it merely hangs up."""
+    book, away = _Ledger(bool(asked), set(known), list(dict.fromkeys(known)), []), set[frozenset[int]]()
+    for one in asked:
+        offered = frozenset(offer(one))
+        book.offered |= offered
+        if not _sound(one):
+            continue
+        if one.accepted:
+            took = list(chosen(one))
+            if not took and one.gave_up:
+                book.refusals.append(offered)
+            if took and all(code in book.accepted for code in took):
+                book.refusals.append(offered - set(book.accepted))
+            book.accepted += [code for code in took if code not in book.accepted]
+        elif one.refused or (one.turned_away and offered in away):
+            book.refusals.append(offered)
+        elif one.turned_away and (one.received or not polite):
+            away.add(offered)
+    return book
+
+
+def _polite(answers: list[Answer]) -> bool:
+    """Whether this server says so when it refuses a hello."""
+    return any(one.hello and _sound(one) and one.refused and one.alert for one in answers)
+
+
+def _sound(answer: Answer) -> bool:
+    """Whether the answer can be read at all; one that cannot leaves open what it was about."""
+    try:
+        return answer.accepted or answer.refused or answer.turned_away
+    except ValueError:
+        return False
+
+
+def _part(book: _Ledger, asked: list[Answer], seen: T, what: str) -> Part[T]:
+    return Part(seen) if book.complete else Part(seen, *_why(asked, what))
+
+
+def _suites(answers: list[Answer], name: str) -> Part[tuple[Suite, ...]]:
+    asked = [one for one in answers if one.ask == f"suites {name}"]
+    polite = name != "SSLv2" and _polite(answers)
+    book = _ledger(asked, lambda one: one.offer, _chosen_suites, polite=polite)
+    known = SSL2_SUITES if name == "SSLv2" else SUITES
+    if name == "SSLv2" and book.accepted:
+        book.offered = set(book.accepted)  # the server named all that it has
+    order = _in_order(asked, book.accepted)
+    return _part(book, asked, tuple(known[code] for code in order if code in known), f"the suites of {name}")
+
+
+def _chosen_scheme(answer: Answer) -> tuple[int, ...]:
+    scheme = answer.scheme
+    return (scheme,) if scheme is not None and scheme in SCHEMES else ()
+
+
+def _chosen_group(answer: Answer) -> tuple[int, ...]:
+    group = answer.group
+    return (group,) if group is not None and group in GROUPS else ()
+
+
+def _chosen_suites(answer: Answer) -> tuple[int, ...]:
+    if answer.ssl2_server:
+        return answer.ssl2_server.suites
+    return (answer.server.suite,) if answer.server else ()
+
+
+def _in_order(asked: list[Answer], accepted: list[int]) -> list[int]:
+    """The accepted suites so that each comes before those it was chosen above."""
+    above = {one.server.suite: set(one.offer) for one in asked if _sound(one) and one.server is not None}
+    left, found = list(accepted), []
+    while left:
+        first = next(
+            (
+                code
+                for code in left
+                if not any(code in above.get(other, ()) for other in left if other != code)
+            ),
+            left[0],
+        )
+        left.remove(first)
+        found.append(first)
+    return found
+
+
+def _orders(
+    answers: list[Answer], suites: Mapping[str, Part[tuple[Suite, ...]]]
+) -> Iterator[tuple[str, Part[bool]]]:
+    """Whether the server's order counts: it chose something else than what came first in the reversed offer."""
+    for family, names in (("TLSv1.3", ["TLSv1.3"]), ("older", list(VERSIONS)[1:-1])):
+        if all(len(suites[name].seen) < 2 for name in names):
+            continue
+        asked = [one for one in answers if one.ask.startswith("order ") and one.ask[6:] in names]
+        answer = next((one for one in asked if _sound(one) and one.server), None)
+        if answer is None or answer.server is None:
+            yield family, Part(False, *_why(asked, f"whose order counts in {family}"))
+        else:
+            yield family, Part(answer.server.suite != answer.offer[0])
+
+
+def _chacha_first(answers: list[Answer]) -> bool | None:
+    asked = [one for one in answers if one.ask.startswith("chacha ") and _sound(one) and one.server]
+    return any("ChaCha" in SUITES[one.server.suite].cipher for one in asked if one.server) if asked else None
+
+
+def _groups(answers: list[Answer], name: str, suites: Part[tuple[Suite, ...]]) -> Part[tuple[Group, ...]]:
+    asked = [one for one in answers if one.ask == f"groups {name}"]
+    walked = [one for one in answers if one.ask == f"suites {name}" and _sound(one)]
+    known = [one.group for one in walked if one.group in GROUPS]
+    if not any(suite.exchange in {"ECDHE", "any"} for suite in suites.seen):
+        return Part((), suites.gap, suites.cause)
+    book = _ledger(
+        asked,
+        lambda one: one.hello.groups if one.hello else (),
+        _chosen_group,
+        [code for code in known[:1] if code is not None],
+        polite=_polite(answers),
+    )
+    seen = dict.fromkeys([*book.accepted, *(code for code in known if code is not None)])
+    return _part(book, asked, tuple(GROUPS[code] for code in seen), f"the groups of {name}")
+
+
+def _primes(old: Iterable[Answer]) -> Iterator[Prime]:
+    seen = set()
+    for one in old:
+        keys = one.key_exchange
+        if keys is None or not keys.prime or keys.prime in seen or one.server is None:
+            continue
+        seen.add(keys.prime)
+        suite = SUITES[one.server.suite]
+        if suite.exchange == "DHE":
+            yield Prime(keys.bits, prime_name(keys.prime), int.from_bytes(keys.generator), suite.name)
+
+
+def _schemes(answers: list[Answer], name: str, suites: Part[tuple[Suite, ...]]) -> Part[tuple[Scheme, ...]]:
+    asked = [one for one in answers if one.ask == f"schemes {name}"]
+    signed = [suite for suite in suites.seen if suite.authentication in {"RSA", "DSS", "ECDSA", "any"}]
+    if not any(suite.exchange in {"DHE", "ECDHE", "any"} for suite in signed):
+        return Part((), suites.gap, suites.cause)
+    book = _ledger(
+        asked,
+        lambda one: one.hello.schemes if one.hello else (),
+        _chosen_scheme,
+        polite=_polite(answers),
+    )
+    return _part(
+        book, asked, tuple(SCHEMES[code] for code in book.accepted), f"the signature schemes of {name}"
+    )
+
+
+# --- features -------------------------------------------------------------------------------------------------
+
+Suites = Mapping[str, Part[tuple[Suite, ...]]]
+
+
+def _extension(old: list[Answer], suites: Suites, kind: int) -> Part[bool | None]:
+    """Whether the newest version up to TLS 1.2 that it speaks has this extension."""
+    newest = max((one.version for one in old), default=0)
+    if not newest:
+        return _joined(None, suites.values())
+    return Part(any(one.server and kind in one.server.extensions for one in old if one.version == newest))
+
+
+def _encrypt_then_mac(old: list[Answer], suites: Suites) -> Part[bool | None]:
+    """Only told for suites with CBC (RFC 7366 section 3)."""
+    block = [one for one in old if one.server and "CBC" in SUITES[one.server.suite].cipher]
+    return _extension(block, suites, tlswire.ENCRYPT_THEN_MAC)
+
+
+def _fallback(answers: list[Answer], suites: Suites) -> Part[bool | None]:
+    """Whether a client that falls back is refused. It was offered nothing but what is accepted otherwise."""
+    asked = [one for one in answers if one.ask.startswith("fallback ")]
+    sound = [one for one in asked if _sound(one)]
+    if sound:
+        return Part(not sound[-1].accepted)
+    if not asked and sum(bool(part.seen) for part in suites.values()) < 2:
+        return _joined(None, suites.values())
+    return Part(None, *_why(asked, "whether falling back is refused"))
+
+
+def _whole(answers: list[Answer], words: str) -> Answer | None:
+    return next(
+        (one for one in answers if one.ask == words and _sound(one) and one.accepted and one.whole), None
+    )
+
+
+def stapled(answers: list[Answer]) -> Part[bytes]:
+    """The OCSP answer that came along with the chain; empty when none did."""
+    asked = [one for one in answers if one.ask == "chain"]
+    answer = _whole(answers, "chain")
+    if answer is None:
+        return Part(b"", *_why(asked, "the stapled OCSP answer"))
+    return Part(answer.staple)
+
+
+def _client_certificate(answers: list[Answer]) -> Part[tuple[bytes, ...] | None]:
+    asked = [one for one in answers if one.ask == "chain"]
+    answer = _whole(answers, "chain")
+    if answer is None or answer.chosen is None:
+        return Part(None, *_why(asked, "whether a client certificate is asked for"))
+    body = answer.message(tlswire.CERTIFICATE_REQUEST)
+    return Part(
+        tlswire.certificate_request(body, answer.chosen.version).authorities if body is not None else None
+    )
+
+
+def shown_to(answers: list[Answer], which: str) -> Part[Shown]:
+    """What a client sees that asks for the right name, for none, or for an unknown one."""
+    words = _SHOWN[which]
+    asked = [one for one in answers if one.ask == words]
+    answer = next((one for one in asked if _readable(one)), None)
+    if answer is None:
+        return Part(Shown((), "", "", ""), *_why(asked, f"the {words}"))
+    if answer.chosen is None:
+        return Part(Shown((), str(answer.alert), "", ""))
+    version, suite = VERSION_NAMES[answer.chosen.version], SUITES[answer.chosen.suite].name
+    return Part(Shown(answer.chain, "", version, suite))
+
+
+def _readable(answer: Answer) -> bool:
+    """Whether it shows certificates, an alert in their place, or says all it has to say without any."""
+    try:
+        return bool(answer.chain) or (answer.whole if answer.accepted else answer.alert is not None)
+    except ValueError:
+        return False

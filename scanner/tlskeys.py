@@ -1,0 +1,178 @@
+"""Keys enough to read what a TLS 1.3 server encrypts in its first flight: its certificates and what goes with them.
+
+The private keys of our side are made from the random in the ClientHello. Such a conversation hides nothing: nothing
+of ours is sent in it. And so anyone can read it again from the evidence, which is the bytes alone (RFC 8446 section 7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes, hmac
+from cryptography.hazmat.primitives.asymmetric import ec, x448, x25519
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from scanner.tlswire import (
+    ALERT,
+    HANDSHAKE,
+    KEY_SHARE,
+    Alert,
+    Reader,
+    message,
+    messages,
+    read_client_hello,
+    vector,
+)
+
+X25519, X448 = 0x001D, 0x001E
+_CURVES: Final[dict[int, Any]] = {0x0017: ec.SECP256R1(), 0x0018: ec.SECP384R1(), 0x0019: ec.SECP521R1()}
+#: The groups we can answer in, the commonest first.
+GROUPS: Final = (X25519, 0x0017, 0x0018, 0x0019, X448)
+#: TLS 1.3 suite -> hash, cipher, bytes of key.
+_CIPHERS: Final[dict[int, tuple[Any, Any, int]]] = {
+    0x1301: (hashes.SHA256(), AESGCM, 16),
+    0x1302: (hashes.SHA384(), AESGCM, 32),
+    0x1303: (hashes.SHA256(), ChaCha20Poly1305, 32),
+    0x1304: (hashes.SHA256(), AESCCM, 16),
+    0x1305: (hashes.SHA256(), lambda key: AESCCM(key, tag_length=8), 16),
+}
+SUITES: Final = tuple(_CIPHERS)
+
+
+def _private(group: int, random: bytes) -> Any:
+    seed = sha256(b"keurmeester: a conversation that hides nothing" + group.to_bytes(2) + random).digest()
+    if group == X25519:
+        return x25519.X25519PrivateKey.from_private_bytes(seed)
+    if group == X448:
+        return x448.X448PrivateKey.from_private_bytes(seed + seed[:24])
+    if group in _CURVES:
+        return ec.derive_private_key(int.from_bytes(seed) >> 1, _CURVES[group])
+    raise ValueError(f"no key for group 0x{group:04X}")
+
+
+def key_share(group: int, random: bytes) -> bytes:
+    """Our public key for this group in the hello with this random. Raises ValueError for a group we have no key in."""
+    public = _private(group, random).public_key()
+    if group in _CURVES:
+        return bytes(public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))
+    return bytes(public.public_bytes_raw())
+
+
+def _shared(group: int, random: bytes, theirs: bytes) -> bytes:
+    ours = _private(group, random)
+    if group == X25519:
+        return bytes(ours.exchange(x25519.X25519PublicKey.from_public_bytes(theirs)))
+    if group == X448:
+        return bytes(ours.exchange(x448.X448PublicKey.from_public_bytes(theirs)))
+    point = ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[group], theirs)
+    return bytes(ours.exchange(ec.ECDH(), point))
+
+
+def _expand(secret: bytes, label: str, context: bytes, size: int, digest: Any) -> bytes:
+    info = size.to_bytes(2) + vector(b"tls13 " + label.encode(), 1) + vector(context, 1)
+    return HKDFExpand(digest, size, info).derive(secret)
+
+
+def _extract(salt: bytes, secret: bytes, digest: Any) -> bytes:
+    one = hmac.HMAC(salt, digest)
+    one.update(secret)
+    return one.finalize()
+
+
+def _hash(data: bytes, digest: Any) -> bytes:
+    one = hashes.Hash(digest)
+    one.update(data)
+    return one.finalize()
+
+
+def handshake_secrets(transcript: bytes, suite: int, shared: bytes) -> tuple[bytes, bytes]:
+    """The client's and the server's handshake traffic secret (RFC 8446 section 7.1)."""
+    digest = _CIPHERS[suite][0]
+    zero, nothing = bytes(digest.digest_size), _hash(b"", digest)
+    early = _extract(zero, zero, digest)
+    secret = _extract(_expand(early, "derived", nothing, digest.digest_size, digest), shared, digest)
+    seen = _hash(transcript, digest)
+    client, server = (
+        _expand(secret, f"{side} hs traffic", seen, digest.digest_size, digest) for side in ("c", "s")
+    )
+    return client, server
+
+
+class Direction:
+    """One side's records under one traffic secret: opens and seals them, counting."""
+
+    def __init__(self, secret: bytes, suite: int) -> None:
+        digest, cipher, size = _CIPHERS[suite]
+        self._cipher = cipher(_expand(secret, "key", b"", size, digest))
+        self._iv = int.from_bytes(_expand(secret, "iv", b"", 12, digest))
+        self._count = 0
+
+    def _nonce(self) -> bytes:
+        nonce = (self._iv ^ self._count).to_bytes(12)
+        self._count += 1
+        return nonce
+
+    def open(self, record: bytes) -> tuple[int, bytes]:
+        """Kind and content of one record. Raises ValueError when it is not under this key."""
+        try:
+            plain = self._cipher.decrypt(self._nonce(), record[5:], record[:5]).rstrip(b"\0")
+        except InvalidTag:
+            raise ValueError("a TLS 1.3 record that does not open") from None
+        if not plain:
+            raise ValueError("a TLS 1.3 record without a kind")
+        return plain[-1], plain[:-1]
+
+    def seal(self, kind: int, content: bytes) -> bytes:
+        """One record."""
+        plain = content + bytes([kind])
+        header = b"\x17\x03\x03" + (len(plain) + 16).to_bytes(2)
+        return bytes(header + self._cipher.encrypt(self._nonce(), plain, header))
+
+
+def conversation(hellos: Sequence[tuple[int, bytes]], suite: int) -> bytes:
+    """The hellos as they are hashed: after a HelloRetryRequest the first one is a hash (RFC 8446 section 4.4.1)."""
+    said = [message(kind, body) for kind, body in hellos]
+    if len(said) > 2:
+        said[0] = message(254, _hash(said[0], _CIPHERS[suite][0]))
+    return b"".join(said)
+
+
+def open_flight(
+    hellos: Sequence[tuple[int, bytes]],
+    suite: int,
+    extensions: dict[int, bytes],
+    random: bytes,
+    sealed: Sequence[bytes],
+) -> tuple[list[tuple[int, bytes]], Alert | None]:
+    """The handshake messages in the server's encrypted records, as far as they are complete, and the alert if any.
+
+    ``hellos`` are all messages so far, ours and theirs; ``extensions`` those of the last ServerHello; ``random`` that
+    of our ClientHello. Raises ValueError when they do not open.
+    """
+    if suite not in _CIPHERS:
+        raise ValueError(f"no cipher for suite 0x{suite:04X}")
+    reader = Reader(extensions.get(KEY_SHARE, b""))
+    group, theirs = reader.number(2), reader.vector(2)
+    shared = _shared(group, random, theirs)
+    direction = Direction(handshake_secrets(conversation(hellos, suite), suite, shared)[1], suite)
+    handshake = b""
+    for one in sealed:
+        kind, content = direction.open(one)
+        if kind == ALERT and len(content) == 2:
+            return messages(handshake), Alert(*content)
+        if kind != HANDSHAKE:
+            break
+        handshake += content
+    return messages(handshake), None
+
+
+def server_side(hellos: Sequence[tuple[int, bytes]], suite: int, group: int, random: bytes) -> Direction:
+    """The direction in which a server seals its first flight, when its own key is made from ``random`` as ours are."""
+    theirs = read_client_hello(hellos[-2][1]).key_shares[group]
+    secrets = handshake_secrets(conversation(hellos, suite), suite, _shared(group, random, theirs))
+    return Direction(secrets[1], suite)

@@ -1,0 +1,401 @@
+"""Which questions are put to a TLS server, and in which order: each answer decides the next. Pure.
+
+A walk is a generator: it yields a `Question` and gets the `Answer`, or None when there is none that counts. It offers
+everything, strikes what the server chose, and offers the rest until the server refuses: what is accepted, in the
+server's own order, for one connection each and one for the refusal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from os import urandom
+from typing import Any, Final, TypeAlias
+
+from scanner import tlswire as wire
+from scanner.tlsanswer import Answer
+from scanner.tlsnames import (
+    GROUPS,
+    SCHEMES,
+    SSL2,
+    SSL2_SUITES,
+    SSL3,
+    SUITES,
+    TLS10,
+    TLS11,
+    TLS12,
+    TLS13,
+    VERSION_NAMES,
+    Suite,
+)
+
+#: What we say we speak of ALPN: the IANA registry's commonest, RFC 7301.
+PROTOCOLS: Final = (
+    "h2",
+    "http/1.1",
+    "http/1.0",
+    "spdy/3.1",
+    "imap",
+    "pop3",
+    "xmpp-client",
+    "xmpp-server",
+    "acme-tls/1",
+)
+_COMMON: Final = ("GCM", "Poly1305", "AES-CBC", "AES-CCM", "3DES", "RC4", "Camellia", "DES", "SEED", "IDEA")
+
+
+def _rank(code: int) -> tuple[int, int, int, int, int]:
+    """What servers choose first comes first: also for those that look at the beginning of a list only."""
+    suite = SUITES[code]
+    exchange = (
+        ("ECDHE", "DHE", "RSA").index(suite.exchange) if suite.exchange in ("ECDHE", "DHE", "RSA") else 3
+    )
+    usual = suite.authentication in ("ECDSA", "RSA")
+    cipher = next((at for at, name in enumerate(_COMMON) if name in suite.cipher), len(_COMMON))
+    return (not usual, cipher > 2, exchange, -suite.bits, cipher)
+
+
+#: All that may be offered up to TLS 1.2, and in TLS 1.3. A suite is offered in every older version, as a server's
+#: mistake may be to accept it there.
+OLD_SUITES: Final = tuple(sorted((one.code for one in SUITES.values() if one.first < TLS13), key=_rank))
+NEW_SUITES: Final = tuple(one.code for one in SUITES.values() if one.first == TLS13)
+#: A name that no server is for (RFC 6761 section 6.4).
+UNKNOWN: Final = "no-such-name.invalid"
+#: A short offer for servers that choke on a long one.
+FEW: Final = 60
+OLD_GROUPS: Final = (
+    29,
+    23,
+    24,
+    25,
+    30,
+    *(code for code, one in GROUPS.items() if one.first < TLS13 and code not in (23, 24, 25, 29, 30)),
+)
+NEW_GROUPS: Final = (
+    0x11EC,
+    29,
+    23,
+    24,
+    25,
+    30,
+    *(code for code, one in GROUPS.items() if one.last == TLS13 and code not in (0x11EC, 23, 24, 25, 29, 30)),
+)
+OLD_SCHEMES: Final = (
+    0x0403, 0x0503, 0x0603, 0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0807, 0x0808, 0x0809, 0x080A, 0x080B,
+    0x0303, 0x0301, 0x0203, 0x0201, 0x0402, 0x0502, 0x0602, 0x0302, 0x0202, 0x0101, 0x0102, 0x0103,
+)  # fmt: skip
+NEW_SCHEMES: Final = tuple(
+    dict.fromkeys(
+        (*OLD_SCHEMES[:14], *(code for code, one in SCHEMES.items() if one.last == TLS13), 0x0401, 0x0201)
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to send first, and when the answer is all there. ``ask`` names it in the evidence."""
+
+    ask: str
+    hello: bytes
+    enough: Callable[[Answer], bool] = lambda answer: answer.complete
+    again: Callable[[Answer], bytes] = lambda answer: b""
+
+
+Walk: TypeAlias = Generator[Question, "Answer | None", None]
+"""The answer sent in is None when it does not count: the walk should end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Whom we ask: the name in the hello. ``dice`` gives randoms."""
+
+    server_name: str = ""
+    dice: Callable[[int], bytes] = urandom
+
+    def hello(
+        self,
+        version: int,
+        suites: Sequence[int],
+        groups: Sequence[int] = (),
+        schemes: Sequence[int] = (),
+        *,
+        more: dict[int, bytes] | None = None,
+        **rest: Any,
+    ) -> wire.ClientHello:
+        """A ClientHello with what every walk sends along, so that it need not be asked apart."""
+        old = version < TLS13
+        along = {
+            wire.RENEGOTIATION_INFO: b"\0",
+            wire.EXTENDED_MASTER_SECRET: b"",
+            wire.SESSION_TICKET: b"",
+            wire.ENCRYPT_THEN_MAC: b"",
+            wire.HEARTBEAT: b"\1",
+        }
+        status = {wire.STATUS_REQUEST: b"\1\0\0\0\0"}
+        return wire.client_hello(
+            version,
+            (*suites, wire.RENEGOTIATION_SCSV) if version == SSL3 else suites,
+            random=self.dice(32),
+            groups=groups or (OLD_GROUPS if old else NEW_GROUPS),
+            schemes=schemes or (OLD_SCHEMES if old else NEW_SCHEMES),
+            server_name=rest.pop("server_name", self.server_name),
+            compression=(1, 0) if old else (0,),
+            more=(along | status if old else status) | (more or {}),
+            **rest,
+        )
+
+
+def ask(*words: str) -> str:
+    """The name of a question."""
+    return " ".join(words)
+
+
+# --- walks ----------------------------------------------------------------------------------------------------
+
+
+def ssl2(visit: Visit) -> Walk:
+    """Does it speak SSL 2, and with which suites: one question, for the server names them all."""
+    yield from _sure(
+        Question(ask("suites", "SSLv2"), wire.ssl2_client_hello(tuple(SSL2_SUITES), visit.dice(16)))
+    )
+
+
+def _sure(question: Question) -> Generator[Question, Answer | None, Answer | None]:
+    """The answer; a refusal that may be something else is asked for once more."""
+    answer = yield question
+    if answer is not None and answer.turned_away:
+        answer = yield question
+    return answer
+
+
+@dataclass(slots=True)
+class Found:
+    """What the walks of one version have found so far."""
+
+    accepted: list[int] = field(default_factory=list)
+    groups: list[int] = field(default_factory=list)
+    curve: int | None = None
+    choked: bool = False
+
+
+#: Newest first: what is most spoken is asked first.
+_ASKED: Final = (TLS13, TLS12, TLS11, TLS10, SSL3)
+
+
+class Survey:
+    """All questions for one endpoint: `stages` of walks that may go side by side."""
+
+    def __init__(self, visit: Visit, parts: str) -> None:
+        self.visit, self.parts = visit, parts
+        self.found = {number: Found() for number in _ASKED}
+
+    def stages(self) -> Iterator[list[Walk]]:
+        """The walks, a stage at a time; later ones follow from what earlier ones found."""
+        if self.parts == "chain":
+            yield [chain(self.visit)]
+            return
+        walks = [version(self.visit, number, found) for number, found in self.found.items()]
+        yield [*walks, ssl2(self.visit), *([chain(self.visit)] if self.parts == "all" else ())]
+        if not any(found.accepted for number, found in self.found.items() if number < TLS13):
+            yield [short(self.visit, number, found) for number, found in self.found.items() if found.choked]
+        yield list(self._orders())
+        if self.parts == "all":
+            yield list(self._rest())
+
+    def _orders(self) -> Iterator[Walk]:
+        """Whose order counts is asked in TLS 1.3, and in the newest older version that has anything to order."""
+        several = [number for number, found in self.found.items() if len(found.accepted) > 1]
+        for number in [*several[:1], *[one for one in several[1:2] if several[0] == TLS13]]:
+            yield order(self.visit, number, self.found[number])
+
+    def _rest(self) -> Iterator[Walk]:
+        spoken = [number for number, found in self.found.items() if found.accepted]
+        if not spoken:
+            return
+        if len(spoken) > 1:
+            yield fallback(self.visit, spoken[1], self.found[spoken[1]].accepted)
+        for number in (TLS12, TLS13):
+            if self.found[number].accepted:
+                yield schemes(self.visit, number, self.found[number])
+        if self.visit.server_name:
+            yield chain(self.visit, "chain without a name", server_name="")
+        yield chain(self.visit, "chain for an unknown name", server_name=UNKNOWN)
+
+
+def version(visit: Visit, number: int, found: Found) -> Walk:
+    """Everything about one version of SSL 3 to TLS 1.3: suites, whose order counts, groups."""
+    yield from suites(visit, number, NEW_SUITES if number == TLS13 else OLD_SUITES, found)
+    if found.accepted and number in (TLS12, TLS13):
+        yield from groups(visit, number, found)
+
+
+def short(visit: Visit, number: int, found: Found) -> Walk:
+    """As `version`, for a server that may choke on a long offer: a part of the list at a time."""
+    for at in range(0, len(OLD_SUITES), FEW):
+        yield from suites(visit, number, OLD_SUITES[at : at + FEW], found)
+        if not found.accepted:
+            return
+    if number == TLS12:
+        yield from groups(visit, number, found)
+
+
+def suites(visit: Visit, number: int, offer: Iterable[int], found: Found) -> Walk:
+    """Offer suites and strike what is chosen, until the server refuses the rest."""
+    left = list(offer)
+    words = ask("suites", VERSION_NAMES[number])
+    while left:
+        answer = yield from _sure(Question(words, visit.hello(number, left).record))
+        if answer is None:
+            return
+        if not answer.accepted or answer.server is None:
+            found.choked = not found.accepted and not _of_version(answer)
+            return
+        found.accepted.append(answer.server.suite)
+        left.remove(answer.server.suite)
+        if answer.group is not None and answer.group not in found.groups:
+            found.groups.append(answer.group)
+        if found.curve is None and answer.chain:
+            found.curve = curve_of(answer.chain[0])
+
+
+def _of_version(answer: Answer) -> bool:
+    """Whether the refusal is of the version, not of the suites."""
+    return answer.other is not None or (answer.alert is not None and answer.alert.code == 70)
+
+
+def order(visit: Visit, number: int, found: Found) -> Walk:
+    """Whose order counts: the same suites backwards; when the same one is chosen it is the server's.
+
+    Some servers let ChaCha20 go first when the client has it first, so another comes first if there is one.
+    """
+    backwards = found.accepted[::-1]
+    if "ChaCha" in SUITES[backwards[0]].cipher and len(backwards) > 2:
+        backwards = [*backwards[1:-1], backwards[0], backwards[-1]]
+    answer = yield Question(ask("order", VERSION_NAMES[number]), visit.hello(number, backwards).record)
+    chacha = next((code for code in backwards if "ChaCha" in SUITES[code].cipher), None)
+    if answer is None or answer.server is None or answer.server.suite == backwards[0]:
+        return
+    if chacha is not None and chacha != found.accepted[0]:
+        first = [chacha, *(code for code in found.accepted if code != chacha)]
+        yield Question(ask("chacha", VERSION_NAMES[number]), visit.hello(number, first).record)
+
+
+def groups(visit: Visit, number: int, found: Found) -> Walk:
+    """Offer groups and strike what is chosen, until the server refuses the rest.
+
+    Up to TLS 1.2 a client that does not offer the curve of the certificate's own key is refused for that; so that
+    curve goes along at the end.
+    """
+    chosen = [code for code in found.accepted if SUITES[code].exchange in {"ECDHE", "any"}]
+    if not chosen:
+        return
+    words = ask("groups", VERSION_NAMES[number])
+    struck = found.groups[:1]
+    left = [code for code in (NEW_GROUPS if number == TLS13 else OLD_GROUPS) if code not in struck]
+    while left:
+        answer = yield from _sure(Question(words, visit.hello(number, chosen, left).record))
+        if answer is None or not answer.accepted or answer.group not in left:
+            break
+        left.remove(answer.group)
+    if number < TLS13 and found.curve is not None and found.curve not in left:
+        while left:
+            question = Question(words, visit.hello(number, chosen, [*left, found.curve]).record)
+            answer = yield from _sure(question)
+            if answer is None or not answer.accepted or answer.group not in left:
+                return
+            left.remove(answer.group)
+
+
+def fallback(visit: Visit, number: int, accepted: Sequence[int]) -> Walk:
+    """Is a client that comes back with an older version than it could told so (RFC 7507)?"""
+    words = ask("fallback", VERSION_NAMES[number])
+    yield from _sure(Question(words, visit.hello(number, [*accepted, wire.FALLBACK_SCSV]).record))
+
+
+def schemes(visit: Visit, number: int, found: Found) -> Walk:
+    """Offer signature schemes and strike the one the server signs with, until it refuses the rest."""
+    chosen = [code for code in found.accepted if _signed(SUITES[code])]
+    left = list(NEW_SCHEMES if number == TLS13 else OLD_SCHEMES)
+    words = ask("schemes", VERSION_NAMES[number])
+    while left and chosen:
+        if number == TLS13:
+            question = conversation(visit, words, visit.dice(32), chosen, left)
+        else:
+            question = Question(words, visit.hello(number, chosen, schemes=left).record)
+        answer = yield from _sure(question)
+        if answer is None or not answer.accepted or answer.scheme not in left:
+            return
+        left.remove(answer.scheme)
+
+
+def _signed(suite: Suite) -> bool:
+    """Whether the server signs its part of the key exchange."""
+    return suite.exchange == "any" or (
+        suite.exchange in {"DHE", "ECDHE"} and suite.authentication in {"RSA", "DSS", "ECDSA"}
+    )
+
+
+def chain(visit: Visit, words: str = "chain", **rest: Any) -> Walk:
+    """The certificates, in one connection, with whatever version of TLS the server likes best."""
+    from scanner import tlskeys
+
+    yield conversation(
+        visit,
+        words,
+        visit.dice(32),
+        [*tlskeys.SUITES, *OLD_SUITES],
+        tuple(dict.fromkeys((*OLD_SCHEMES, *NEW_SCHEMES))),
+        older=(TLS12, TLS11, TLS10),
+        more={wire.RENEGOTIATION_INFO: b"\0", wire.EXTENDED_MASTER_SECRET: b"", wire.SESSION_TICKET: b""},
+        **rest,
+    )
+
+
+def conversation(
+    visit: Visit, words: str, random: bytes, suites: Sequence[int], schemes: Sequence[int], **rest: Any
+) -> Question:
+    """A hello of TLS 1.3 with keys in it, so that the server's whole first flight can be read."""
+    from scanner import tlskeys
+
+    old = () if "older" not in rest else tuple(code for code in OLD_GROUPS if code not in tlskeys.GROUPS)
+    made = Visit(visit.server_name, lambda size: random).hello(
+        TLS13,
+        suites,
+        [*tlskeys.GROUPS, *old],
+        schemes,
+        key_shares={group: tlskeys.key_share(group, random) for group in tlskeys.GROUPS[:2]},
+        **rest,
+    )
+
+    def again(answer: Answer) -> bytes:
+        """The second hello, with the key that a HelloRetryRequest asks for."""
+        server = answer.server
+        if server is None or not server.retry or server.group not in tlskeys.GROUPS or len(answer.sent) > 1:
+            return b""
+        share = wire.vector(server.group.to_bytes(2) + wire.vector(tlskeys.key_share(server.group, random)))
+        extensions = dict(made.extensions) | {wire.KEY_SHARE: share}
+        if wire.COOKIE in server.extensions:
+            extensions[wire.COOKIE] = server.extensions[wire.COOKIE]
+        second = wire.ClientHello(
+            made.version, made.suites, random, made.session, made.compression, extensions
+        )
+        return second.record
+
+    return Question(words, made.record, lambda answer: answer.whole, again)
+
+
+def curve_of(certificate: bytes) -> int | None:
+    """The group of a certificate's own key, when it is on a curve that has a number."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+    try:
+        key = x509.load_der_x509_certificate(certificate).public_key()
+    except Exception:  # a strange certificate is for the checks to judge
+        return None
+    if not isinstance(key, EllipticCurvePublicKey):
+        return None
+    return next((code for code, one in GROUPS.items() if one.name == key.curve.name), None)
+
+
+__all__ = ["SSL2", "Found", "Question", "Survey", "Visit", "Walk"]
