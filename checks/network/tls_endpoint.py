@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, NoReturn, TypeVar
 
 from checks.linux.sockets import TlsPort
 from scanner import (
@@ -26,6 +26,7 @@ from scanner import (
     tlsanswer,
     tlswire,
     transcript,
+    visible,
 )
 from scanner.tlsanswer import Answer
 from scanner.tlsnames import (
@@ -147,6 +148,35 @@ def _joined(seen: T, parts: Iterable[Part[object]]) -> Part[T]:
     return Part(seen, worst.gap, worst.cause) if worst else Part(seen)
 
 
+@fact
+class StartTls:
+    """Whether a port that speaks something before TLS offers TLS at all, and what it said last."""
+
+    port: int
+    protocol: str
+    offered: bool
+    said: str
+
+    def __str__(self) -> str:
+        return f"{self.port}/tcp"
+
+
+@probe(
+    "tls",
+    walk=Each(TlsPort, lambda port: TlsWalk(port.number, port.server_name, port.address, port.starttls)),
+)
+def start_tls(walk: Raw, port: TlsPort) -> StartTls:
+    """The dialogue before the first hello. Raises Absent for a port that speaks TLS at once."""
+    if not port.starttls:
+        raise Absent("this port speaks TLS at once")
+    if any(one.received for one in _read(walk.out)):
+        return StartTls(port.number, port.starttls, True, "")
+    try:
+        before_tls(walk)
+    except Absent as absent:
+        return StartTls(port.number, port.starttls, False, str(absent))
+
+
 @probe(
     "tls",
     walk=Each(TlsPort, lambda port: TlsWalk(port.number, port.server_name, port.address, port.starttls)),
@@ -194,7 +224,7 @@ def spoken(walk: Raw, *, declared: bool) -> list[Answer]:
     """
     answers = _read(walk.out)
     if not answers:
-        raise NotUnderstood("nothing was asked")
+        before_tls(walk)
     tls = [one for one in answers if not one.foreign]
     if any(one.hello and one.received for one in tls):
         return answers
@@ -210,7 +240,25 @@ def spoken(walk: Raw, *, declared: bool) -> list[Answer]:
 
 @lru_cache(maxsize=16)
 def _read(out: bytes) -> list[Answer]:
-    return [tlsanswer.read(one) for one in transcript.exchanges(Raw(out=out)) if one.turns]
+    return [tlsanswer.read(one) for one in transcript.exchanges(Raw(out=out)) if _asks(one)]
+
+
+def _asks(exchange: transcript.Exchange) -> bool:
+    return any(tlsanswer.is_hello(turn.sent) for turn in exchange.turns)
+
+
+def before_tls(walk: Raw) -> NoReturn:
+    """Say why no hello was ever sent: raises Absent when the server does not offer TLS, else Blind."""
+    tried = [one for one in transcript.exchanges(walk) if one.received]
+    if not tried:
+        raise NotUnderstood("nothing was asked")
+    if tried[-1].end == "done":
+        raise Absent(f"the server offers no STARTTLS: {_words(tried[-1])}")
+    raise Blind(f"before TLS: {_WHY[tried[-1].end][0]}", _WHY[tried[-1].end][1])
+
+
+def _words(exchange: transcript.Exchange) -> str:
+    return visible(exchange.turns[-1].received[:80].decode(errors="replace").strip())
 
 
 _WHY: Final[Mapping[str, tuple[str, Cause]]] = {

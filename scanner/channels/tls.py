@@ -78,10 +78,15 @@ class _Connection:
     """One question on its way: send, read, perhaps send again; then an `Exchange`."""
 
     def __init__(
-        self, question: Question, walk: Walk, sock: socket.socket, until: float, before: str
+        self,
+        question: Question,
+        walk: Walk,
+        sock: socket.socket,
+        until: float,
+        before: starttls.Dialogue | None,
     ) -> None:
         self.question, self.walk, self.sock, self.until = question, walk, sock, until
-        self.preamble = starttls.dialogue(before) if before else None
+        self.preamble, self.started = before, False
         self.turns: list[Turn] = []
         self.sent, self.received = b"", bytearray()
         self.waiting = b""
@@ -90,12 +95,13 @@ class _Connection:
 
     def start(self) -> None:
         """The connection is there: say the first thing."""
+        self.started = True
         self._say(next(self.preamble) if self.preamble else self.question.hello)
 
     def _say(self, data: bytes) -> None:
         if self.sent or self.received:
             self.turns.append(Turn(self.sent, bytes(self.received)))
-        self.sent, self.waiting = data, data
+        self.sent, self.waiting = data, self.waiting + data
         self.received.clear()
         self.write()
 
@@ -125,8 +131,10 @@ class _Connection:
         if self.preamble is not None:
             try:
                 said = self.preamble.send(bytes(self.received))
-            except StopIteration:
+            except StopIteration as end:
                 self.preamble = None
+                if end.value:
+                    self._say(end.value)
                 self._say(self.question.hello)
             except starttls.NotOffered:
                 return "done"
@@ -221,7 +229,8 @@ class _Loop:
             code = sock.connect_ex(self._to[1])
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        one = _Connection(question, walk, sock, until, self._source.starttls)
+        before, name = self._source.starttls, self._source.server_name
+        one = _Connection(question, walk, sock, until, starttls.dialogue(before, name) if before else None)
         self._seen.append(one)
         self._open[sock.fileno()] = one
         self._selector.register(sock, selectors.EVENT_WRITE, one)
@@ -231,7 +240,7 @@ class _Loop:
     def _serve(self, one: _Connection, mask: int) -> None:
         try:
             if mask & selectors.EVENT_WRITE:
-                if not one.sent and not one.turns:
+                if not one.started:
                     if code := one.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                         raise OSError(code, os.strerror(code))
                     one.start()
