@@ -373,7 +373,7 @@ def key_exchange(body: bytes, suite: int, version: int) -> KeyExchange:
     elif "PSK" not in known.authentication:
         raise ValueError(f"a ServerKeyExchange for {known.name}")
     scheme = None
-    if known.authentication in {"RSA", "DSS", "ECDSA"} and reader.left:
+    if known.authentication in {"RSA", "DSS", "ECDSA"}:
         scheme = reader.number(2) if version >= TLS12 else None
         reader.vector(2)
     reader.end()
