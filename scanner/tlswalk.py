@@ -63,6 +63,8 @@ NEW_SUITES: Final = tuple(one.code for one in SUITES.values() if one.first == TL
 UNKNOWN: Final = "no-such-name.invalid"
 #: A short offer for servers that choke on a long one.
 FEW: Final = 60
+#: The most suites whose order is put together from parts, when the server is far away.
+MERGED: Final = 12
 OLD_GROUPS: Final = (
     29,
     23,
@@ -101,8 +103,8 @@ class Question:
     again: Callable[[Answer], bytes] = lambda answer: b""
 
 
-Walk: TypeAlias = Generator[Question, "Answer | None", None]
-"""The answer sent in is None when it does not count: the walk should end."""
+Walk: TypeAlias = Generator["Question | list[Walk]", "Answer | None", None]
+"""The answer sent in is None when it does not count: the walk should end. A list is of walks to go side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,7 @@ def ssl2(visit: Visit) -> Walk:
     )
 
 
-def _sure(question: Question) -> Generator[Question, Answer | None, Answer | None]:
+def _sure(question: Question) -> Generator[Question | list[Walk], Answer | None, Answer | None]:
     """The answer; a refusal that may be something else is asked for once more."""
     answer = yield question
     if answer is not None and answer.turned_away:
@@ -176,6 +178,7 @@ class Found:
     groups: list[int] = field(default_factory=list)
     curve: int | None = None
     choked: bool = False
+    parts: list[Found] = field(default_factory=list)
 
 
 #: Newest first: what is most spoken is asked first.
@@ -185,8 +188,8 @@ _ASKED: Final = (TLS13, TLS12, TLS11, TLS10, SSL3)
 class Survey:
     """All questions for one endpoint: `stages` of walks that may go side by side."""
 
-    def __init__(self, visit: Visit, parts: str) -> None:
-        self.visit, self.parts = visit, parts
+    def __init__(self, visit: Visit, parts: str, far: Callable[[], bool] = lambda: False) -> None:
+        self.visit, self.parts, self.far = visit, parts, far
         self.found = {number: Found() for number in _ASKED}
 
     def stages(self) -> Iterator[list[Walk]]:
@@ -194,7 +197,7 @@ class Survey:
         if self.parts == "chain":
             yield [chain(self.visit)]
             return
-        walks = [version(self.visit, number, found) for number, found in self.found.items()]
+        walks = [version(self.visit, number, found, self.far) for number, found in self.found.items()]
         yield [*walks, ssl2(self.visit), *([chain(self.visit)] if self.parts == "all" else ())]
         if not any(found.accepted for number, found in self.found.items() if number < TLS13):
             yield [short(self.visit, number, found) for number, found in self.found.items() if found.choked]
@@ -222,11 +225,40 @@ class Survey:
         yield chain(self.visit, "chain for an unknown name", server_name=UNKNOWN)
 
 
-def version(visit: Visit, number: int, found: Found) -> Walk:
-    """Everything about one version of SSL 3 to TLS 1.3: suites, whose order counts, groups."""
-    yield from suites(visit, number, NEW_SUITES if number == TLS13 else OLD_SUITES, found)
-    if found.accepted and number in (TLS12, TLS13):
-        yield from groups(visit, number, found)
+def version(visit: Visit, number: int, found: Found, far: Callable[[], bool]) -> Walk:
+    """Everything about one version of SSL 3 to TLS 1.3: suites and groups.
+
+    With a server that is ``far`` away the rest of the offer goes in parts, side by side, as do the groups.
+    """
+    offer = NEW_SUITES if number == TLS13 else OLD_SUITES
+    yield from suites(visit, number, offer, found, once=True)
+    if not found.accepted:
+        return
+    left = [code for code in offer if code not in found.accepted]
+    beside = [groups(visit, number, found)] if number in (TLS12, TLS13) else []
+    if number == TLS13 or not far():
+        yield from suites(visit, number, left, found)
+        for walk in beside:
+            yield from walk
+        return
+    parts = _parts(left)
+    found.parts = [Found() for _ in parts]
+    yield [*(suites(visit, number, part, one) for part, one in zip(parts, found.parts, strict=True)), *beside]
+    for one in found.parts:
+        found.accepted += one.accepted
+
+
+def _parts(offer: list[int]) -> list[list[int]]:
+    """The offer in parts of which most servers accept about as many of each."""
+    kinds: dict[str, list[int]] = {}
+    for code in offer:
+        suite = SUITES[code]
+        usual = suite.authentication in {"ECDSA", "RSA"} and suite.exchange in {"ECDHE", "DHE", "RSA"}
+        kind = (
+            ("AES" if suite.exchange == "ECDHE" else "other AES") if "AES" in suite.cipher else suite.exchange
+        )
+        kinds.setdefault(kind if usual else "unusual", []).append(code)
+    return list(kinds.values())
 
 
 def short(visit: Visit, number: int, found: Found) -> Walk:
@@ -239,8 +271,8 @@ def short(visit: Visit, number: int, found: Found) -> Walk:
         yield from groups(visit, number, found)
 
 
-def suites(visit: Visit, number: int, offer: Iterable[int], found: Found) -> Walk:
-    """Offer suites and strike what is chosen, until the server refuses the rest."""
+def suites(visit: Visit, number: int, offer: Iterable[int], found: Found, *, once: bool = False) -> Walk:
+    """Offer suites and strike what is chosen, until the server refuses the rest, or only ``once``."""
     left = list(offer)
     words = ask("suites", VERSION_NAMES[number])
     while left:
@@ -256,6 +288,8 @@ def suites(visit: Visit, number: int, offer: Iterable[int], found: Found) -> Wal
             found.groups.append(answer.group)
         if found.curve is None and answer.chain:
             found.curve = curve_of(answer.chain[0])
+        if once:
+            return
 
 
 def _of_version(answer: Answer) -> bool:
@@ -275,9 +309,52 @@ def order(visit: Visit, number: int, found: Found) -> Walk:
     chacha = next((code for code in backwards if "ChaCha" in SUITES[code].cipher), None)
     if answer is None or answer.server is None or answer.server.suite == backwards[0]:
         return
+    if found.parts:
+        yield from merge(visit, number, found)
     if chacha is not None and chacha != found.accepted[0]:
         first = [chacha, *(code for code in found.accepted if code != chacha)]
         yield Question(ask("chacha", VERSION_NAMES[number]), visit.hello(number, first).record)
+
+
+def merge(visit: Visit, number: int, found: Found) -> Walk:
+    """The server's order over all parts: each suite finds its place among those placed already.
+
+    First the parts' ends are held against each other: often that is enough. It is done in the newest version up to
+    TLS 1.2 only, for a server has one list for all of those; and not for more than `MERGED` suites, as it would
+    undo what asking in parts has won.
+    """
+    if len(found.accepted) > MERGED:
+        return
+    lists = sorted((one.accepted for one in found.parts if one.accepted), key=len, reverse=True)
+    placed = [found.accepted[0], *lists[0]] if lists else []
+    for one in lists[1:]:
+        first = yield Question(
+            ask("merge", VERSION_NAMES[number]), visit.hello(number, [one[0], placed[-1]]).record
+        )
+        if first is None or first.server is None:
+            return
+        if first.server.suite == placed[-1]:
+            placed += one
+            continue
+        places: dict[int, int] = {}
+        yield [_place(visit, number, code, placed, places) for code in one]
+        if len(places) < len(one):
+            return
+        for code in reversed(one):
+            placed.insert(places[code], code)
+
+
+def _place(visit: Visit, number: int, code: int, among: list[int], places: dict[int, int]) -> Walk:
+    """Where a suite belongs among others that are in the server's order."""
+    low, high = 0, len(among)
+    while low < high:
+        middle = (low + high) // 2
+        offer = [code, among[middle]]
+        answer = yield Question(ask("merge", VERSION_NAMES[number]), visit.hello(number, offer).record)
+        if answer is None or answer.server is None:
+            return
+        low, high = (low, middle) if answer.server.suite == code else (middle + 1, high)
+    places[code] = low
 
 
 def groups(visit: Visit, number: int, found: Found) -> Walk:

@@ -287,7 +287,9 @@ def test_nonsense_is_a_value_error_and_nothing_else(reader: object, data: bytes)
 
 
 def question() -> Question:
-    return next(next(iter(next(iter(Survey(Visit("a.nl", lambda size: RANDOM[:size]), "chain").stages())))))
+    asked = next(next(iter(next(iter(Survey(Visit("a.nl", lambda size: RANDOM[:size]), "chain").stages())))))
+    assert isinstance(asked, Question)
+    return asked
 
 
 SENT = question().hello

@@ -15,7 +15,9 @@ _VISIT: Final = Visit("www.example.nl", lambda size: _RANDOM[:size])
 
 
 def _question(parts: str) -> Question:
-    return next(next(iter(next(iter(Survey(_VISIT, parts).stages())))))
+    asked = next(next(iter(next(iter(Survey(_VISIT, parts).stages())))))
+    assert isinstance(asked, Question)
+    return asked
 
 
 #: A port that answers a hello in HTTP.

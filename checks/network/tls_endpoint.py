@@ -90,9 +90,10 @@ class Shown(NamedTuple):
 class TlsOffer:
     """What one TLS port offers. Versions are named as in `tlsnames.VERSIONS`: SSLv2, SSLv3, TLSv1 ... TLSv1.3.
 
-    ``version``: name -> is it accepted. ``suites``: name -> those accepted, in the order in which the server chose them
-    (for SSLv2 in the server's list). ``server_order``: "TLSv1.3" and "older" -> does the server's order count; not
-    there when there is nothing to order. ``chacha_first``: it lets ChaCha20 go first for clients that have it first.
+    ``version``: name -> is it accepted. ``suites``: name -> those accepted. ``order``: name (not SSLv2) -> the same in
+    the order in which the server chose them. ``server_order``: "TLSv1.3" and "older" -> is that the server's own order,
+    whatever the client's; not there when there is nothing to order. ``chacha_first``: it lets ChaCha20 go first for
+    clients that have it first.
     ``groups``: "TLSv1.2" and "TLSv1.3" -> groups for ECDHE. ``primes``: those of DHE. ``schemes``: "TLSv1.2" and
     "TLSv1.3" -> how the server signs. ``compression`` is that of any version. The booleans from
     ``secure_renegotiation`` to ``session_tickets`` are of TLS 1.2 and older, and None when it speaks none of those.
@@ -106,6 +107,7 @@ class TlsOffer:
     version: Mapping[str, Part[bool]]
     suites: Mapping[str, Part[tuple[Suite, ...]]]
     server_order: Mapping[str, Part[bool]]
+    order: Mapping[str, Part[tuple[Suite, ...]]]
     chacha_first: bool | None
     groups: Mapping[str, Part[tuple[Group, ...]]]
     primes: Part[tuple[Prime, ...]]
@@ -196,6 +198,7 @@ def tls_offer(walk: Raw, port: TlsPort) -> TlsOffer:
         },
         suites=suites,
         server_order=dict(_orders(answers, suites)),
+        order={name: _order(answers, name, suites[name]) for name in list(VERSIONS)[1:]},
         chacha_first=_chacha_first(answers),
         groups={name: _groups(answers, name, suites[name]) for name in ("TLSv1.2", "TLSv1.3")},
         primes=_joined(tuple(_primes(old)), suites.values()),
@@ -351,8 +354,21 @@ def _suites(answers: list[Answer], name: str) -> Part[tuple[Suite, ...]]:
     known = SSL2_SUITES if name == "SSLv2" else SUITES
     if name == "SSLv2" and book.accepted:
         book.offered = set(book.accepted)  # the server named all that it has
-    order = _in_order(asked, book.accepted)
-    return _part(book, asked, tuple(known[code] for code in order if code in known), f"the suites of {name}")
+    found = book.accepted if name == "SSLv2" else _in_order(answers, [name], book.accepted)[0]
+    return _part(book, asked, tuple(known[code] for code in found if code in known), f"the suites of {name}")
+
+
+def _order(answers: list[Answer], name: str, suites: Part[tuple[Suite, ...]]) -> Part[tuple[Suite, ...]]:
+    """Its own order; when that was asked in parts, the one of all versions up to TLS 1.2: a server has one list."""
+    seen = [suite.code for suite in suites.seen]
+    found, sure = _in_order(answers, [name], seen)
+    if not sure:
+        found, sure = _in_order(answers, list(VERSIONS)[1:-1], seen)
+        sure = sure or any(not part.seen and not part.gap for _, part in _orders(answers, {name: suites}))
+    order = tuple(SUITES[code] for code in found)
+    if suites.gap or sure:
+        return Part(order, suites.gap, suites.cause)
+    return Part(order, f"the order of {name}: asked in parts, as the server is far away", Cause.POLICY)
 
 
 def _chosen_scheme(answer: Answer) -> tuple[int, ...]:
@@ -371,22 +387,22 @@ def _chosen_suites(answer: Answer) -> tuple[int, ...]:
     return (answer.server.suite,) if answer.server else ()
 
 
-def _in_order(asked: list[Answer], accepted: list[int]) -> list[int]:
-    """The accepted suites so that each comes before those it was chosen above."""
-    above = {one.server.suite: set(one.offer) for one in asked if _sound(one) and one.server is not None}
-    left, found = list(accepted), []
+def _in_order(answers: list[Answer], names: Iterable[str], accepted: Iterable[int]) -> tuple[list[int], bool]:
+    """The accepted suites so that each comes before those it was chosen above; and whether that leaves no doubt."""
+    asked = {f"{what} {name}" for what in ("suites", "merge") for name in names}
+    above: dict[int, set[int]] = {}
+    for one in answers:
+        if one.ask in asked and _sound(one) and one.server is not None:
+            above.setdefault(one.server.suite, set()).update(one.offer)
+    left, found, sure = list(accepted), list[int](), True
     while left:
-        first = next(
-            (
-                code
-                for code in left
-                if not any(code in above.get(other, ()) for other in left if other != code)
-            ),
-            left[0],
-        )
-        left.remove(first)
-        found.append(first)
-    return found
+        first = [
+            code for code in left if not any(code in above.get(other, ()) for other in left if other != code)
+        ]
+        sure = sure and len(first) == 1
+        found.append(first[0] if first else left[0])
+        left.remove(found[-1])
+    return found, sure
 
 
 def _orders(
@@ -394,7 +410,7 @@ def _orders(
 ) -> Iterator[tuple[str, Part[bool]]]:
     """Whether the server's order counts: it chose something else than what came first in the reversed offer."""
     for family, names in (("TLSv1.3", ["TLSv1.3"]), ("older", list(VERSIONS)[1:-1])):
-        if all(len(suites[name].seen) < 2 for name in names):
+        if all(len(suites[name].seen) < 2 for name in names if name in suites):
             continue
         asked = [one for one in answers if one.ask.startswith("order ") and one.ask[6:] in names]
         answer = next((one for one in asked if _sound(one) and one.server), None)

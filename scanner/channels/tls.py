@@ -34,6 +34,8 @@ AT_ONCE: Final = 8
 #: Seconds that one connection may take, and bytes that may come back over it.
 PATIENCE: Final = 5.0
 ANSWER_LIMIT: Final = 1 << 18
+#: Seconds that even the quickest answer takes from a server that is far away.
+FAR: Final = 0.012
 #: Close with a reset (socket(7), SO_LINGER).
 _RESET: Final = struct.pack("ii", 1, 0)
 _GOING: Final = {0, errno.EINPROGRESS, errno.EWOULDBLOCK}
@@ -58,7 +60,9 @@ def look(source: TlsWalk, address: str, dice: Visit | None = None) -> Raw:
     first = dial(source.address or address, source.port, patience)
     loop = _Loop(source, first, end, patience)
     try:
-        for stage in Survey(dice or Visit(source.server_name), source.parts).stages():
+        for stage in Survey(
+            dice or Visit(source.server_name), source.parts, lambda: loop.quickest > FAR
+        ).stages():
             loop.run(stage)
     finally:
         loop.close()
@@ -91,6 +95,7 @@ class _Connection:
         self.sent, self.received = b"", bytearray()
         self.waiting = b""
         self.size = 0
+        self.asked = self.took = 0.0
         self.answer: Answer | None = None
 
     def start(self) -> None:
@@ -103,6 +108,7 @@ class _Connection:
             self.turns.append(Turn(self.sent, bytes(self.received)))
         self.sent, self.waiting = data, self.waiting + data
         self.received.clear()
+        self.asked = time.monotonic()
         self.write()
 
     def write(self) -> None:
@@ -121,6 +127,8 @@ class _Connection:
             return None
         if not data:
             return "closed"
+        if not self.received:
+            self.took = time.monotonic() - self.asked
         self.received += data
         self.size += len(data)
         if self.size > ANSWER_LIMIT:
@@ -179,6 +187,8 @@ class _Loop:
         self._ready: deque[tuple[Walk, Question]] = deque()
         self._seen: list[Exchange | _Connection] = []
         self._bytes = 0
+        self._above: dict[Walk, Walk] = {}
+        self.quickest = float("inf")
 
     @property
     def exchanges(self) -> list[Exchange]:
@@ -188,8 +198,7 @@ class _Loop:
     def run(self, walks: list[Walk]) -> None:
         """Run these walks to their end, or to the end of the time."""
         for walk in walks:
-            with suppress(StopIteration):
-                self._ready.append((walk, next(walk)))
+            self._go_on(walk, None)
         while self._ready or self._open:
             now = time.monotonic()
             if now >= self._end or self._bytes > self._source.limit:
@@ -264,12 +273,28 @@ class _Loop:
         exchange = one.exchange(end)
         self._seen[self._seen.index(one)] = exchange
         self._bytes += one.size
+        self.quickest = min(self.quickest, one.took or self.quickest)
         if not going_on:
             one.walk.close()
             return
         answer = (one.answer or one.read_answer(end)) if end == "done" else one.read_answer(end)
-        with suppress(StopIteration):
-            self._ready.append((one.walk, one.walk.send(answer if _counts(answer) else None)))
+        self._go_on(one.walk, answer if _counts(answer) else None)
+
+    def _go_on(self, walk: Walk, answer: Answer | None) -> None:
+        """Let a walk have its answer and put its next question; when it has ended, let who waits for it go on."""
+        try:
+            asked = walk.send(answer)
+        except StopIteration:
+            waiting = self._above.pop(walk, None)
+            if waiting is not None and waiting not in self._above.values():
+                self._go_on(waiting, None)
+            return
+        if isinstance(asked, Question):
+            self._ready.append((walk, asked))
+            return
+        self._above |= dict.fromkeys(asked, walk)
+        for one in asked or ():
+            self._go_on(one, None)
 
 
 def _counts(answer: Answer | None) -> bool:
