@@ -201,7 +201,7 @@ class Survey:
         yield [*walks, ssl2(self.visit), *([chain(self.visit)] if self.parts == "all" else ())]
         if not any(found.accepted for number, found in self.found.items() if number < TLS13):
             yield [short(self.visit, number, found) for number, found in self.found.items() if found.choked]
-        yield list(self._orders())
+        yield [*self._orders(), *self._old_groups()]
         if self.parts == "all":
             yield list(self._rest())
 
@@ -210,6 +210,12 @@ class Survey:
         several = [number for number, found in self.found.items() if len(found.accepted) > 1]
         for number in [*several[:1], *[one for one in several[1:2] if several[0] == TLS13]]:
             yield order(self.visit, number, self.found[number])
+
+    def _old_groups(self) -> Iterator[Walk]:
+        """The groups of the newest older version, of a server that speaks no TLS 1.2."""
+        if not self.found[TLS12].accepted:
+            old = [number for number in (TLS11, TLS10) if self.found[number].accepted]
+            yield from (groups(self.visit, number, self.found[number]) for number in old[:1])
 
     def _rest(self) -> Iterator[Walk]:
         spoken = [number for number, found in self.found.items() if found.accepted]

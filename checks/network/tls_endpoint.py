@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Generic, NamedTuple, NoReturn, TypeVar
+from typing import Final, Generic, NamedTuple, NoReturn, TypeAlias, TypeVar
 
 from checks.linux.sockets import TlsPort
 from scanner import (
@@ -68,6 +68,9 @@ class Part(Generic[T_co]):
         return self.seen
 
 
+Suites: TypeAlias = Mapping[str, Part[tuple[Suite, ...]]]
+
+
 class Prime(NamedTuple):
     """A prime for Diffie-Hellman that the server uses: its size, whose it is when known ("MODP 2048"), and more."""
 
@@ -94,7 +97,7 @@ class TlsOffer:
     the order in which the server chose them. ``server_order``: "TLSv1.3" and "older" -> is that the server's own order,
     whatever the client's; not there when there is nothing to order. ``chacha_first``: it lets ChaCha20 go first for
     clients that have it first.
-    ``groups``: "TLSv1.2" and "TLSv1.3" -> groups for ECDHE. ``primes``: those of DHE. ``schemes``: "TLSv1.2" and
+    ``groups``: "TLSv1.3" and "older" -> groups for ECDHE. ``primes``: those of DHE. ``schemes``: "TLSv1.2" and
     "TLSv1.3" -> how the server signs. ``compression`` is that of any version. The booleans from
     ``secure_renegotiation`` to ``session_tickets`` are of TLS 1.2 and older, and None when it speaks none of those.
     ``fallback_refused`` is None when it speaks one version only. ``client_certificate``: names of CAs (DER) it would
@@ -140,7 +143,7 @@ class TlsOffer:
 
     @property
     def all_groups(self) -> Part[tuple[Group, ...]]:
-        """Every group accepted in TLS 1.2 or 1.3."""
+        """Every group accepted, in any version."""
         seen = dict.fromkeys(group for part in self.groups.values() for group in part.seen)
         return _joined(tuple(seen), self.groups.values())
 
@@ -200,7 +203,7 @@ def tls_offer(walk: Raw, port: TlsPort) -> TlsOffer:
         server_order=dict(_orders(answers, suites)),
         order={name: _order(answers, name, suites[name]) for name in list(VERSIONS)[1:]},
         chacha_first=_chacha_first(answers),
-        groups={name: _groups(answers, name, suites[name]) for name in ("TLSv1.2", "TLSv1.3")},
+        groups={family: _groups(answers, family, suites) for family in ("older", "TLSv1.3")},
         primes=_joined(tuple(_primes(old)), suites.values()),
         schemes={name: _schemes(answers, name, suites[name]) for name in ("TLSv1.2", "TLSv1.3")},
         compression=_joined(any(one.server and one.server.compression for one in old), suites.values()),
@@ -425,21 +428,31 @@ def _chacha_first(answers: list[Answer]) -> bool | None:
     return any("ChaCha" in SUITES[one.server.suite].cipher for one in asked if one.server) if asked else None
 
 
-def _groups(answers: list[Answer], name: str, suites: Part[tuple[Suite, ...]]) -> Part[tuple[Group, ...]]:
+_OLDER: Final = tuple(VERSIONS)[4:0:-1]
+
+
+def _groups(answers: list[Answer], family: str, suites: Suites) -> Part[tuple[Group, ...]]:
+    """The groups of TLS 1.3, or those of the newest older version that has ECDHE."""
+    names = ("TLSv1.3",) if family == "TLSv1.3" else _OLDER
+    name = next((name for name in names if _elliptic(suites[name].seen)), None)
+    if name is None:
+        return _joined((), [suites[name] for name in names])
     asked = [one for one in answers if one.ask == f"groups {name}"]
     walked = [one for one in answers if one.ask == f"suites {name}" and _sound(one)]
-    known = [one.group for one in walked if one.group in GROUPS]
-    if not any(suite.exchange in {"ECDHE", "any"} for suite in suites.seen):
-        return Part((), suites.gap, suites.cause)
+    known = [one.group for one in walked if one.group is not None and one.group in GROUPS]
     book = _ledger(
         asked,
         lambda one: one.hello.groups if one.hello else (),
         _chosen_group,
-        [code for code in known[:1] if code is not None],
+        known[:1],
         polite=_polite(answers),
     )
-    seen = dict.fromkeys([*book.accepted, *(code for code in known if code is not None)])
+    seen = dict.fromkeys([*book.accepted, *known])
     return _part(book, asked, tuple(GROUPS[code] for code in seen), f"the groups of {name}")
+
+
+def _elliptic(suites: Iterable[Suite]) -> bool:
+    return any(suite.exchange in {"ECDHE", "any"} for suite in suites)
 
 
 def _primes(old: Iterable[Answer]) -> Iterator[Prime]:
@@ -471,8 +484,6 @@ def _schemes(answers: list[Answer], name: str, suites: Part[tuple[Suite, ...]]) 
 
 
 # --- features -------------------------------------------------------------------------------------------------
-
-Suites = Mapping[str, Part[tuple[Suite, ...]]]
 
 
 def _extension(old: list[Answer], suites: Suites, kind: int) -> Part[bool | None]:

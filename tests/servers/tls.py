@@ -70,6 +70,24 @@ def nginx(
 
 
 @contextmanager
+def nginx_many(
+    folder: Path, sites: dict[str, tuple[list[Keys], tuple[str, ...]]]
+) -> Iterator[dict[str, int]]:
+    """One nginx with a site per entry, each on a port of its own: name -> port."""
+    ports = {name: free_port() for name in sites}
+    blocks = [
+        f"server {{ listen 127.0.0.1:{ports[name]} ssl backlog=1024; server_name {NAME};"
+        + "".join(f" ssl_certificate {one.chain}; ssl_certificate_key {one.key};" for one in pairs)
+        + " ".join(lines)
+        + " location / { return 200 'x'; } }"
+        for name, (pairs, lines) in sites.items()
+    ]
+    last = free_port()
+    with nginx(folder, [], port=last, listen=f"listen 127.0.0.1:{last};", extra="\n".join(blocks)):
+        yield ports
+
+
+@contextmanager
 def openssl(folder: Path, pair: Keys | None, *options: str) -> Iterator[int]:
     """``openssl s_server`` with these options. The port."""
     port = free_port()
