@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from struct import pack, unpack
 from typing import Final, NamedTuple
 
 from scanner.tlsnames import ALERTS, SSL3, SUITES, TLS10, TLS12, TLS13
@@ -74,12 +75,17 @@ def vector(data: bytes, size: int = 2) -> bytes:
 
 def numbers(values: Iterable[int], size: int = 2) -> bytes:
     """A list of numbers, without its length."""
+    if size == 2:
+        listed = tuple(values)
+        return pack(f"!{len(listed)}H", *listed)
     return b"".join(value.to_bytes(size) for value in values)
 
 
 def _split(data: bytes, size: int) -> tuple[int, ...]:
     if len(data) % size:
         raise ValueError("a list in a TLS message has half an item")
+    if size == 2:
+        return unpack(f"!{len(data) // 2}H", data)
     return tuple(int.from_bytes(data[at : at + size]) for at in range(0, len(data), size))
 
 

@@ -9,7 +9,6 @@ import errno
 import os
 import selectors
 import socket
-import ssl
 import struct
 import time
 from collections import deque
@@ -307,6 +306,8 @@ def _counts(answer: Answer | None) -> bool:
 
 def trust_anchors(extra: tuple[str, ...], limit: int) -> Raw:
     """The PEM of all CA certificates the scanner trusts. Raises ChannelError when a named file cannot be read."""
+    import ssl  # it takes a while, and nothing else here needs it
+
     store = ssl.get_default_verify_paths().cafile
     out = b""
     for path in ([store] if store else []) + list(extra):

@@ -101,26 +101,29 @@ _NEW: Final = ":".join(
         "AES_128_GCM": 256, "AES_256_GCM": 384, "CHACHA20_POLY1305": 256, "AES_128_CCM": 256, "AES_128_CCM_8": 256,
     }.items()
 )  # fmt: skip
-#: Version -> switches that leave nothing out, and what tells that a group was used.
+_OLD: Final = ("-cipher", "ALL:COMPLEMENTOFALL:@SECLEVEL=0")
+_ELLIPTIC: Final = re.compile(rb"Server Temp Key: (?!DH,)")
+#: Version -> switches that leave nothing out, and what tells that a group was used; newest first.
 _OPENSSL: Final = {
-    "TLSv1.2": (
-        ("-tls1_2", "-cipher", "ALL:COMPLEMENTOFALL:@SECLEVEL=0"),
-        re.compile(rb"Server Temp Key: (?!DH,)"),
-    ),
     "TLSv1.3": (("-tls1_3", "-ciphersuites", _NEW), re.compile(rb"Server Temp Key: ")),
+    "TLSv1.2": (("-tls1_2", *_OLD), _ELLIPTIC),
+    "TLSv1.1": (("-tls1_1", *_OLD), _ELLIPTIC),
+    "TLSv1": (("-tls1", *_OLD), _ELLIPTIC),
 }
 
 
 def openssl(spoken: Mapping[int, set[str]]) -> dict[int, set[Seen]]:
-    """Port -> the groups of TLS 1.2 and 1.3 that `openssl s_client` gets a connection with, one at a time.
+    """Port -> the groups of TLS 1.3 and of the newest older version that `openssl s_client` can use, one at a time.
 
     ``spoken``: port -> the versions that others have seen there.
     """
     found: dict[int, set[Seen]] = {port: set() for port in spoken}
 
     def ask(port: int) -> None:
-        for version in _OPENSSL.keys() & spoken[port]:
+        versions = [version for version in _OPENSSL if version in spoken[port]]
+        for version in versions[: 2 if "TLSv1.3" in versions else 1]:
             switches, used = _OPENSSL[version]
+            label = version if version == "TLSv1.3" else "older"
             for group in OPENSSL_GROUPS:
                 command = [
                     program("openssl"),
@@ -135,7 +138,7 @@ def openssl(spoken: Mapping[int, set[str]]) -> dict[int, set[Seen]]:
                     command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60
                 )
                 if used.search(done.stdout):
-                    found[port].add(Seen(version, "group", REGISTERED.get(group, group)))
+                    found[port].add(Seen(label, "group", REGISTERED.get(group, group)))
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(ask, found))
