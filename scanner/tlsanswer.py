@@ -5,7 +5,7 @@ The channel asks the next question by it, and the probes read the facts from it:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
@@ -146,11 +146,15 @@ class Answer:
             return [], None
         from scanner import tlskeys
 
+        return tlskeys.open_flight(*self._conversation())
+
+    def _conversation(self) -> tuple[list[tuple[int, bytes]], wire.ServerHello, bytes, tuple[bytes, ...]]:
+        """The hellos of both sides in turn, the last of the server's, our random, and what is encrypted."""
+        assert self.hello is not None
+        theirs = [one for one in self.flight.messages if one[0] == wire.SERVER_HELLO]
         ours = [one for one in self.sent if one[0] == wire.CLIENT_HELLO]
         said = [one for pair in zip(ours, theirs, strict=True) for one in pair]
-        return tlskeys.open_flight(
-            said, chosen.suite, dict(chosen.extensions), self.hello.random, seen.sealed
-        )
+        return said, wire.server_hello(theirs[-1][1]), self.hello.random, self.flight.sealed
 
     def message(self, kind: int) -> bytes | None:
         """The body of the server's first message of that kind, or None."""
@@ -171,6 +175,31 @@ class Answer:
             return self.key_exchange.scheme if self.key_exchange else None
         body = self.message(wire.CERTIFICATE_VERIFY)
         return wire.Reader(body).number(2) if body is not None else None
+
+    @property
+    def protocol(self) -> str:
+        """The application protocol it took (ALPN), or nothing."""
+        if self.chosen is None:
+            return ""
+        said: Mapping[int, bytes] = self.chosen.extensions
+        if self.chosen.version == TLS13:
+            body = self.message(wire.ENCRYPTED_EXTENSIONS)
+            said = wire.encrypted_extensions(body) if body is not None else {}
+        return wire.protocol_name(said[wire.ALPN]) if wire.ALPN in said else ""
+
+    @property
+    def tickets(self) -> list[wire.Ticket]:
+        """The tickets that came after a finished handshake of TLS 1.3."""
+        return [wire.session_ticket(body) for kind, body in self.messages if kind == wire.NEW_SESSION_TICKET]
+
+    @property
+    def farewell(self) -> bytes:
+        """What finishes the handshake of TLS 1.3 and ends the connection; nothing when it is too early, or too late."""
+        if not self.whole or self.gave_up or any(turn.sent[:1] == b"\x17" for turn in self.exchange.turns):
+            return b""
+        from scanner import tlskeys
+
+        return tlskeys.farewell(*self._conversation())
 
     @cached_property
     def staple(self) -> bytes:
@@ -266,4 +295,6 @@ def is_hello(sent: bytes) -> bool:
 
 def sent_messages(sent: Sequence[bytes]) -> tuple[tuple[int, bytes], ...]:
     """The handshake messages that we sent in clear."""
-    return tuple(one for data in sent if data for one in wire.flight(data).messages)
+    return tuple(
+        one for data in sent if data[:1] == bytes([wire.HANDSHAKE]) for one in wire.flight(data).messages
+    )

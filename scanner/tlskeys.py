@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, hmac
@@ -19,10 +19,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from scanner.tlswire import (
     ALERT,
+    CERTIFICATE,
+    CERTIFICATE_REQUEST,
+    FINISHED,
     HANDSHAKE,
     KEY_SHARE,
     Alert,
     Reader,
+    ServerHello,
     message,
     messages,
     read_client_hello,
@@ -90,8 +94,8 @@ def _hash(data: bytes, digest: Any) -> bytes:
     return one.finalize()
 
 
-def handshake_secrets(transcript: bytes, suite: int, shared: bytes) -> tuple[bytes, bytes]:
-    """The client's and the server's handshake traffic secret (RFC 8446 section 7.1)."""
+def handshake_secrets(transcript: bytes, suite: int, shared: bytes) -> tuple[bytes, bytes, bytes]:
+    """The client's and the server's handshake traffic secret, and the master secret (RFC 8446 section 7.1)."""
     digest = _CIPHERS[suite][0]
     zero, nothing = bytes(digest.digest_size), _hash(b"", digest)
     early = _extract(zero, zero, digest)
@@ -100,7 +104,8 @@ def handshake_secrets(transcript: bytes, suite: int, shared: bytes) -> tuple[byt
     client, server = (
         _expand(secret, f"{side} hs traffic", seen, digest.digest_size, digest) for side in ("c", "s")
     )
-    return client, server
+    master = _extract(_expand(secret, "derived", nothing, digest.digest_size, digest), zero, digest)
+    return client, server, master
 
 
 class Direction:
@@ -142,25 +147,28 @@ def conversation(hellos: Sequence[tuple[int, bytes]], suite: int) -> bytes:
     return b"".join(said)
 
 
+Hellos: TypeAlias = Sequence[tuple[int, bytes]]
+
+
+def _secrets(hellos: Hellos, chosen: ServerHello, random: bytes) -> tuple[bytes, bytes, bytes]:
+    """The handshake secrets of both sides, and the one that comes after (RFC 8446 section 7.1)."""
+    if chosen.suite not in _CIPHERS:
+        raise ValueError(f"no cipher for suite 0x{chosen.suite:04X}")
+    reader = Reader(chosen.extensions.get(KEY_SHARE, b""))
+    group, theirs = reader.number(2), reader.vector(2)
+    return handshake_secrets(conversation(hellos, chosen.suite), chosen.suite, _shared(group, random, theirs))
+
+
 def open_flight(
-    hellos: Sequence[tuple[int, bytes]],
-    suite: int,
-    extensions: dict[int, bytes],
-    random: bytes,
-    sealed: Sequence[bytes],
+    hellos: Hellos, chosen: ServerHello, random: bytes, sealed: Sequence[bytes]
 ) -> tuple[list[tuple[int, bytes]], Alert | None]:
     """The handshake messages in the server's encrypted records, as far as they are complete, and the alert if any.
 
-    ``hellos`` are all messages so far, ours and theirs; ``extensions`` those of the last ServerHello; ``random`` that
-    of our ClientHello. Raises ValueError when they do not open.
+    ``hellos`` are all so far, ours and theirs; ``chosen`` is the last of theirs; ``random`` that of ours. What comes
+    after its Finished is under other keys. Raises ValueError when it does not open.
     """
-    if suite not in _CIPHERS:
-        raise ValueError(f"no cipher for suite 0x{suite:04X}")
-    reader = Reader(extensions.get(KEY_SHARE, b""))
-    group, theirs = reader.number(2), reader.vector(2)
-    shared = _shared(group, random, theirs)
-    direction = Direction(handshake_secrets(conversation(hellos, suite), suite, shared)[1], suite)
-    handshake = b""
+    _, theirs, after = _secrets(hellos, chosen, random)
+    direction, handshake, finished = Direction(theirs, chosen.suite), b"", False
     for one in sealed:
         kind, content = direction.open(one)
         if kind == ALERT and len(content) == 2:
@@ -168,7 +176,35 @@ def open_flight(
         if kind != HANDSHAKE:
             break
         handshake += content
+        if not finished and any(kind == FINISHED for kind, _ in messages(handshake)):
+            said = conversation(hellos, chosen.suite) + handshake
+            finished, direction = (
+                True,
+                Direction(_traffic(after, "s ap traffic", said, chosen.suite), chosen.suite),
+            )
     return messages(handshake), None
+
+
+def _traffic(secret: bytes, label: str, said: bytes, suite: int) -> bytes:
+    digest = _CIPHERS[suite][0]
+    return _expand(secret, label, _hash(said, digest), digest.digest_size, digest)
+
+
+def farewell(hellos: Hellos, chosen: ServerHello, random: bytes, sealed: Sequence[bytes]) -> bytes:
+    """Our side's end of the handshake, with no certificate if one was asked for, and close_notify behind it."""
+    ours, _, after = _secrets(hellos, chosen, random)
+    suite, digest = chosen.suite, _CIPHERS[chosen.suite][0]
+    opened, _ = open_flight(hellos, chosen, random, sealed)
+    said = conversation(hellos, suite) + b"".join(message(*one) for one in opened)
+    keys, records = Direction(ours, suite), b""
+    application = Direction(_traffic(after, "c ap traffic", said, suite), suite)
+    for kind, body in opened:
+        if kind == CERTIFICATE_REQUEST:
+            nothing = message(CERTIFICATE, vector(Reader(body).vector(1), 1) + bytes(3))
+            said, records = said + nothing, records + keys.seal(HANDSHAKE, nothing)
+    key = _expand(ours, "finished", b"", digest.digest_size, digest)
+    proof = message(FINISHED, _extract(key, _hash(said, digest), digest))
+    return records + keys.seal(HANDSHAKE, proof) + application.seal(ALERT, b"\1\0")
 
 
 def server_side(hellos: Sequence[tuple[int, bytes]], suite: int, group: int, random: bytes) -> Direction:

@@ -226,6 +226,9 @@ class Survey:
         for number in (TLS12, TLS13):
             if self.found[number].accepted:
                 yield schemes(self.visit, number, self.found[number])
+        yield protocols(self.visit, spoken[0])
+        if self.found[TLS13].accepted:
+            yield ticket(self.visit)
         if self.visit.server_name:
             yield chain(self.visit, "chain without a name", server_name="")
         yield chain(self.visit, "chain for an unknown name", server_name=UNKNOWN)
@@ -418,28 +421,60 @@ def _signed(suite: Suite) -> bool:
     )
 
 
+def protocols(visit: Visit, number: int) -> Walk:
+    """Which application protocols it knows (ALPN, RFC 7301): offer them and strike the one it takes."""
+    left = list(PROTOCOLS)
+    while left and number > SSL3:
+        listed = wire.vector(b"".join(wire.vector(name.encode(), 1) for name in left))
+        question = conversation(visit, "protocols", visit.dice(32), more={wire.ALPN: listed}, **_EVERYTHING)
+        answer = yield from _sure(question)
+        if answer is None or not answer.accepted or answer.protocol not in left:
+            return
+        left.remove(answer.protocol)
+
+
+def ticket(visit: Visit) -> Walk:
+    """The tickets for a next time, which TLS 1.3 gives after the handshake: the only one that is finished.
+
+    It says good-bye in the same breath, so that the server closes whether it gives tickets or not.
+    """
+    question = conversation(visit, "ticket", visit.dice(32))
+
+    def again(answer: Answer) -> bytes:
+        return question.again(answer) or answer.farewell
+
+    yield Question("ticket", question.hello, lambda answer: bool(answer.alert), again)
+
+
 def chain(visit: Visit, words: str = "chain", **rest: Any) -> Walk:
     """The certificates, in one connection, with whatever version of TLS the server likes best."""
-    from scanner import tlskeys
+    more = {wire.RENEGOTIATION_INFO: b"\0", wire.EXTENDED_MASTER_SECRET: b"", wire.SESSION_TICKET: b""}
+    yield conversation(visit, words, visit.dice(32), more=more, **_EVERYTHING, **rest)
 
-    yield conversation(
-        visit,
-        words,
-        visit.dice(32),
-        [*tlskeys.SUITES, *OLD_SUITES],
-        tuple(dict.fromkeys((*OLD_SCHEMES, *NEW_SCHEMES))),
-        older=(TLS12, TLS11, TLS10),
-        more={wire.RENEGOTIATION_INFO: b"\0", wire.EXTENDED_MASTER_SECRET: b"", wire.SESSION_TICKET: b""},
-        **rest,
-    )
+
+#: What `conversation` takes to offer TLS 1.0 and newer, in one hello.
+_EVERYTHING: Final[dict[str, Any]] = {
+    "suites": OLD_SUITES,
+    "schemes": tuple(dict.fromkeys((*OLD_SCHEMES, *NEW_SCHEMES))),
+    "older": (TLS12, TLS11, TLS10),
+}
 
 
 def conversation(
-    visit: Visit, words: str, random: bytes, suites: Sequence[int], schemes: Sequence[int], **rest: Any
+    visit: Visit,
+    words: str,
+    random: bytes,
+    suites: Sequence[int] = (),
+    schemes: Sequence[int] = NEW_SCHEMES,
+    **rest: Any,
 ) -> Question:
     """A hello of TLS 1.3 with keys in it, so that the server's whole first flight can be read."""
     from scanner import tlskeys
 
+    suites = (
+        [*(code for code in tlskeys.SUITES if code not in suites), *suites] if "older" in rest else suites
+    )
+    suites = suites or tlskeys.SUITES
     old = () if "older" not in rest else tuple(code for code in OLD_GROUPS if code not in tlskeys.GROUPS)
     made = Visit(visit.server_name, lambda size: random).hello(
         TLS13,
