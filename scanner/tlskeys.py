@@ -67,7 +67,8 @@ def key_share(group: int, random: bytes) -> bytes:
     return bytes(public.public_bytes_raw())
 
 
-def _shared(group: int, random: bytes, theirs: bytes) -> bytes:
+def shared(group: int, random: bytes, theirs: bytes) -> bytes:
+    """What both sides come to know, from our random and their public key. Raises ValueError."""
     ours = _private(group, random)
     if group == X25519:
         return bytes(ours.exchange(x25519.X25519PublicKey.from_public_bytes(theirs)))
@@ -88,7 +89,8 @@ def _extract(salt: bytes, secret: bytes, digest: Any) -> bytes:
     return one.finalize()
 
 
-def _hash(data: bytes, digest: Any) -> bytes:
+def hashed(data: bytes, digest: Any) -> bytes:
+    """The digest of the data."""
     one = hashes.Hash(digest)
     one.update(data)
     return one.finalize()
@@ -97,10 +99,10 @@ def _hash(data: bytes, digest: Any) -> bytes:
 def handshake_secrets(transcript: bytes, suite: int, shared: bytes) -> tuple[bytes, bytes, bytes]:
     """The client's and the server's handshake traffic secret, and the master secret (RFC 8446 section 7.1)."""
     digest = _CIPHERS[suite][0]
-    zero, nothing = bytes(digest.digest_size), _hash(b"", digest)
+    zero, nothing = bytes(digest.digest_size), hashed(b"", digest)
     early = _extract(zero, zero, digest)
     secret = _extract(_expand(early, "derived", nothing, digest.digest_size, digest), shared, digest)
-    seen = _hash(transcript, digest)
+    seen = hashed(transcript, digest)
     client, server = (
         _expand(secret, f"{side} hs traffic", seen, digest.digest_size, digest) for side in ("c", "s")
     )
@@ -143,7 +145,7 @@ def conversation(hellos: Sequence[tuple[int, bytes]], suite: int) -> bytes:
     """The hellos as they are hashed: after a HelloRetryRequest the first one is a hash (RFC 8446 section 4.4.1)."""
     said = [message(kind, body) for kind, body in hellos]
     if len(said) > 2:
-        said[0] = message(254, _hash(said[0], _CIPHERS[suite][0]))
+        said[0] = message(254, hashed(said[0], _CIPHERS[suite][0]))
     return b"".join(said)
 
 
@@ -156,7 +158,7 @@ def _secrets(hellos: Hellos, chosen: ServerHello, random: bytes) -> tuple[bytes,
         raise ValueError(f"no cipher for suite 0x{chosen.suite:04X}")
     reader = Reader(chosen.extensions.get(KEY_SHARE, b""))
     group, theirs = reader.number(2), reader.vector(2)
-    return handshake_secrets(conversation(hellos, chosen.suite), chosen.suite, _shared(group, random, theirs))
+    return handshake_secrets(conversation(hellos, chosen.suite), chosen.suite, shared(group, random, theirs))
 
 
 def open_flight(
@@ -187,7 +189,7 @@ def open_flight(
 
 def _traffic(secret: bytes, label: str, said: bytes, suite: int) -> bytes:
     digest = _CIPHERS[suite][0]
-    return _expand(secret, label, _hash(said, digest), digest.digest_size, digest)
+    return _expand(secret, label, hashed(said, digest), digest.digest_size, digest)
 
 
 def farewell(hellos: Hellos, chosen: ServerHello, random: bytes, sealed: Sequence[bytes]) -> bytes:
@@ -203,12 +205,12 @@ def farewell(hellos: Hellos, chosen: ServerHello, random: bytes, sealed: Sequenc
             nothing = message(CERTIFICATE, vector(Reader(body).vector(1), 1) + bytes(3))
             said, records = said + nothing, records + keys.seal(HANDSHAKE, nothing)
     key = _expand(ours, "finished", b"", digest.digest_size, digest)
-    proof = message(FINISHED, _extract(key, _hash(said, digest), digest))
+    proof = message(FINISHED, _extract(key, hashed(said, digest), digest))
     return records + keys.seal(HANDSHAKE, proof) + application.seal(ALERT, b"\1\0")
 
 
 def server_side(hellos: Sequence[tuple[int, bytes]], suite: int, group: int, random: bytes) -> Direction:
     """The direction in which a server seals its first flight, when its own key is made from ``random`` as ours are."""
     theirs = read_client_hello(hellos[-2][1]).key_shares[group]
-    secrets = handshake_secrets(conversation(hellos, suite), suite, _shared(group, random, theirs))
+    secrets = handshake_secrets(conversation(hellos, suite), suite, shared(group, random, theirs))
     return Direction(secrets[1], suite)

@@ -227,6 +227,8 @@ class Survey:
             if self.found[number].accepted:
                 yield schemes(self.visit, number, self.found[number])
         yield protocols(self.visit, spoken[0])
+        if self.found[TLS12].accepted:
+            yield renegotiation(self.visit)
         if self.found[TLS13].accepted:
             yield ticket(self.visit)
         if self.visit.server_name:
@@ -431,6 +433,27 @@ def protocols(visit: Visit, number: int) -> Walk:
         if answer is None or not answer.accepted or answer.protocol not in left:
             return
         left.remove(answer.protocol)
+
+
+def renegotiation(visit: Visit) -> Walk:
+    """May a client ask for another handshake inside the first (TLS 1.2)? That one has to be finished for it."""
+    from scanner import tlskeys, tlskeys12
+
+    made = wire.client_hello(
+        TLS12,
+        tlskeys12.SUITES,
+        random=visit.dice(32),
+        groups=tlskeys.GROUPS,
+        schemes=OLD_SCHEMES,
+        server_name=visit.server_name,
+        more={wire.RENEGOTIATION_INFO: b"\0"},
+    )
+    yield Question(
+        "renegotiation",
+        made.record,
+        lambda answer: answer.renegotiated is not None or not (answer.accepted or not answer.complete),
+        lambda answer: answer.next_word,
+    )
 
 
 def ticket(visit: Visit) -> Walk:

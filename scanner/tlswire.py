@@ -262,9 +262,11 @@ class Flight:
 def flight(data: bytes) -> Flight:
     """Read records and the handshake messages in them; what is not complete yet is left out.
 
+    Behind ChangeCipherSpec all is encrypted; but not after a HelloRetryRequest, where it says nothing.
+
     Raises ValueError when the bytes are no TLS.
     """
-    handshake, alert, at = b"", None, 0
+    handshake, alert, changed, at = b"", None, False, 0
     sealed: list[bytes] = []
     while alert is None and at < len(data):
         kind = data[at]
@@ -278,7 +280,8 @@ def flight(data: bytes) -> Flight:
         body = data[at + 5 : at + 5 + size]
         if len(body) < size:
             break
-        if kind == DATA or (sealed and kind != CHANGE):
+        changed = changed or kind == CHANGE
+        if kind == DATA or (kind != CHANGE and (sealed or (changed and RETRY not in handshake))):
             sealed.append(data[at : at + 5 + size])
         elif kind == HANDSHAKE:
             handshake += body

@@ -213,6 +213,53 @@ def test_whose_certificates_a_client_may_show(protocol: str, rsa: Keys, tmp_path
     assert authorities == (subject.public_bytes(),)
 
 
+@pytest.mark.parametrize(("setting", "expected"), [("on", 16384), ("off", 0)])
+def test_early_data_follows_the_setting(setting: str, expected: int, ec: Keys, tmp_path: Path) -> None:
+    with servers.nginx(tmp_path, [ec], "ssl_protocols TLSv1.3;", f"ssl_early_data {setting};") as port:
+        assert offer(port).early_data.whole == expected
+
+
+def test_a_server_without_tickets_allows_no_early_data(ec: Keys, tmp_path: Path) -> None:
+    with servers.openssl(tmp_path, ec, "-tls1_3", "-num_tickets", "0") as port:
+        assert offer(port).early_data.whole == 0
+
+
+@pytest.mark.parametrize("ciphers", ["ECDHE+AES128", "ECDHE+AES256", "ECDHE+CHACHA20"])
+@pytest.mark.parametrize("more", [(), ("-verify", "1")])
+def test_renegotiation_by_the_client_follows_the_setting(
+    ciphers: str, more: tuple[str, ...], ec: Keys, tmp_path: Path
+) -> None:
+    with servers.openssl(tmp_path, ec, "-cipher", ciphers, "-client_renegotiation", *more) as port:
+        assert offer(port).renegotiation.whole is True
+    with servers.openssl(tmp_path, ec, "-cipher", ciphers, *more) as port:
+        assert offer(port).renegotiation.whole is False
+
+
+def test_renegotiation_that_cannot_be_asked_for_is_no_answer(rsa: Keys, tmp_path: Path) -> None:
+    with servers.openssl(tmp_path, rsa, "-tls1_2", "-cipher", "AES128-SHA") as port:
+        offered = offer(port)
+    with pytest.raises(Blind):
+        _ = offered.renegotiation.whole
+
+
+@pytest.mark.parametrize("protocol", ["-tls1_2", "-tls1_3"])
+def test_the_application_protocols(protocol: str, ec: Keys, tmp_path: Path) -> None:
+    with servers.openssl(tmp_path, ec, protocol, "-alpn", "http/1.1,h2") as port:
+        assert set(offer(port).protocols.whole) == {"h2", "http/1.1"}
+    with servers.openssl(tmp_path, ec, protocol) as port:
+        assert offer(port).protocols.whole == ()
+
+
+def test_a_stapled_answer_is_shown_in_either_version(ec: Keys, tmp_path: Path) -> None:
+    staple = tmp_path / "staple.der"
+    staple.write_bytes(b"\x30\x03\x0a\x01\x06")  # OCSPResponse: unauthorized (RFC 6960 section 4.2.1)
+    for protocol in ("-tls1_2", "-tls1_3"):
+        with servers.openssl(tmp_path, ec, protocol, "-status_file", str(staple)) as port:
+            assert offer(port).staple.whole == staple.read_bytes()
+        with servers.openssl(tmp_path, ec, protocol) as port:
+            assert offer(port).staple.whole == b""
+
+
 def test_the_connections_are_counted(ec: Keys, tmp_path: Path) -> None:
     lines = (
         "ssl_protocols TLSv1.2 TLSv1.3;",

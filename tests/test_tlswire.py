@@ -325,7 +325,7 @@ def test_the_key_schedule_is_that_of_rfc_8448() -> None:
 @pytest.mark.parametrize("group", tlskeys.GROUPS)
 def test_both_sides_come_to_the_same_secret(group: int) -> None:
     ours, theirs = tlskeys.key_share(group, b"ours"), tlskeys.key_share(group, b"theirs")
-    assert tlskeys._shared(group, b"ours", theirs) == tlskeys._shared(group, b"theirs", ours)
+    assert tlskeys.shared(group, b"ours", theirs) == tlskeys.shared(group, b"theirs", ours)
 
 
 @pytest.mark.parametrize("suite", tlskeys.SUITES)

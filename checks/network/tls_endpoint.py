@@ -100,8 +100,10 @@ class TlsOffer:
     ``groups``: "TLSv1.3" and "older" -> groups for ECDHE. ``primes``: those of DHE. ``schemes``: "TLSv1.2" and
     "TLSv1.3" -> how the server signs. ``compression`` is that of any version. The booleans from
     ``secure_renegotiation`` to ``session_tickets`` are of TLS 1.2 and older, and None when it speaks none of those.
-    ``fallback_refused`` is None when it speaks one version only. ``client_certificate``: names of CAs (DER) it would
-    take, or None when it asks for no certificate. ``shown``: "right", "none" and "unknown" name -> the certificates.
+    ``renegotiation``: may a client start one (TLS 1.2; None without it). ``protocols`` are those of ALPN.
+    ``early_data``: bytes of 0-RTT data that tickets allow (0: none), None without TLS 1.3. ``fallback_refused`` is None
+    when it speaks one version only. ``client_certificate``: names of CAs (DER) it would take, or None when it asks for
+    no certificate. ``shown``: "right", "none" and "unknown" name -> the certificates.
     """
 
     port: int
@@ -122,6 +124,9 @@ class TlsOffer:
     heartbeat: Part[bool | None]
     session_tickets: Part[bool | None]
     fallback_refused: Part[bool | None]
+    renegotiation: Part[bool | None]
+    protocols: Part[tuple[str, ...]]
+    early_data: Part[int | None]
     staple: Part[bytes]
     client_certificate: Part[tuple[bytes, ...] | None]
     shown: Mapping[str, Part[Shown]]
@@ -213,6 +218,9 @@ def tls_offer(walk: Raw, port: TlsPort) -> TlsOffer:
         heartbeat=_extension(old, suites, tlswire.HEARTBEAT),
         session_tickets=_extension(old, suites, tlswire.SESSION_TICKET),
         fallback_refused=_fallback(answers, suites),
+        renegotiation=_renegotiation(answers, suites),
+        protocols=_protocols(answers),
+        early_data=_early_data(answers, suites["TLSv1.3"]),
         staple=_staple(answers),
         client_certificate=_client_certificate(answers),
         shown={which: shown_to(answers, which) for which in _SHOWN},
@@ -509,6 +517,49 @@ def _fallback(answers: list[Answer], suites: Suites) -> Part[bool | None]:
     if not asked and sum(bool(part.seen) for part in suites.values()) < 2:
         return _joined(None, suites.values())
     return Part(None, *_why(asked, "whether falling back is refused"))
+
+
+def _renegotiation(answers: list[Answer], suites: Suites) -> Part[bool | None]:
+    """Whether a client may ask for another handshake; it takes a suite with ECDHE and AEAD to find out."""
+    if not suites["TLSv1.2"].seen:
+        old = any(suites[name].seen for name in ("SSLv3", "TLSv1", "TLSv1.1"))
+        gap = "renegotiation is asked for in TLS 1.2 only"
+        return Part(None, gap, Cause.POLICY) if old else _joined(None, [suites["TLSv1.2"]])
+    asked = [one for one in answers if one.ask == "renegotiation"]
+    for one in asked:
+        if _sound(one) and one.refused:
+            return Part(None, "renegotiation takes a suite with ECDHE and AEAD to ask for", Cause.POLICY)
+        allowed = one.renegotiated if _sound(one) else None
+        if allowed is not None:
+            return Part(allowed)
+    return Part(None, *_why(asked, "whether a client may renegotiate"))
+
+
+def _protocols(answers: list[Answer]) -> Part[tuple[str, ...]]:
+    """All protocols are known when the server takes none of the rest, or refuses it."""
+    asked = [one for one in answers if one.ask == "protocols"]
+    seen = tuple(
+        dict.fromkeys(one.protocol for one in asked if _sound(one) and one.accepted and one.protocol)
+    )
+    last = asked[-1] if asked else None
+    if last is not None and _sound(last):
+        said = last.chosen
+        told = last.accepted and said is not None and (said.version < TLS13 or last.whole)
+        if last.refused or (told and last.protocol in {"", *seen[:-1]}):
+            return Part(seen)
+    return Part(seen, *_why(asked, "the application protocols"))
+
+
+def _early_data(answers: list[Answer], suites: Part[tuple[Suite, ...]]) -> Part[int | None]:
+    """What the tickets allow; a server that closes without giving any allows nothing."""
+    if not suites.seen:
+        return _joined(None, [suites])
+    asked = [one for one in answers if one.ask == "ticket"]
+    for one in asked:
+        finished = _sound(one) and one.whole and one.farewell == b""
+        if finished and (one.tickets or one.exchange.end == "closed"):
+            return Part(max((ticket.early_data for ticket in one.tickets), default=0))
+    return Part(None, *_why(asked, "early data"))
 
 
 def _whole(answers: list[Answer], words: str) -> Answer | None:
