@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -193,6 +193,13 @@ Name = Annotated[str, AfterValidator(_valid_name)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
+#: What may be spoken before TLS; the dialogues are in channels/starttls.py.
+StartTls: TypeAlias = Literal[
+    "", "smtp", "lmtp", "imap", "pop3", "sieve", "ftp", "nntp", "irc", "xmpp-client", "xmpp-server", "ldap",
+    "postgresql", "mysql", "rdp",
+]  # fmt: skip
+
+
 class Service(Model):
     """A service a target is meant to offer: what listens, why, and who may come in."""
 
@@ -202,7 +209,7 @@ class Service(Model):
     purpose: str = ""
     tls: bool = False
     server_name: str = ""
-    starttls: str = ""
+    starttls: StartTls = ""
     from_: tuple[str, ...] = Field(default=(), alias="from")
 
     @property

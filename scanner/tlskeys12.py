@@ -108,7 +108,7 @@ def finish(
     """ClientKeyExchange, ChangeCipherSpec and Finished.
 
     ``theirs`` is the server's public key, ``randoms`` ours and theirs, ``said`` all handshake messages so far.
-    ``asked``: the server asked for a certificate, and gets none. Raises ValueError when the suite or group is none of ours.
+    ``asked``: the server asked for a certificate, and gets none. Raises ValueError when the suite is none of ours.
     """
     if suite not in _CIPHERS:
         raise ValueError(f"no cipher for suite 0x{suite:04X}")

@@ -6,13 +6,13 @@ import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from checks.linux.sockets import TlsPort
 from checks.network.tls_endpoint import StartTls, TlsOffer, start_tls, tls_offer
-from scanner import Absent
+from scanner import Absent, model
 from scanner.channels import ChannelError, tls
 from scanner.channels.starttls import DIALOGUES, NotOffered, dialogue
 from scanner.sources import TlsWalk
@@ -118,6 +118,10 @@ REFUSED = {
     "postgresql": [b"N"],
     "mysql": [b"\x10\0\0\0\x0a8.0\0\0\0\0\0saltsalt\0\0\0"],
 }
+
+
+def test_the_inventory_knows_every_dialogue() -> None:
+    assert {"", *DIALOGUES} == set(get_args(model.StartTls))
 
 
 def say(protocol: str, words: list[bytes], piece: int) -> None:
