@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, get_args
@@ -21,12 +21,17 @@ from tests.servers.tls import NAME, Keys, made
 from tests.test_channel_tls import serving
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Keys:
-    keys = made(tmp_path_factory.mktemp("keys"))
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with servers.public_folder() as found:
+        yield found
+
+
+@pytest.fixture
+def pair(folder: Path) -> Keys:
+    keys = made(folder)
     for one in keys:
         one.chmod(0o644)
-        servers._open(one.parent)
     return keys
 
 
@@ -69,28 +74,26 @@ Server = Callable[..., AbstractContextManager[Any]]
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_real_server_with_tls_and_without(
-    server: Server, protocol: str, pair: Keys, tmp_path: Path
-) -> None:
-    with server(tmp_path, pair) as port:
+def test_a_real_server_with_tls_and_without(server: Server, protocol: str, pair: Keys, folder: Path) -> None:
+    with server(folder, pair) as port:
         offered(port, protocol)
-    with server(tmp_path, None) as port:
+    with server(folder, None) as port:
         not_offered(port, protocol)
 
 
 @pytest.mark.server
-def test_dovecot_by_imap_and_pop3(pair: Keys, tmp_path: Path) -> None:
-    with servers.dovecot(tmp_path, pair) as (imap, pop3):
+def test_dovecot_by_imap_and_pop3(pair: Keys, folder: Path) -> None:
+    with servers.dovecot(folder, pair) as (imap, pop3):
         offered(imap, "imap")
         offered(pop3, "pop3")
 
 
 @pytest.mark.server
-def test_prosody_for_clients_and_servers(pair: Keys, tmp_path: Path) -> None:
-    with servers.prosody(tmp_path, pair, NAME) as (client, server):
+def test_prosody_for_clients_and_servers(pair: Keys, folder: Path) -> None:
+    with servers.prosody(folder, pair, NAME) as (client, server):
         offered(client, "xmpp-client")
         offered(server, "xmpp-server")
-    with servers.prosody(tmp_path, None, NAME) as (client, _):
+    with servers.prosody(folder, None, NAME) as (client, _):
         not_offered(client, "xmpp-client")
 
 

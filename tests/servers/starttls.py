@@ -1,10 +1,13 @@
-"""Servers that speak another protocol before TLS: mail, directory, databases, files, chat."""
+"""Servers that speak another protocol before TLS: mail, directory, databases, files, chat.
+
+Most give up their rights, so their folder is a `public_folder`.
+"""
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,11 +16,13 @@ from tests.servers import free_port, listens, program, running
 from tests.servers.tls import Keys
 
 
-def _open(folder: Path) -> None:
-    """Let a server that gives up its rights reach its files: pytest's folders are private."""
-    for one in (folder, *folder.parents):
-        if one.stat().st_uid == os.getuid() and one != Path("/"):
-            one.chmod(one.stat().st_mode | 0o055)
+@contextmanager
+def public_folder() -> Iterator[Path]:
+    """A folder for a server that gives up its rights: pytest's own are private, and made private again at any time."""
+    with tempfile.TemporaryDirectory(prefix="keurmeester-server-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 @contextmanager
@@ -27,7 +32,6 @@ def postfix(folder: Path, pair: Keys | None) -> Iterator[int]:
     (here / "etc").mkdir(parents=True)
     for name in ("queue", "data"):
         (here / name).mkdir()
-    _open(here)
     shutil.chown(here / "data", "postfix")
     tls = (
         f"smtpd_tls_security_level = may\nsmtpd_tls_cert_file = {pair.chain}\nsmtpd_tls_key_file = {pair.key}\n"
@@ -54,7 +58,6 @@ def dovecot(folder: Path, pair: Keys) -> Iterator[tuple[int, int]]:
     """Dovecot. The ports of IMAP and POP3."""
     imap, pop3, here = free_port(), free_port(), folder / "dovecot"
     here.mkdir()
-    _open(here)
     config = here / "dovecot.conf"
     config.write_text(
         f"""base_dir = {here}/run
@@ -119,7 +122,6 @@ def postgresql(folder: Path, pair: Keys | None) -> Iterator[int]:
     """PostgreSQL, run as its own user. The port."""
     port, here = free_port(), folder / f"postgresql-{bool(pair)}"
     here.mkdir()
-    _open(here)
     shutil.chown(here, "postgres", "postgres")
     bin_folder = max(Path("/usr/lib/postgresql").iterdir()) / "bin"
     made = [*_as_user("postgres"), bin_folder / "initdb", "-D", here / "data", "-A", "reject", "-N"]
@@ -142,7 +144,6 @@ def mariadb(folder: Path, pair: Keys | None) -> Iterator[int]:
     """MariaDB, run as its own user. The port."""
     port, here = free_port(), folder / f"mariadb-{bool(pair)}"
     (here / "data").mkdir(parents=True)
-    _open(here)
     for one in (here, here / "data"):
         shutil.chown(one, "mysql", "mysql")
     install = [
@@ -182,7 +183,6 @@ def prosody(folder: Path, pair: Keys | None, name: str) -> Iterator[tuple[int, i
     """Prosody, run as its own user. The ports for clients and for servers."""
     client, server, here = free_port(), free_port(), folder / f"prosody-{bool(pair)}"
     (here / "data").mkdir(parents=True)
-    _open(here)
     key = "nil"
     if pair:
         chain, private = here / "server.crt", here / "server.key"
