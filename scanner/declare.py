@@ -570,7 +570,8 @@ def examples(
     """Raw evidence beside a check and the state it must give: its unit tests, documentation and demo at once.
 
     Each is one example or a list of them. An example is text (the output of the check's only source), a `Raw`, or
-    a mapping: source parameter name (or ``probe.source`` when two probes share a name) -> text, Raw or `Gap`;
+    a mapping: source parameter name (or ``probe.source`` when two probes share a name) -> text, Raw or `Gap`, or a
+    function that makes one when it is needed;
     ``"target"`` -> Target fields; ``"now"`` -> datetime. A fleet check maps ``"@host"`` -> such a mapping; an
     aggregate check maps check id -> state.
     """

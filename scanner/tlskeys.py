@@ -209,6 +209,17 @@ def farewell(hellos: Hellos, chosen: ServerHello, random: bytes, sealed: Sequenc
     return records + keys.seal(HANDSHAKE, proof) + application.seal(ALERT, b"\1\0")
 
 
+def server_application(said: Hellos, chosen: ServerHello, random: bytes) -> Direction:
+    """The direction in which a server seals what comes after its Finished; ``said``: its messages, behind our hello."""
+    theirs = read_client_hello(said[0][1]).key_shares[Reader(chosen.extensions[KEY_SHARE]).number(2)]
+    group = Reader(chosen.extensions[KEY_SHARE]).number(2)
+    secrets = handshake_secrets(
+        conversation(said[:2], chosen.suite), chosen.suite, shared(group, random, theirs)
+    )
+    whole = b"".join(message(*one) for one in said)
+    return Direction(_traffic(secrets[2], "s ap traffic", whole, chosen.suite), chosen.suite)
+
+
 def server_side(hellos: Sequence[tuple[int, bytes]], suite: int, group: int, random: bytes) -> Direction:
     """The direction in which a server seals its first flight, when its own key is made from ``random`` as ours are."""
     theirs = read_client_hello(hellos[-2][1]).key_shares[group]

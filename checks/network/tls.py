@@ -6,9 +6,8 @@ moment of looking, so that the same evidence gives the same verdict next year.
 
 from __future__ import annotations
 
-import base64
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import ip_address
 from typing import Annotated, Any, Final
 
@@ -522,7 +521,7 @@ def _seen(
     """An example: one port, the chain it shows, and the root the scanner trusts."""
     return {
         "sockets": _LISTENS,
-        "walk": example_tls.chain(version, [base64.b64decode(one) for one in chain]),
+        "walk": partial(example_tls.chain, version, chain),
         "anchors": _pem(made.ROOT),
         "target": {"services": [{"port": 443, "tls": True, "server_name": name}]},
         **more,
@@ -571,8 +570,8 @@ examples(
     protocol,
     passes=[_seen(made.GOOD), _seen(made.GOOD, version="TLSv1.2")],
     fails=_seen(made.GOOD, version="TLSv1"),
-    unknown={**_seen(), "walk": example_tls.PLAIN},
-    notapplicable={**_seen(), "walk": example_tls.PLAIN, "target": {}},
+    unknown={**_seen(), "walk": example_tls.plain},
+    notapplicable={**_seen(), "walk": example_tls.plain, "target": {}},
 )
 examples(newest_protocol, passes=_seen(made.GOOD), fails=_seen(made.GOOD, version="TLSv1.2"))
 examples(purpose, passes=_seen(made.GOOD), fails=_seen(made.FOR_CLIENTS))
