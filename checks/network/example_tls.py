@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Final
 
-from scanner import tlsanswer, tlskeys, tlswire, transcript
+from scanner import tlsanswer, tlswire, transcript
 from scanner.tlsanswer import Answer
 from scanner.tlsnames import (
     GROUPS,
@@ -94,6 +94,8 @@ class Server:
 
     def _second(self, turns: list[Turn]) -> bytes:
         """What comes after our Finished of TLS 1.3: a ticket, and good-bye."""
+        from scanner import tlskeys  # takes a while, and most never look at an example
+
         answer = tlsanswer.read(Exchange("", tuple(turns), "done"))
         if answer.chosen is None or answer.chosen.version != TLS13:
             return _alert(TLS12, 40)
@@ -157,6 +159,8 @@ class Server:
         return (0x8000 | len(body)).to_bytes(2) + body
 
     def _old(self, hello: ClientHello, number: int, code: int, protocol: str) -> bytes:
+        from scanner import tlskeys  # takes a while, and most never look at an example
+
         suite = SUITES[code]
         group = self._choose([_GROUP[name] for name in self.groups], hello.groups)
         scheme = self._choose([_SCHEME[name] for name in self.schemes], hello.schemes)
@@ -207,6 +211,8 @@ class Server:
         return vector(self.prime or b"\xff" * 256) + vector(b"\2") + vector(b"\5")
 
     def _new(self, asked: tuple[int, bytes], hello: ClientHello, suite: int, protocol: str) -> bytes:
+        from scanner import tlskeys  # takes a while, and most never look at an example
+
         group = self._choose([_GROUP[name] for name in self.groups], hello.groups)
         scheme = self._choose([_SCHEME[name] for name in self.schemes], hello.schemes)
         if group is None or scheme is None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Generic, NamedTuple, NoReturn, TypeAlias, TypeVar
 
+from pydantic_core import CoreSchema, core_schema
+
 from checks.linux.sockets import TlsPort
 from scanner import (
     Absent,
@@ -54,6 +56,11 @@ class Part(Generic[T_co]):
     seen: T_co
     gap: str = ""
     cause: Cause | None = None
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: object, _handler: object) -> CoreSchema:
+        """Parts are made here, of what was read already: nothing to validate or copy, which would take long."""
+        return core_schema.is_instance_schema(cls)
 
     @property
     def established(self) -> bool:

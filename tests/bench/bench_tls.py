@@ -10,21 +10,17 @@ from __future__ import annotations
 
 import argparse
 import resource
+import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from checks.linux.sockets import TlsPort
-from checks.network.tls_endpoint import tls_offer
-from scanner.channels import tls
-from scanner.sources import TlsWalk
 from tests.bench import figure
-from tests.bench.delay import Delay
 from tests.bench.process import Cost, alternate, run
 from tests.oracles import peers
 from tests.servers import free_port, program
-from tests.servers.tls import NAME, Keys, made, nginx
+from tests.servers.tls import NAME, Keys, nginx
 
 EVERYTHING = ("ssl_protocols TLSv1 TLSv1.1 TLSv1.2 TLSv1.3;", "ssl_ciphers ALL:@SECLEVEL=0;")
 HARDENED = (
@@ -32,6 +28,13 @@ HARDENED = (
     "ssl_ciphers ECDHE+AESGCM:ECDHE+CHACHA20;",
     "ssl_ecdh_curve X25519:P-256;",
 )
+
+
+def keys(folder: Path) -> Keys:
+    """A chain and its key, made by another program: this one stays small, for what its children count as their own."""
+    script = f"from pathlib import Path; from tests.servers.tls import made; made(Path({str(folder)!r}))"
+    subprocess.run([sys.executable, "-c", script], check=True)
+    return Keys(folder / "rsa.pem", folder / "rsa.key")
 
 
 def addresses(count: int) -> list[str]:
@@ -87,6 +90,11 @@ def compare(what: str, us: Cost, sslyze: Cost) -> None:
 
 def connections(folder: Path, pair: Keys) -> None:
     """How many connections one endpoint takes, against the bound; the certificates alone take one."""
+    from checks.linux.sockets import TlsPort
+    from checks.network.tls_endpoint import tls_offer
+    from scanner.channels import tls
+    from scanner.sources import TlsWalk
+
     for name, lines in (("weak", EVERYTHING), ("hardened", HARDENED)):
         with nginx(folder, [pair], *lines) as port:
             raw = tls.look(TlsWalk(port, NAME, parts="offer"), "127.0.0.1")
@@ -102,6 +110,10 @@ def connections(folder: Path, pair: Keys) -> None:
 
 def far(folder: Path, pair: Keys) -> None:
     """At 20 ms away: in parts side by side, against one version's suites one after the other."""
+    from scanner.channels import tls
+    from scanner.sources import TlsWalk
+    from tests.bench.delay import Delay
+
     once, away = tls.AT_ONCE, tls.FAR
     with nginx(folder, [pair], *EVERYTHING) as real, Delay("127.0.0.1", real, 0.01).running() as proxy:
         took: dict[str, list[float]] = {}
@@ -142,7 +154,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        pair = made(folder)
+        pair = keys(folder)
         programs(folder, pair, arguments.endpoints, arguments.rounds)
         connections(folder, pair)
         far(folder, pair)
