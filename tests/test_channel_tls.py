@@ -398,6 +398,59 @@ def test_what_breaks_off_never_reads_as_refused(how: str, every: int, rsa: Keys,
         assert not all(part.established for part in (*seen.suites.values(), *seen.groups.values()))
 
 
+@contextmanager
+def between(to: int, change: Callable[[bytes, bytes], bytes]) -> Iterator[int]:
+    """A proxy to a port that may change the first answer, knowing what was asked; nothing left is a close."""
+
+    def answer(connection: socket.socket) -> None:
+        asked = connection.recv(4000)
+        with socket.create_connection(("127.0.0.1", to)) as far:
+            far.sendall(asked)
+            far.settimeout(1)
+            first = change(asked, far.recv(65536))
+            connection.sendall(first)
+            with suppress(TimeoutError):
+                while first and (data := far.recv(65536)):
+                    connection.sendall(data)
+
+    with serving(answer) as port:
+        yield port
+
+
+def test_a_server_that_hangs_up_instead_of_refusing_is_understood(rsa: Keys, tmp_path: Path) -> None:
+    def rude(_asked: bytes, said: bytes) -> bytes:
+        return b"" if said[:1] == b"\x15" else said
+
+    with servers.nginx(tmp_path, [rsa], "ssl_protocols TLSv1.2;") as real:
+        truth = offer(real, parts="offer")
+        with between(real, rude) as port:
+            seen = tls_offer(look(port, "offer"), TlsPort(port, NAME))
+    assert seen.accepted.whole == ("TLSv1.2",)
+    assert set(names(seen, "TLSv1.2")) == set(names(truth, "TLSv1.2"))
+    assert set(seen.groups["older"].whole) == set(truth.groups["older"].whole)
+
+
+def test_a_server_that_chokes_on_a_long_offer_is_asked_in_short_ones(rsa: Keys, tmp_path: Path) -> None:
+    def choking(asked: bytes, said: bytes) -> bytes:
+        return b"\x15\3\1\0\2\2\x28" if len(asked) > 600 else said
+
+    with servers.nginx(tmp_path, [rsa], "ssl_protocols TLSv1.2;", "ssl_ciphers HIGH:!aNULL;") as real:
+        truth = offer(real, parts="offer")
+        with between(real, choking) as port:
+            seen = tls_offer(look(port, "offer"), TlsPort(port, NAME))
+    assert set(seen.suites["TLSv1.2"].seen) == set(truth.suites["TLSv1.2"].whole)
+    assert seen.version["TLSv1.2"].whole is True
+
+
+def test_a_reset_in_answer_to_a_version_is_no_refusal(rsa: Keys, tmp_path: Path) -> None:
+    def answer(connection: socket.socket) -> None:
+        connection.recv(4000)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    with serving(answer) as port:
+        assert cause(port, "all") is Cause.RESET
+
+
 def test_trust_anchors_are_the_systems_and_our_own(tmp_path: Path) -> None:
     own, anchor = tmp_path / "own.pem", Authority().anchor
     own.write_bytes(anchor)
