@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from checks.linux.sockets import TlsPort
-from checks.network.example_tls import Server
-from checks.network.tls_endpoint import tls_offer
-from scanner import tlswire
+from checks.network.example_tls import Server, plain
+from checks.network.tls_endpoint import TlsOffer, tls_offer
+from scanner import SECURE_DESIGN, Layer, Severity, Verdict, check, examples, holds, tlswire
+from scanner.declare import collecting
 from scanner.model import Raw
+from scanner.testing import LAWS, load_package
 
 NEW = ("TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256")
 OLD = (
@@ -72,3 +76,45 @@ def test_what_gets_no_answer_is_not_established() -> None:
     assert not offer.accepted.established
     assert offer.version["TLSv1.1"].whole is False
     assert offer.server_order["older"].whole is False
+
+
+def test_a_check_of_an_offer_keeps_every_law() -> None:
+    """The way docs/looking-at-tls.md shows it."""
+    registry = load_package("checks")
+    sockets = 'tcp LISTEN 0 511 0.0.0.0:443 0.0.0.0:* users:(("nginx",pid=701,fd=6))\n'
+
+    def seen(**server: Any) -> dict[str, Any]:
+        return {"sockets": sockets, "walk": Server(**server).walk}
+
+    with collecting(registry):
+
+        @check(
+            "tls.sample-no-rc4", principle=SECURE_DESIGN, severity=Severity.LOW, layer=Layer.DATA, title_nl="x",
+            why_nl="x", fix="x", verify="x", references=("RFC 7465",),
+        )  # fmt: skip
+        def no_rc4(offer: TlsOffer) -> Verdict:
+            """No suite uses RC4.
+
+            It is broken.
+            """
+            bad = [suite.name for suite in offer.all_suites.seen if suite.cipher == "RC4"]
+            if bad:
+                return holds(False, f"{offer}: {', '.join(bad)}", "no RC4")
+            return holds(True, f"{offer}: {len(offer.all_suites.whole)} suites, none with RC4", "no RC4")
+
+        rc4 = {"TLSv1": ("TLS_RSA_WITH_RC4_128_SHA",), "TLSv1.2": OLD}
+        examples(
+            no_rc4,
+            passes=seen(suites={"TLSv1.2": OLD, "TLSv1.3": NEW}),
+            fails=[seen(suites=rc4), seen(suites=rc4, silent=("suites TLSv1.1",))],
+            error=seen(suites={"TLSv1.2": OLD}, silent=("suites TLSv1",)),
+            notapplicable={"sockets": sockets, "walk": plain},
+            unknown={
+                "sockets": sockets,
+                "walk": plain,
+                "target": {"services": [{"port": 443, "tls": True}]},
+            },
+        )
+    registry.link()
+    for law in LAWS.values():
+        assert list(law(registry.checks["tls.sample-no-rc4"], registry)) == []
