@@ -7,12 +7,12 @@ of ours is sent in it. And so anyone can read it again from the evidence, which 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import sha256
+from hashlib import sha256, sha512
 from typing import Any, Final, TypeAlias
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, hmac
-from cryptography.hazmat.primitives.asymmetric import ec, x448, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x448, x25519
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -36,7 +36,14 @@ from scanner.tlswire import (
 X25519, X448 = 0x001D, 0x001E
 _CURVES: Final[dict[int, Any]] = {0x0017: ec.SECP256R1(), 0x0018: ec.SECP384R1(), 0x0019: ec.SECP521R1()}
 #: The groups we can answer in, the commonest first.
-GROUPS: Final = (X25519, 0x0017, 0x0018, 0x0019, X448)
+GROUPS: Final = (X25519, 0x0017, 0x0018, 0x0019, X448, 0x11EC, 0x11EB, 0x11ED)
+#: Hybrid -> its elliptic part, whether that comes first, the class of its lattice key and the size of what comes back
+#: (draft-ietf-tls-ecdhe-mlkem section 3).
+_HYBRIDS: Final[dict[int, tuple[int, bool, Any, int]]] = {
+    0x11EC: (X25519, False, mlkem.MLKEM768PrivateKey, 1088),
+    0x11EB: (0x0017, True, mlkem.MLKEM768PrivateKey, 1088),
+    0x11ED: (0x0018, True, mlkem.MLKEM1024PrivateKey, 1568),
+}
 #: TLS 1.3 suite -> hash, cipher, bytes of key.
 _CIPHERS: Final[dict[int, tuple[Any, Any, int]]] = {
     0x1301: (hashes.SHA256(), AESGCM, 16),
@@ -59,8 +66,16 @@ def _private(group: int, random: bytes) -> Any:
     raise ValueError(f"no key for group 0x{group:04X}")
 
 
+def _lattice(group: int, random: bytes) -> Any:
+    return _HYBRIDS[group][2].from_seed_bytes(sha512(group.to_bytes(2) + random).digest())
+
+
 def key_share(group: int, random: bytes) -> bytes:
     """Our public key for this group in the hello with this random. Raises ValueError for a group we have no key in."""
+    if group in _HYBRIDS:
+        elliptic, first, _, _ = _HYBRIDS[group]
+        halves = key_share(elliptic, random), bytes(_lattice(group, random).public_key().public_bytes_raw())
+        return b"".join(halves if first else halves[::-1])
     public = _private(group, random).public_key()
     if group in _CURVES:
         return bytes(public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))
@@ -69,6 +84,12 @@ def key_share(group: int, random: bytes) -> bytes:
 
 def shared(group: int, random: bytes, theirs: bytes) -> bytes:
     """What both sides come to know, from our random and their public key. Raises ValueError."""
+    if group in _HYBRIDS:
+        elliptic, first, _, size = _HYBRIDS[group]
+        cut = len(theirs) - size if first else size
+        share, sealed = (theirs[:cut], theirs[cut:]) if first else (theirs[cut:], theirs[:cut])
+        secrets = shared(elliptic, random, share), bytes(_lattice(group, random).decapsulate(sealed))
+        return b"".join(secrets if first else secrets[::-1])
     ours = _private(group, random)
     if group == X25519:
         return bytes(ours.exchange(x25519.X25519PublicKey.from_public_bytes(theirs)))

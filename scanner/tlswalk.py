@@ -247,12 +247,12 @@ def version(visit: Visit, number: int, found: Found, far: Callable[[], bool]) ->
         return
     left = [code for code in offer if code not in found.accepted]
     beside = [groups(visit, number, found)] if number in (TLS12, TLS13) else []
-    if number == TLS13 or not far():
+    if not far():
         yield from suites(visit, number, left, found)
         for walk in beside:
             yield from walk
         return
-    parts = _parts(left)
+    parts = [left] if number == TLS13 else _parts(left)
     found.parts = [Found() for _ in parts]
     yield [*(suites(visit, number, part, one) for part, one in zip(parts, found.parts, strict=True)), *beside]
     for one in found.parts:

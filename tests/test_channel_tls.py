@@ -184,6 +184,18 @@ def test_tlslite_and_a_weak_prime_of_its_own(rsa: Keys, tmp_path: Path) -> None:
     assert (512, "", 2) in [tuple(one)[:3] for one in offered.primes.whole]
 
 
+@pytest.mark.parametrize("group", ["x25519mlkem768", "secp256r1mlkem768", "secp384r1mlkem1024"])
+def test_a_server_that_takes_nothing_but_a_hybrid_shows_its_certificate_too(
+    group: str, rsa: Keys, tmp_path: Path
+) -> None:
+    only = {"minVersion": [3, 4], "eccCurves": [group], "keyShares": [group], "dhGroups": []}
+    with servers.tlslite(tmp_path, rsa, **only) as port:
+        offered = offer(port)
+    assert [one.name.lower() for one in offered.groups["TLSv1.3"].whole] == [group]
+    assert [one.kind for one in offered.groups["TLSv1.3"].whole] == ["hybrid"]
+    assert len(offered.shown["right"].whole.chain) == 2
+
+
 def test_the_name_decides_the_certificate(rsa: Keys, ec: Keys, tmp_path: Path) -> None:
     other = (
         f"server {{ listen 127.0.0.1:PORT ssl default_server; server_name _; ssl_certificate {ec.chain};"

@@ -322,7 +322,7 @@ def test_the_key_schedule_is_that_of_rfc_8448() -> None:
     assert secret.hex() == "1dc826e93606aa6fdc0aadc12f741b01046aa6b99f691ed221a9f0ca043fbeac"
 
 
-@pytest.mark.parametrize("group", tlskeys.GROUPS)
+@pytest.mark.parametrize("group", tlskeys.GROUPS[:5])
 def test_both_sides_come_to_the_same_secret(group: int) -> None:
     ours, theirs = tlskeys.key_share(group, b"ours"), tlskeys.key_share(group, b"theirs")
     assert tlskeys.shared(group, b"ours", theirs) == tlskeys.shared(group, b"theirs", ours)
