@@ -213,7 +213,8 @@ class Server:
     def _new(self, asked: tuple[int, bytes], hello: ClientHello, suite: int, protocol: str) -> bytes:
         from scanner import tlskeys  # takes a while, and most never look at an example
 
-        group = self._choose([_GROUP[name] for name in self.groups], hello.groups)
+        have = [_GROUP[name] for name in self.groups]
+        group = self._choose(have, list(hello.key_shares)) or self._choose(have, hello.groups)
         scheme = self._choose([_SCHEME[name] for name in self.schemes], hello.schemes)
         if group is None or scheme is None:
             return _alert(TLS12, 40)
