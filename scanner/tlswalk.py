@@ -443,7 +443,7 @@ def renegotiation(visit: Visit) -> Walk:
         TLS12,
         tlskeys12.SUITES,
         random=visit.dice(32),
-        groups=tlskeys.GROUPS,
+        groups=[code for code in tlskeys.GROUPS if GROUPS[code].first < TLS13],
         schemes=OLD_SCHEMES,
         server_name=visit.server_name,
         more={wire.RENEGOTIATION_INFO: b"\0"},

@@ -162,7 +162,8 @@ class Server:
         from scanner import tlskeys  # takes a while, and most never look at an example
 
         suite = SUITES[code]
-        group = self._choose([_GROUP[name] for name in self.groups], hello.groups)
+        groups = [_GROUP[name] for name in self.groups if GROUPS[_GROUP[name]].first < TLS13]
+        group = self._choose(groups, hello.groups)
         scheme = self._choose([_SCHEME[name] for name in self.schemes], hello.schemes)
         signed = suite.authentication in {"RSA", "DSS", "ECDSA"}
         if (suite.exchange == "ECDHE" and group is None) or (
