@@ -16,6 +16,7 @@ from scanner import Absent, model
 from scanner.channels import ChannelError, tls
 from scanner.channels.starttls import DIALOGUES, NotOffered, dialogue
 from scanner.sources import TlsWalk
+from scanner.transcript import exchanges
 from tests.servers import starttls as servers
 from tests.servers.tls import NAME, Keys, made
 from tests.test_channel_tls import serving
@@ -79,6 +80,14 @@ def test_a_real_server_with_tls_and_without(server: Server, protocol: str, pair:
         offered(port, protocol)
     with server(folder, None) as port:
         not_offered(port, protocol)
+
+
+@pytest.mark.server
+def test_mysql_does_not_shut_its_door_to_us(pair: Keys, folder: Path) -> None:
+    with servers.mariadb(folder, pair, "--max-connect-errors=100") as port:
+        for _ in range(2):
+            raw = tls.look(TlsWalk(port, NAME, starttls="mysql"), "127.0.0.1")
+            assert len(exchanges(raw)) <= 60
 
 
 @pytest.mark.server

@@ -295,7 +295,9 @@ _WHY: Final[Mapping[str, tuple[str, Cause]]] = {
 def _why(answers: Iterable[Answer], what: str = "") -> tuple[str, Cause]:
     """Why something was not established: how the last question about it ended."""
     ends = [one.exchange.end for one in answers]
-    words, cause = _WHY[ends[-1]] if ends else ("the time was up before it was asked", Cause.TIMEOUT)
+    words, cause = (
+        _WHY[ends[-1]] if ends else ("the time or the connections were up before it was asked", Cause.TIMEOUT)
+    )
     return (f"{what}: {words}" if what else words), cause
 
 

@@ -171,6 +171,10 @@ def _rdp(_name: str) -> Dialogue:
     return b""
 
 
+#: Connections in all, where a server shuts its door to whoever breaks off too many: MySQL's max_connect_errors is 100
+#: unless told otherwise.
+MOST: Final = {"mysql": 60}
+
 DIALOGUES: Final[dict[str, Callable[[str], Dialogue]]] = {
     "smtp": _mail(b"EHLO"),
     "lmtp": _mail(b"LHLO"),

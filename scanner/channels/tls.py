@@ -200,10 +200,10 @@ class _Loop:
             self._go_on(walk, None)
         while self._ready or self._open:
             now = time.monotonic()
-            if now >= self._end or self._bytes > self._source.limit:
+            if now >= self._end or self._bytes > self._source.limit or (self._full and not self._open):
                 self._give_up()
                 return
-            while self._ready and len(self._open) < AT_ONCE:
+            while self._ready and len(self._open) < AT_ONCE and not self._full:
                 self._connect(*self._ready.popleft(), now)
             if not self._open:
                 continue
@@ -213,6 +213,11 @@ class _Loop:
             now = time.monotonic()
             for late in [one for one in self._open.values() if one.until <= now]:
                 self._finish(late, "timeout")
+
+    @property
+    def _full(self) -> bool:
+        """Whether this server gets no more connections from us."""
+        return len(self._seen) >= starttls.MOST.get(self._source.starttls, 10_000)
 
     def close(self) -> None:
         """Let go of everything."""

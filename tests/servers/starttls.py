@@ -140,7 +140,7 @@ def postgresql(folder: Path, pair: Keys | None) -> Iterator[int]:
 
 
 @contextmanager
-def mariadb(folder: Path, pair: Keys | None) -> Iterator[int]:
+def mariadb(folder: Path, pair: Keys | None, *options: str) -> Iterator[int]:
     """MariaDB, run as its own user. The port."""
     port, here = free_port(), folder / f"mariadb-{bool(pair)}"
     (here / "data").mkdir(parents=True)
@@ -153,7 +153,7 @@ def mariadb(folder: Path, pair: Keys | None) -> Iterator[int]:
     subprocess.run(install, check=True, capture_output=True, cwd=here)
     command = [
         program("mariadbd"), "--no-defaults", f"--datadir={here}/data", "--user=mysql", f"--port={port}",
-        "--bind-address=127.0.0.1", f"--socket={here}/s", f"--pid-file={here}/pid", "--max-connect-errors=100000",
+        "--bind-address=127.0.0.1", f"--socket={here}/s", f"--pid-file={here}/pid", *options,
     ]  # fmt: skip
     if pair:
         for name, source in (("server.crt", pair.chain), ("server.key", pair.key)):
