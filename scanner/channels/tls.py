@@ -89,7 +89,7 @@ class _Connection:
         before: starttls.Dialogue | None,
     ) -> None:
         self.question, self.walk, self.sock, self.until = question, walk, sock, until
-        self.preamble, self.started = before, False
+        self.preamble, self.started, self.turned_down = before, False, False
         self.turns: list[Turn] = []
         self.sent, self.received = b"", bytearray()
         self.waiting = b""
@@ -144,6 +144,7 @@ class _Connection:
                     self._say(end.value)
                 self._say(self.question.hello)
             except starttls.NotOffered:
+                self.turned_down = True
                 return "done"
             else:
                 if said:
@@ -188,6 +189,7 @@ class _Loop:
         self._bytes = 0
         self._above: dict[Walk, Walk] = {}
         self.quickest = float("inf")
+        self.turned_down = False
 
     @property
     def exchanges(self) -> list[Exchange]:
@@ -203,7 +205,7 @@ class _Loop:
             if now >= self._end or self._bytes > self._source.limit or (self._full and not self._open):
                 self._give_up()
                 return
-            while self._ready and len(self._open) < AT_ONCE and not self._full:
+            while self._ready and len(self._open) < self._at_once and not self._full:
                 self._connect(*self._ready.popleft(), now)
             if not self._open:
                 continue
@@ -215,9 +217,14 @@ class _Loop:
                 self._finish(late, "timeout")
 
     @property
+    def _at_once(self) -> int:
+        """After another protocol the first connection goes alone: it tells whether there is TLS to ask about at all."""
+        return AT_ONCE if not self._source.starttls or self.quickest < float("inf") else 1
+
+    @property
     def _full(self) -> bool:
         """Whether this server gets no more connections from us."""
-        return len(self._seen) >= starttls.MOST.get(self._source.starttls, 10_000)
+        return self.turned_down or len(self._seen) >= starttls.MOST.get(self._source.starttls, 10_000)
 
     def close(self) -> None:
         """Let go of everything."""
@@ -277,6 +284,7 @@ class _Loop:
         exchange = one.exchange(end)
         self._seen[self._seen.index(one)] = exchange
         self._bytes += one.size
+        self.turned_down = self.turned_down or one.turned_down
         self.quickest = min(self.quickest, one.took or self.quickest)
         if not going_on:
             one.walk.close()
