@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Final
 
-from scanner import tlsanswer, tlswire, transcript
+from scanner import Raw, tlsanswer, tlswire, transcript
 from scanner.tlsanswer import Answer
 from scanner.tlsnames import (
     GROUPS,
@@ -285,3 +285,11 @@ def chain(version: str, certificates: tuple[str, ...]) -> bytes:
     suite = "TLS_AES_256_GCM_SHA384" if version == "TLSv1.3" else "TLS_RSA_WITH_AES_128_CBC_SHA"
     shown = tuple(b64decode(one) for one in certificates)
     return transcript.write([Server({version: (suite,)}, chain=shown).exchange(_question())])
+
+
+@cache
+def silence(version: str) -> bytes:
+    """The walk "chain" to a server that begins to answer in this version, and then falls silent."""
+    whole = transcript.exchanges(Raw(out=chain(version, ())))[0]
+    turn = Turn(whole.turns[0].sent, whole.turns[0].received[:90])
+    return transcript.write([Exchange("chain", (turn,), "timeout")])

@@ -541,6 +541,7 @@ examples(
     ],
     unknown=[_seen(), _seen("AAAA")],
     notapplicable={**_seen(made.GOOD), "sockets": _LISTENS.replace(":443 ", ":80 ")},
+    error={**_seen(), "walk": partial(example_tls.silence, "TLSv1.3")},
 )
 examples(
     certificate_renewed_in_time,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.servers import tls as servers
-from tests.servers.tls import ALL, Keys, keys, made
+from tests.servers.tls import ALL, Keys, made
 
 #: Name -> key ("rsa", "ec", "both") and lines of nginx.
 NGINX: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
@@ -86,6 +86,3 @@ def _own(folder: Path, name: str) -> Path:
     own = folder / name
     own.mkdir()
     return own
-
-
-__all__ = ["GNUTLS", "NGINX", "OPENSSL", "keys", "running"]
