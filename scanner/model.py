@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -255,6 +255,11 @@ def _valid_path(value: str) -> str:
 
 
 UrlPath = Annotated[str, AfterValidator(_valid_path)]
+#: What may be spoken before TLS; the dialogues are in channels/starttls.py.
+StartTls: TypeAlias = Literal[
+    "", "smtp", "lmtp", "imap", "pop3", "sieve", "ftp", "nntp", "irc", "xmpp-client", "xmpp-server", "ldap",
+    "postgresql", "mysql", "rdp",
+]  # fmt: skip
 
 
 class Service(Model):
@@ -271,7 +276,7 @@ class Service(Model):
     tls: bool = False
     client_certificate: bool = False
     server_name: str = ""
-    starttls: str = ""
+    starttls: StartTls = ""
     from_: tuple[str, ...] = Field(default=(), alias="from")
     protected: tuple[UrlPath, ...] = ()
 

@@ -163,7 +163,8 @@ class TlsWalk:
 
     ``parts``: "chain" asks for the certificates alone, in one connection; "offer" for versions, suites, their order
     and groups; "all" for those and everything else. ``starttls`` names the protocol that is spoken before TLS
-    (channels/starttls.py), or is empty. ``timeout`` is for all connections together. No handshake is finished.
+    (channels/starttls.py), or is empty. ``timeout`` is for all connections together. Only "all" finishes a handshake,
+    twice: to ask for renegotiation, and for the tickets of TLS 1.3.
     """
 
     channel: ClassVar[str] = "tls"
@@ -181,7 +182,7 @@ class TlsWalk:
         what = {
             "chain": "one TLS hello",
             "offer": "TLS hellos (some 25 to 80)",
-            "all": "TLS hellos (some 30 to 100)",
+            "all": "TLS hellos (some 40 to 120)",
         }
         name = f" for {self.server_name}" if self.server_name else ""
         after = f", after {self.starttls} STARTTLS" if self.starttls else ""

@@ -30,7 +30,7 @@ def plain() -> bytes:
     """A port that answers in something else than TLS."""
     from checks.network import example_tls
 
-    return example_tls.PLAIN
+    return example_tls.plain()
 
 
 def _shown(chain: Sequence[bytes], staple: bytes) -> bytes:

@@ -49,6 +49,14 @@ TLS_PORTS: Final = frozenset(
     {443, 465, 563, 636, 853, 989, 990, 992, 993, 995, 2083, 2376, 2484, 3269, 4443, 5061, 5671, 5986, 6443, 6514,
      8443, 8883, 9443, 10250}
 )  # fmt: skip
+#: Services that speak something else before TLS, and the name of that (scanner/channels/starttls.py).
+STARTTLS: Final = {
+    "ftp": "ftp", "imap": "imap", "ldap": "ldap", "mysql": "mysql", "nntp": "nntp", "pop3": "pop3",
+    "postgresql": "postgresql", "rdp": "rdp", "sieve": "sieve", "smtp": "smtp", "submission": "smtp",
+    "xmpp": "xmpp-client", "xmpp-server": "xmpp-server",
+}  # fmt: skip
+#: Shuts its door to who hangs up too often, so it is asked only where the inventory says that it speaks TLS.
+_TOUCHY: Final = frozenset({"mysql"})
 #: A name with a domain, not an address.
 _HOST_NAME: Final = re.compile(r"(?:[A-Za-z0-9-]+\.)+[A-Za-z][A-Za-z0-9-]*")
 
@@ -276,7 +284,8 @@ def tls_ports(
     from inside, where we can log in) or answer (seen from outside).
 
     On the scanner's own host loopback counts too; elsewhere only what can be reached from outside. A port the inventory
-    promises TLS on is asked unless the host itself says that nothing listens there.
+    promises TLS on is asked unless the host itself says that nothing listens there. Services that change over to TLS
+    (STARTTLS) are asked where they answer.
     """
     declared = {one.port for one in target.services or () if one.tls and one.protocol == "tcp"}
     wanted = TLS_PORTS | declared
@@ -293,9 +302,9 @@ def tls_ports(
             if one.port not in found or one.everywhere:
                 found[one.port] = _tls_port(target, one.port, address)
     if not isinstance(reached, Gap):
-        found = {
-            port.number: _tls_port(target, port.number) for port in reached if port.number in wanted
-        } | found
+        upgrading = {port.number for port in reached if port.service in STARTTLS.keys() - _TOUCHY}
+        seen = {port.number for port in reached} & (wanted | upgrading)
+        found = {number: _tls_port(target, number) for number in seen} | found
     ports: list[TlsPort | Unseen] = [found[number] for number in sorted(found)]
     for gap, elsewhere in ((sockets, reached), (reached, sockets)):
         # What an account was given to look with, or is the only view, did not show is not simply absent.
@@ -307,12 +316,13 @@ def tls_ports(
 
 def _tls_port(target: Target, number: int, address: str = "") -> TlsPort:
     service = _service(target, number)
+    usual = "" if number in TLS_PORTS else STARTTLS.get(service_name(target, number), "")
     return TlsPort(
         number=number,
         server_name=_name(target, number),
         address=address,
         declared=service is not None and service.tls,
-        starttls=service.starttls if service else "",
+        starttls=(service.starttls if service else "") or usual,
     )
 
 
