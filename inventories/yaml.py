@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from scanner import Credential, Inventory, Located, Service, Target, load_yaml
+from scanner import Credential, Impact, Inventory, Located, PortChoice, Service, Target, load_yaml
 
 Place: TypeAlias = tuple[str | int, ...]
 
@@ -42,6 +42,40 @@ def _valid_address(value: str) -> str:
     raise ValueError(
         f"{value[:80]!r} is neither a host name nor an IP address\n"
         "write the bare name or address; the port goes in 'port', the user in the credential"
+    )
+
+
+def _valid_domain(value: str) -> str:
+    if _is_host_name(value) and "." in value.removesuffix("."):
+        return value.removesuffix(".").lower()
+    raise ValueError(f"{value[:80]!r} is not a domain name\nwrite it bare, such as gemeente.nl")
+
+
+def _valid_selector(value: str) -> str:
+    if _is_host_name(value):
+        return value.lower()
+    raise ValueError(
+        f"{value[:80]!r} is not a DKIM selector\nwrite what stands before ._domainkey, such as selector1"
+    )
+
+
+def _valid_ip(value: str) -> str:
+    with suppress(ValueError):
+        if _IP_ADDRESS.fullmatch(value):
+            return str(ipaddress.ip_address(value))
+    raise ValueError(f"{value[:80]!r} is not an IP address\nwrite one such as 192.0.2.1 or 2001:db8::1")
+
+
+def _valid_revocation_host(value: str) -> str:
+    host, colon, port = value.rpartition(":") if value.count(":") == 1 else (value, "", "")
+    if colon and not (port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(
+            f"{value[:80]!r} has no port behind its colon\nwrite crl.example.nl or crl.example.nl:8080"
+        )
+    with suppress(ValueError):
+        return f"{_valid_address(host.removeprefix('*.')) and host.lower()}{colon}{port}"
+    raise ValueError(
+        f"{value[:80]!r} is not a host\nwrite the bare name, such as crl.example.nl or *.example.nl; no http://"
     )
 
 
@@ -81,6 +115,9 @@ class Fields(Part):
     address: Annotated[str, AfterValidator(_valid_address)] = Field(
         default="", description="Host name or IP address; the target's own name when left out"
     )
+    addresses: tuple[Annotated[str, AfterValidator(_valid_ip)], ...] = Field(
+        default=(), description="The IP addresses it has beside that one, such as that of IPv6"
+    )
     port: Annotated[int, Field(ge=1, le=65535)] = Field(default=22, description="Port of the channel")
     channel: Literal["ssh", "local"] = Field(default="ssh", description="How it is reached")
     platform: Literal["linux", "windows", "network", "other"] = Field(
@@ -103,6 +140,22 @@ class Fields(Part):
         default=None, description="All services it is meant to offer; [] for none; left out when not known"
     )
     cluster: str = Field(default="", description="Targets of one cluster are meant to be alike")
+    consent: Impact = Field(
+        default=Impact.LOOK,
+        description="How far questions from outside may go: look, knock (ask for what should be refused) or try"
+        " (offer a made-up name or an empty password, once)",
+    )
+    domains: tuple[Annotated[str, AfterValidator(_valid_domain)], ...] = Field(
+        default=(), description="Domain names it serves (web, mail), for the internet standards"
+    )
+    ports: PortChoice | None = Field(
+        default=None,
+        description="TCP ports to try from outside, beside those of its services: usual, all or a list of numbers;"
+        " what the profile says when left out, else the usual ones",
+    )
+    dkim_selectors: tuple[Annotated[str, AfterValidator(_valid_selector)], ...] = Field(
+        default=(), description="The DKIM selectors that mail of these domains is signed with"
+    )
     description: str = Field(default="", description="For people")
 
 
@@ -138,8 +191,20 @@ class InventoryFile(Part):
     zones: dict[str, Zone | None] = Field(
         default={}, description="All zones by name, so that a typing error is found"
     )
+    vantage: str = Field(default="", description="The zone that the scanner itself stands in")
+    resolvers: tuple[Annotated[str, AfterValidator(_valid_ip)], ...] = Field(
+        default=(), description="Addresses of the name servers to ask; the system's when left out"
+    )
+    revocation_hosts: tuple[Annotated[str, AfterValidator(_valid_revocation_host)], ...] = Field(
+        default=(),
+        description="Hosts of CAs that may be asked whether a certificate was revoked: a name, '*.domain', or name:port"
+        " when the port is not 80 or 443",
+    )
     trust_anchors: tuple[str, ...] = Field(
         default=(), description="PEM files with the CAs of your own services"
+    )
+    dns_anchors: tuple[str, ...] = Field(
+        default=(), description="Files with DS or DNSKEY records: trust anchors for DNSSEC of your own"
     )
 
 
@@ -188,7 +253,11 @@ class _Reader:
             targets=tuple(targets.values()),
             credentials={name: _absolute(folder, value) for name, value in file.credentials.items()},
             zones={name: zone.concurrency for name, zone in file.zones.items() if zone and zone.concurrency},
-            trust_anchors=tuple(self.trust_anchors(folder)),
+            trust_anchors=tuple(self.files("trust_anchors", file.trust_anchors, folder)),
+            vantage=self.vantage(file.vantage),
+            resolvers=file.resolvers,
+            revocation_hosts=file.revocation_hosts,
+            dns_anchors=tuple(self.files("dns_anchors", file.dns_anchors, folder)),
         )
 
     def written(self) -> Iterator[tuple[Place, Fields]]:
@@ -224,6 +293,12 @@ class _Reader:
         ):
             if name is not None and name not in known:
                 raise self.located.unknown((*place, field), what, name, known)
+
+    def vantage(self, zone: str) -> str:
+        """The zone the scanner stands in, which must be one."""
+        if zone and zone not in self.zones:
+            raise self.located.unknown(("vantage",), "zone", zone, self.zones)
+        return zone
 
     def check_services(self, place: Place, services: tuple[Service, ...]) -> None:
         """No port twice, and every origin is a zone, a network or any."""
@@ -292,14 +367,12 @@ class _Reader:
                 ("targets", chain[0], "jump"), f"goes round: {' -> '.join(chain)}", remedy
             )
 
-    def trust_anchors(self, folder: Path) -> Iterator[str]:
-        """The files, which must be there: without them every certificate of your own would be distrusted."""
-        for index, name in enumerate(self.file.trust_anchors):
+    def files(self, key: str, names: tuple[str, ...], folder: Path) -> Iterator[str]:
+        """The files, which must be there: without them all that is your own would be distrusted."""
+        for index, name in enumerate(names):
             path = _beside(folder, name)
             if not Path(path).is_file():
-                raise self.located.error(
-                    ("trust_anchors", index), f"there is no file {path!r}", "check the path"
-                )
+                raise self.located.error((key, index), f"there is no file {path!r}", "check the path")
             yield path
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Results,
         Row,
         ScanTime,
+        Unseen,
         at_least,
         check,
         examples,
@@ -43,31 +44,64 @@ if TYPE_CHECKING:
         Credential,
         Finding,
         Gap,
+        Impact,
         InputError,
         Inventory,
         Layer,
+        PortChoice,
         Raw,
         Service,
         Severity,
         State,
         Target,
+        Timed,
         Verdict,
     )
-    from scanner.plain import visible
-    from scanner.sources import Command, File, TlsWalk, Tree, TrustAnchors, tree_files
-    from scanner.yamlfile import Located, load_yaml
+    from scanner.plain import (
+        visible,
+    )
+    from scanner.sources import (
+        Command,
+        Dialogue,
+        Fetch,
+        File,
+        Lookup,
+        NameAnchors,
+        Ports,
+        Say,
+        SshHello,
+        SshLogin,
+        TlsWalk,
+        Tree,
+        TrustAnchors,
+        tree_files,
+    )
+    from scanner.transcript import (
+        Exchange,
+        Turn,
+        exchanges,
+    )
+    from scanner.yamlfile import (
+        Located,
+        load_yaml,
+    )
 
 _HOME = {
     "declare": (
-        "Absent Blind Check Each Fleet NotUnderstood Results Row ScanTime at_least check examples fact holds "
-        "probe read table"
+        "Absent Blind Check Each Fleet NotUnderstood Results Row ScanTime Unseen at_least check examples fact "
+        "holds probe read table"
     ),
     "model": (
         "DATA_FIRST DEFAULT_DENY FAIL_SECURE IN_DEPTH NO_GAP SECURE_DEFAULT SECURE_DEPLOYMENT SECURE_DESIGN "
-        "Cause Credential Finding Gap InputError Inventory Layer Raw Service Severity State Target Verdict"
+        "Cause Credential Finding Gap Impact InputError Inventory Layer PortChoice Raw Service Severity State "
+        "Target Timed Verdict"
     ),
     "plain": "visible",
-    "sources": "Command File TlsWalk Tree TrustAnchors tree_files",
+    "sources": (
+        "Command Dialogue Fetch File Lookup NameAnchors Ports Say SshHello SshLogin TlsWalk Tree TrustAnchors "
+        "tree_files"
+    ),
+    "transcript": "Exchange Turn exchanges",
     "yamlfile": "Located load_yaml",
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
@@ -75,10 +109,12 @@ _WHERE = {name: module for module, names in _HOME.items() for name in names.spli
 __all__ = [
     "DATA_FIRST", "DEFAULT_DENY", "FAIL_SECURE", "IN_DEPTH", "NO_GAP", "SECURE_DEFAULT",
     "SECURE_DEPLOYMENT", "SECURE_DESIGN", "Absent", "Blind", "Cause", "Check", "Command", "Credential",
-    "Each", "File", "Finding", "Fleet", "Gap", "InputError", "Inventory", "Layer", "Located",
-    "NotUnderstood", "Raw", "Results", "Row", "ScanTime", "Service", "Severity", "State", "Target",
-    "TlsWalk", "Tree", "TrustAnchors", "Verdict", "__version__", "at_least", "check", "examples", "fact",
-    "holds", "load_yaml", "probe", "read", "table", "tree_files", "visible",
+    "Dialogue", "Each", "Exchange", "Fetch", "File", "Finding", "Fleet", "Gap", "Impact", "InputError",
+    "Inventory", "Layer", "Located", "Lookup", "NameAnchors", "NotUnderstood", "PortChoice", "Ports", "Raw",
+    "Results", "Row", "Say", "ScanTime", "Service", "Severity", "SshHello", "SshLogin", "State", "Target",
+    "Timed", "TlsWalk", "Tree", "TrustAnchors", "Turn", "Unseen", "Verdict", "__version__", "at_least",
+    "check", "examples", "exchanges", "fact", "holds", "load_yaml", "probe", "read", "table", "tree_files",
+    "visible",
 ]  # fmt: skip
 
 

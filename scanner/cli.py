@@ -6,7 +6,7 @@ import gc
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from enum import StrEnum
 from pathlib import Path
 from threading import Event, Thread
@@ -22,6 +22,7 @@ from scanner.model import InputError, Target
 if TYPE_CHECKING:
     from scanner.engine import Progress
     from scanner.scope import Scope
+    from scanner.sources import Source
 
 #: Exit codes: 0 all conform, 1 findings, 2 something could not be established, 3 wrong input, 4 our own fault.
 WRONG_INPUT: Final = 3
@@ -166,10 +167,11 @@ def scan(
     folder = runs.new_run(out, scope)
     worker = Worker(scope.inventory, Vault())
     interrupted = False
-    with _progress(len(scope.targets), quiet) as progress, _preloading() as asked:
+    few = len(scope.targets) < workers
+    with _progress(len(scope.targets), quiet) as progress, _preloading() if few else nullcontext() as asked:
 
         def tell(event: str, target: Target) -> None:
-            if event == "open":
+            if event == "open" and asked is not None:
                 asked.set()
             progress(event, target)
 
@@ -188,7 +190,10 @@ def scan(
 
 @contextmanager
 def _preloading() -> Iterator[Event]:
-    """Load what reporting needs as soon as the first target has been asked: while it answers, that costs no time."""
+    """Load what reporting needs as soon as the first target has been asked: while it answers, that costs no time.
+
+    With many targets there is always one to attend to; then nothing is gained, and memory is needed for them.
+    """
     asked = Event()
 
     def load() -> None:
@@ -250,7 +255,7 @@ def plan(
 ) -> None:
     """Show every question that would be put to every target, before anything runs."""
     from scanner.evaluate import Facts, scan_time
-    from scanner.sources import Shell, to_data
+    from scanner.sources import to_data
 
     scope = _scope(inventories, profile, targets, only, config)
     rows = []
@@ -272,10 +277,20 @@ def plan(
     for target, sources, later in rows:
         print(f"{target.name} ({target.channel}, {target.address})")
         for source in sources:
-            root = "root" if isinstance(source, Shell) and source.root else "    "
-            print(f"  {root}  {source.describe()}")
+            print(f"  {_asked_as(target, source)}  {source.describe()}")
         for text in later:
             print(f"  then  {text}")
+
+
+def _asked_as(target: Target, source: Source) -> str:
+    """``root``, nothing, or ``----`` when it cannot be asked at all: there is no account to log in with."""
+    from scanner.sources import Shell
+
+    if not isinstance(source, Shell):
+        return "    "
+    if target.channel == "ssh" and target.credential is None:
+        return "----"
+    return "root" if source.root else "    "
 
 
 @app.command()

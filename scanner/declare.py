@@ -20,6 +20,7 @@ from typing import (
     Any,
     Final,
     Generic,
+    NamedTuple,
     TypeVar,
     Union,
     dataclass_transform,
@@ -31,7 +32,7 @@ from typing import (
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass as validated
 
-from scanner.model import Cause, Finding, Gap, Layer, Raw, Severity, State, Target, Verdict
+from scanner.model import Cause, Finding, Gap, Layer, Raw, Severity, State, Target, Timed, Verdict
 from scanner.sources import Source
 
 T = TypeVar("T")
@@ -96,6 +97,16 @@ def read(kind: type[T], values: Mapping[str, object]) -> T:
         raise NotUnderstood(f"{kind.__name__}: cannot read {fields}") from None
 
 
+class Unseen(NamedTuple):
+    """In the list a probe returns, what could not be looked at: it becomes a finding of its own, never a pass.
+
+    ``subject`` says what is missing ("other ports"); ``gap`` why.
+    """
+
+    subject: str
+    gap: Gap
+
+
 # --- what a check may ask for ---------------------------------------------------------------------------------
 
 
@@ -137,10 +148,17 @@ class Results:
 
     def __init__(self, findings: Iterable[tuple[Check, Finding]]) -> None:
         self.findings = tuple(findings)
+        self._states: dict[Check, set[State]] = {}
+        for check, finding in self.findings:
+            self._states.setdefault(check, set()).add(finding.status)
+        self._by_id = {check.id: states for check, states in self._states.items()}
 
     def state(self, belongs: Callable[[Check], bool]) -> State:
         """The state of a group: pass, fail, error (blind) or notapplicable (nothing there)."""
-        states = {finding.status for check, finding in self.findings if belongs(check)}
+        return self._state(states for check, states in self._states.items() if belongs(check))
+
+    def _state(self, groups: Iterable[set[State]]) -> State:
+        states = set[State]().union(*groups)
         if State.FAIL in states:
             return State.FAIL
         if states & {State.ERROR, State.UNKNOWN, State.NOTCHECKED}:
@@ -149,19 +167,17 @@ class Results:
 
     def layers(self) -> dict[Layer, State]:
         """Every layer that has findings here -> its state."""
-        present = {check.layer for check, _ in self.findings}
-        return {
-            layer: self.state(lambda check, layer=layer: check.layer is layer)  # type: ignore[misc]
-            for layer in Layer
-            if layer in present
-        }
+        groups: dict[Layer, list[set[State]]] = {}
+        for check, states in self._states.items():
+            groups.setdefault(check.layer, []).append(states)
+        return {layer: self._state(groups[layer]) for layer in Layer if layer in groups}
 
     def any_of(self, *ids: str) -> State:
         """Whether at least one of these checks passes: pass, fail, error or notapplicable.
 
         One pass is enough whatever else could not be seen; a failing check beside it does not undo it.
         """
-        states = {finding.status for check, finding in self.findings if check.id in ids}
+        states = set[State]().union(*self._of(ids))
         if State.PASS in states:
             return State.PASS
         if states & {State.ERROR, State.UNKNOWN, State.NOTCHECKED}:
@@ -170,7 +186,10 @@ class Results:
 
     def all_of(self, *ids: str) -> State:
         """Whether all of these checks that apply here pass: pass, fail, error or notapplicable."""
-        return self.state(lambda check: check.id in ids)
+        return self._state(self._of(ids))
+
+    def _of(self, ids: Iterable[str]) -> list[set[State]]:
+        return [self._by_id[id_] for id_ in ids if id_ in self._by_id]
 
 
 def at_least(count: int, parts: Mapping[str, State]) -> Verdict:
@@ -203,11 +222,13 @@ class Each:
     """A source for each item of a fact: `Each(TlsPort, lambda port: TlsWalk(port.number))`.
 
     The probe is called once per item with the answer, and may take the item itself as a parameter; the items
-    it gives fan out to one finding each. An item that could not be asked is a gap of its own.
+    it gives fan out to one finding each. An item that could not be asked is a gap of its own. ``when`` leaves out
+    the items that are not its business.
     """
 
     fact: type[Any]
     source: Callable[[Any], Source]
+    when: Callable[[Any], bool] = lambda item: True
 
 
 class Kind(Enum):
@@ -231,6 +252,8 @@ class Ask:
     fact: type[Any] | None = None
     argument: object = None
     optional: bool = False
+    gap: bool = False
+    timed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,8 +367,8 @@ class Registry:
         probe = self.probe_for(kind, platform)
         if probe is None:
             return False
-        needs = [ask.fact for ask in probe.asks if ask.fact] + ([probe.each.fact] if probe.each else [])
-        return all(self._reachable(need, platform) for need in needs if need)
+        asks = [ask for ask in probe.asks if not ask.gap] + ([probe.each] if probe.each else [])
+        return all(self._reachable(ask.fact, platform) for ask in asks if ask.fact)
 
     def take(self, other: Registry, package: str) -> None:
         """Add what the modules of one package declared. Raises DeclarationError when an id or fact is taken."""
@@ -409,11 +432,12 @@ class Registry:
             return "layers"
         for ask in check.asks:
             if ask.fact is not None:
-                return next(iter(self.probes[ask.fact]))
+                tag = next(iter(self.probes[ask.fact]))
+                return "network" if tag == "outside" else tag
         raise DeclarationError(f"check {check.id}: it asks for no fact; say platform=... in @check")
 
 
-#: Platforms a target can be; a probe of any other platform (tls, dns ...) serves every target.
+#: Platforms a target can be; a probe of any other platform (tls, dns, outside ...) serves every target.
 TARGET_PLATFORMS: Final = frozenset({"linux", "windows", "network", "other"})
 PLATFORMS: Final = frozenset(
     [
@@ -464,8 +488,10 @@ def probe(platform: str, **sources: Any) -> Callable[[F], F]:
     """Declare how a fact is had: ``@probe("linux", dump=Command("sshd -T", root=True, needs="sshd"))``.
 
     Each source is a `Source`, a function of the fact's argument that gives one (for `Annotated[Fact, argument]`), or
-    `Each`. The function takes a `Raw` per source (``Raw | None``: None when absent) and any facts, and returns
-    the fact or a list of them. It is pure; what it raises means *unknown*, except `Absent`.
+    `Each`. The function takes a `Raw` per source (``Raw | None``: None when absent; `Timed` when it needs to know when
+    the answer came) and any facts, and returns the fact or a list of them. It is pure; what it raises means *unknown*,
+    except `Absent` and `Blind`. With ``| Gap`` it gets the reason where something could not be had, and must say what
+    is then missing: an `Unseen` in its list.
     """
 
     def declare(function: F) -> F:
@@ -478,7 +504,7 @@ def probe(platform: str, **sources: Any) -> Callable[[F], F]:
             if (ask.kind is Kind.RAW) != (ask.name in sources):
                 raise DeclarationError(
                     f"{where}: parameter {ask.name} and source {ask.name} must both exist,"
-                    " the parameter annotated Raw or Raw | None"
+                    " the parameter annotated Raw, Timed or Raw | None"
                 )
             if ask.kind in {Kind.FLEET, Kind.RESULTS}:
                 raise DeclarationError(f"{where}: a probe sees one target; {ask.name} is for checks")
@@ -570,8 +596,8 @@ def examples(
     """Raw evidence beside a check and the state it must give: its unit tests, documentation and demo at once.
 
     Each is one example or a list of them. An example is text (the output of the check's only source), a `Raw`, or
-    a mapping: source parameter name (or ``probe.source`` when two probes share a name) -> text, Raw or `Gap`, or a
-    function that makes one when it is needed;
+    a mapping: source parameter name (or ``probe.source`` when two probes share a name) -> text, bytes, Raw, `Gap`, or
+    a function that makes one of these when the example is run;
     ``"target"`` -> Target fields; ``"now"`` -> datetime. A fleet check maps ``"@host"`` -> such a mapping; an
     aggregate check maps check id -> state.
     """
@@ -628,6 +654,8 @@ def _register(
     kinds = [ask.kind for ask in asks]
     if Kind.RAW in kinds:
         raise DeclarationError(f"{where}: a check judges facts, not Raw; write a @probe")
+    if any(ask.gap for ask in asks):
+        raise DeclarationError(f"{where}: '| Gap' is for probes; what is not seen is not judged")
     if kinds.count(Kind.FLEET) > 1 or (Kind.FLEET in kinds and Kind.FACT in kinds):
         raise DeclarationError(f"{where}: a fleet check asks for one Fleet[...] and no single fact")
     principle = (row.principle,) if isinstance(row.principle, str) else row.principle
@@ -683,6 +711,8 @@ def _tunable(name: str, hint: Any, default: Any, where: str) -> Tunable:
 def _returned(hint: Any, where: str) -> tuple[type[Any], bool]:
     many = get_origin(hint) is list
     gives = get_args(hint)[0] if many else hint
+    if many and get_origin(gives) in (Union, types.UnionType):
+        gives = next((one for one in get_args(gives) if one is not Unseen), gives)
     if not isinstance(gives, type) or gives not in _current.facts:
         raise DeclarationError(f"{where}: say which fact it returns: '-> Fact' or '-> list[Fact]'")
     return gives, many
@@ -690,17 +720,18 @@ def _returned(hint: Any, where: str) -> tuple[type[Any], bool]:
 
 def _ask(name: str, hint: Any, where: str) -> Ask:
     argument: object = None
-    optional = False
+    optional = gap = False
     if get_origin(hint) in (Union, types.UnionType):
-        members = [member for member in get_args(hint) if member is not type(None)]
-        if len(members) != 1 or len(members) == len(get_args(hint)):
-            raise DeclarationError(f"{where}: {name}: the only union is '<Fact> | None'")
-        hint, optional = members[0], True
+        given = get_args(hint)
+        members = [member for member in given if member not in (type(None), Gap)]
+        if len(members) != 1 or len(members) == len(given):
+            raise DeclarationError(f"{where}: {name}: the only unions are '<Fact> | None' and '<Fact> | Gap'")
+        hint, optional, gap = members[0], type(None) in given, Gap in given
     if get_origin(hint) is Annotated:
         hint, argument = get_args(hint)[:2]
     origin = get_origin(hint)
-    if hint is Raw:
-        return Ask(name, Kind.RAW, optional=optional)
+    if hint is Raw or hint is Timed:
+        return Ask(name, Kind.RAW, optional=optional, gap=gap, timed=hint is Timed)
     if hint is Results:
         return Ask(name, Kind.RESULTS)
     if hint is Target:
@@ -711,11 +742,11 @@ def _ask(name: str, hint: Any, where: str) -> Ask:
     wanted = get_args(hint)[0] if origin in (Fleet, list) else hint
     if not isinstance(wanted, type):
         raise DeclarationError(f"{where}: {name}: {hint} is not something a parameter can ask for")
-    return Ask(name, kind, wanted, argument, optional)
+    return Ask(name, kind, wanted, argument, optional, gap)
 
 
 __all__ = [
     "Absent", "Ask", "Blind", "Check", "DeclarationError", "Each", "Fleet", "Gap", "Kind", "NotUnderstood", "Probe",
-    "Registry", "Results", "Row", "ScanTime", "Tunable", "at_least", "check", "collecting",
+    "Registry", "Results", "Row", "ScanTime", "Tunable", "Unseen", "at_least", "check", "collecting",
     "default_registry", "examples", "fact", "holds", "probe", "read", "table",
 ]  # fmt: skip

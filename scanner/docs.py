@@ -158,7 +158,8 @@ def _example(example: Any) -> str:
     if not isinstance(example, dict):
         return ""
     parts = []
-    for name, value in example.items():
+    for name, given in example.items():
+        value = given() if callable(given) else given
         if isinstance(value, dict) and name.startswith("@"):
             inner = "; ".join(_cut(one).split("\n")[0] for one in value.values() if isinstance(one, str))
             parts.append(f"{name}: {inner}")

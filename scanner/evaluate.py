@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC
 from functools import lru_cache, partial
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from scanner.declare import (
@@ -27,9 +28,11 @@ from scanner.declare import (
     Registry,
     Results,
     ScanTime,
+    Unseen,
 )
-from scanner.model import Cause, Finding, Gap, Raw, State, Target, Verdict
-from scanner.sources import Shell, Source, TlsWalk, TrustAnchors
+from scanner.memory import Memory
+from scanner.model import Cause, Finding, Gap, Raw, State, Target, Timed, Verdict
+from scanner.sources import Shell, Source
 
 #: Characters of an observation that are kept; a target may not fill the report.
 OBSERVED_LIMIT: Final = 1000
@@ -59,16 +62,26 @@ _NOBODY_THERE: Final = ("failed to connect to bus", "not been booted with system
 class Collected(NamedTuple):
     """One source's answer as kept: the raw bytes and the digests that name them."""
 
-    raw: Raw
+    raw: Timed
     evidence: tuple[str, ...]
 
 
+class Same:
+    """Stands for all that one fact rests on: two targets have the same one only when all of it is equal there."""
+
+    __slots__ = ()
+
+
 class Known(NamedTuple):
-    """A fact, or why it is not there; ``items`` when it fans out."""
+    """A fact, or why it is not there; a list of `Item` when it fans out.
+
+    ``same`` is None when the fact is this target's alone.
+    """
 
     value: Any
     gap: Gap | None
     evidence: tuple[str, ...]
+    same: Same | None = None
 
 
 class Item(NamedTuple):
@@ -80,6 +93,17 @@ class Item(NamedTuple):
     evidence: tuple[str, ...]
 
 
+def _item(one: Any, evidence: tuple[str, ...]) -> Item:
+    if isinstance(one, Unseen):
+        return Item(None, one.gap, one.subject, evidence)
+    return Item(one, None, str(one), evidence)
+
+
+def _concerns(probe: Probe, item: Any) -> bool:
+    """Whether a probe that is asked once per item has a question for this one."""
+    return all(source.when(item) for source in probe.sources.values() if isinstance(source, Each))
+
+
 def understood(source: Source, raw: Raw) -> Gap | None:
     """Why this answer may not be judged, or None when it is complete.
 
@@ -87,7 +111,7 @@ def understood(source: Source, raw: Raw) -> Gap | None:
     """
     if raw.gap is not None:
         return raw.gap
-    if isinstance(source, TlsWalk | TrustAnchors) or not isinstance(source, Shell):
+    if not isinstance(source, Shell):
         return None
     code, what = raw.code, _named(source)
     said = raw.err[-2000:].decode(errors="replace").strip() if raw.err else ""
@@ -126,10 +150,24 @@ def _merge(*many: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(digest for some in many for digest in some))
 
 
+def _source(
+    probe: Probe, ask: Ask, argument: object, each: Mapping[str, Any] = MappingProxyType({})
+) -> Source:
+    """What the parameter of a probe is the answer to."""
+    source = probe.sources[ask.name]
+    if isinstance(source, Each):
+        source = source.source(each["item"])
+    elif callable(source):
+        source = source(argument)
+    found: Source = source
+    return found
+
+
 class Facts:
     """The facts of one target, made on demand from its evidence and remembered.
 
-    ``missing`` says why a source has no answer at all: one unreachable host is one cause.
+    ``missing`` says why a source has no answer at all: one unreachable host is one cause. With a ``memory``
+    that several targets share, what rests on equal evidence is made once for all of them.
     """
 
     def __init__(
@@ -139,9 +177,10 @@ class Facts:
         registry: Registry,
         now: ScanTime,
         missing: Gap = _NOT_COLLECTED,
+        memory: Memory | None = None,
     ) -> None:
         self.target, self.answers, self.registry, self.now = target, answers, registry, now
-        self.name, self.at, self.missing = target.name, now.timestamp(), missing
+        self.name, self.at, self.missing, self.memory = target.name, now.timestamp(), missing, memory
         self._known: dict[tuple[type[Any], object], Known] = {}
 
     def fact(self, kind: type[Any], argument: object = None) -> Known:
@@ -152,11 +191,11 @@ class Facts:
             known = self._known[key] = self._make(kind, argument)
         return known
 
-    def answer(self, source: Source) -> tuple[Raw, Gap | None, tuple[str, ...]]:
+    def answer(self, source: Source) -> tuple[Timed, Gap | None, tuple[str, ...]]:
         """What came back for a source; a gap when it was not collected."""
         collected = self.answers.get(source)
         if collected is None:
-            return Raw(), self.missing, ()
+            return Timed(), self.missing, ()
         return collected.raw, understood(source, collected.raw), collected.evidence
 
     def _make(self, kind: type[Any], argument: object) -> Known:
@@ -166,12 +205,50 @@ class Facts:
             return Known(None, Gap(State.NOTAPPLICABLE, None, detail), ())
         if probe.each is not None:
             return self._make_each(probe, argument)
+        rests_on = self._rests_on(probe, argument) if self.memory is not None else None
+        if rests_on is None:
+            return self._make_one(probe, argument)
+        key, size = rests_on
+        assert self.memory is not None
+        known: Known | None = self.memory.get(key)
+        if known is None:
+            known = self._make_one(probe, argument)._replace(same=Same())
+            self.memory.put(key, known, size)
+        return known
+
+    def _rests_on(self, probe: Probe, argument: object) -> tuple[Hashable, int] | None:
+        """All that the fact depends on, and its size; None when something in it is this target's alone.
+
+        What a `Timed` parameter gets is never equal; nor are a target and its moment.
+        """
+        parts: list[Hashable] = [probe, argument]
+        size = 0
+        for ask in probe.asks:
+            if ask.kind is Kind.RAW:
+                collected = self.answers.get(_source(probe, ask, argument))
+                if collected is None or ask.timed:
+                    return None
+                raw = collected.raw
+                parts.append((raw.out, raw.err, raw.code, raw.gap, collected.evidence))
+                size += len(raw.out) + len(raw.err)
+            else:
+                same = self.same(ask)
+                if same is None:
+                    return None
+                parts.append(same)
+        return tuple(parts), size
+
+    def same(self, ask: Ask) -> Same | None:
+        """What the fact asked for rests on, when it is the same for other targets."""
+        return self.fact(ask.fact, ask.argument).same if ask.fact is not None else None
+
+    def _make_one(self, probe: Probe, argument: object) -> Known:
         given, gap, evidence = self._inputs(probe, argument, {})
         if gap is not None:
             return Known(None, gap, evidence)
         value, gap = self._call(probe, given)
         if gap is None and probe.many:
-            value = [Item(item, None, str(item), evidence) for item in value]
+            value = [_item(one, evidence) for one in value]
         return Known(value, gap, evidence)
 
     def _make_each(self, probe: Probe, argument: object) -> Known:
@@ -184,6 +261,8 @@ class Facts:
         for item in base.value:
             if item.gap is not None:
                 items.append(item)
+                continue
+            if not _concerns(probe, item.value):
                 continue
             given, gap, evidence = self._inputs(probe, argument, {"item": item.value})
             evidence = _merge(item.evidence, evidence)
@@ -205,20 +284,17 @@ class Facts:
         seen: list[tuple[str, ...]] = []
         for ask in probe.asks:
             if ask.kind is Kind.RAW:
-                source = probe.sources[ask.name]
-                if isinstance(source, Each):
-                    source = source.source(each["item"])
-                elif callable(source):
-                    source = source(argument)
-                raw, gap, evidence = self.answer(source)
-                value: Any = raw
+                raw, gap, evidence = self.answer(_source(probe, ask, argument, each))
+                value: Any = raw if ask.timed else Raw(raw.out, raw.err, raw.code, raw.gap)
                 seen.append(evidence)
             else:
-                value, gap, evidence = self.ask(ask)
+                value, gap, evidence, _ = self.ask(ask)
                 seen.append(evidence)
             if gap is not None:
                 if ask.optional and gap.state is State.NOTAPPLICABLE:
                     value = None
+                elif ask.gap:
+                    value = gap
                 else:
                     gaps.append(gap)
             given[ask.name] = value
@@ -236,8 +312,8 @@ class Facts:
             gaps = [item.gap for item in known.value if item.gap is not None]
             evidence = _merge(known.evidence, *(item.evidence for item in known.value))
             if gaps:
-                return Known(None, _worse(gaps), evidence)
-            return Known([item.value for item in known.value], None, evidence)
+                return Known(None, _worse(gaps), evidence, known.same)
+            return Known([item.value for item in known.value], None, evidence, known.same)
         return known
 
     def _call(self, probe: Probe, given: dict[str, Any]) -> tuple[Any, Gap | None]:
@@ -248,7 +324,7 @@ class Facts:
         except NotUnderstood as reason:
             return None, Gap(State.UNKNOWN, Cause.PARSE, str(reason))
         except Blind as blind:
-            return None, Gap(State.ERROR, blind.cause, blind.detail)
+            return None, Gap(State.ERROR, blind.cause or Cause.INTERNAL, blind.detail)
         except Exception as error:
             # Whatever a parser trips over: looked, not understood. The text may quote the input; keep it short.
             detail = f"{probe.name}: {type(error).__name__}: {str(error)[:120]}"
@@ -277,7 +353,7 @@ def judge(check: Check, registry: Registry, settings: Mapping[str, Any] | None =
         gaps: list[Gap] = []
         seen: tuple[str, ...] = ()
         for ask in rest:
-            value, gap, evidence = facts.ask(ask)
+            value, gap, evidence, _ = facts.ask(ask)
             if gap is not None:
                 if ask.optional and gap.state is State.NOTAPPLICABLE:
                     value = None
@@ -289,7 +365,7 @@ def judge(check: Check, registry: Registry, settings: Mapping[str, Any] | None =
             if gaps:
                 return [_gap_finding(target, check, "", _worse(gaps), seen, at)]
             return [_call(target, check, "", function, given, seen, at)]
-        value, gap, evidence = facts.ask(fan)
+        value, gap, evidence, _ = facts.ask(fan)
         seen = _merge(seen, evidence)
         if gap is not None:
             gaps.append(gap)
@@ -340,6 +416,31 @@ def _judge_one(check: Check, function: Callable[..., Any], ask: Ask) -> Judge:
         return [_gap_finding(facts.target.name, check, "", known[1], known[2], facts.at)]
 
     return run
+
+
+def remembered(check: Check, run: Judge) -> Judge:
+    """A check that judges equal facts once for all targets that share a memory: its findings differ in whose they are.
+
+    A check that asks for the target or the moment is put to each.
+    """
+    if any(ask.fact is None for ask in check.asks):
+        return run
+
+    def again(facts: Facts) -> list[Finding]:
+        same = tuple(map(facts.same, check.asks))
+        if facts.memory is None or None in same:
+            return run(facts)
+        key = (again, *same)
+        found: list[Finding] | None = facts.memory.get(key)
+        if found is None:
+            found = run(facts)
+            size = sum(len(one.subject) + len(one.observed) + len(one.expected) for one in found)
+            facts.memory.put(key, found, size)
+            return found
+        name, at, new = facts.name, facts.at, tuple.__new__
+        return [new(Finding, (name, *one[1:-1], at)) for one in found]
+
+    return again
 
 
 def _call(
@@ -418,7 +519,9 @@ def fleet_share(check: Check, registry: Registry, facts: Facts) -> Known:
     """What one target brings to a fleet check: its fact, all its facts when there are many, or the gap."""
     ask = next(ask for ask in check.asks if ask.kind is Kind.FLEET)
     plain = replace(ask, kind=Kind.FACT)
-    return facts.ask(replace(ask, kind=Kind.ALL) if registry.fans_out(plain) else plain)
+    known = facts.ask(replace(ask, kind=Kind.ALL) if registry.fans_out(plain) else plain)
+    # Of many a tuple, so that they can be compared and looked up.
+    return known._replace(value=tuple(known.value)) if isinstance(known.value, list) else known
 
 
 def fleet_findings(
@@ -460,7 +563,7 @@ def fleet_findings(
         finding = None
         if seen:
             fleet: Fleet[Any] = Fleet(
-                {name: _plain(member.known.value) for name, member in seen.items()},
+                {name: member.known.value for name, member in seen.items()},
                 {name: member.target for name, member in seen.items()},
                 now,
             )
@@ -474,11 +577,6 @@ def fleet_findings(
             )
         assert finding is not None
         yield finding
-
-
-def _plain(value: Any) -> Any:
-    """A fact of which there are many, so that it can be compared and hashed."""
-    return tuple(value) if isinstance(value, list) else value
 
 
 def scan_time(at: float) -> ScanTime:

@@ -95,6 +95,24 @@ class Cause(StrEnum):
     INTERNAL = "internal"
 
 
+class Impact(StrEnum):
+    """What a question from outside can do where it is asked, mildest first.
+
+    ``look``: what any visitor does: connect, shake hands, ask one ordinary thing. ``knock``: ask, without any name or
+    password, for what should be refused. ``try``: offer a made-up name, or an empty or well-known password, once; a
+    failed login may stand in the log.
+    """
+
+    LOOK = "look"
+    KNOCK = "knock"
+    TRY = "try"
+
+    def within(self, consent: Impact) -> bool:
+        """Whether this goes no further than what was consented to."""
+        order = list(Impact)
+        return order.index(self) <= order.index(consent)
+
+
 # The eight principles of DSM-IBP by name, for use in `@check(principle=...)`. What they mean is data:
 # checks/norms/dsm-ibp.yaml. A catalogue of another organisation uses its own ids as plain strings.
 DATA_FIRST: Final = "DSM-IBP-1"
@@ -123,16 +141,13 @@ class Gap(NamedTuple):
 class Raw:
     """What came back for one source: bytes, and how it ended.
 
-    ``code`` is the exit status where there is one. ``took`` is seconds. ``at`` is the scanner's clock (seconds
-    since the epoch, UTC) when the answer was complete. ``gap`` says why there is no answer; then ``out`` holds
-    what came before things went wrong, and nobody may judge it.
+    ``code`` is the exit status where there is one. ``gap`` says why there is no answer; then ``out`` holds what came
+    before things went wrong, and nobody may judge it.
     """
 
     out: bytes = b""
     err: bytes = b""
     code: int | None = 0
-    took: float = 0.0
-    at: float = 0.0
     gap: Gap | None = None
 
     @property
@@ -144,6 +159,18 @@ class Raw:
     def lines(self) -> list[str]:
         """The lines of ``text`` that are not empty, without line ends."""
         return [line for line in self.text.split("\n") if line]
+
+
+@dataclass(frozen=True, slots=True)
+class Timed(Raw):
+    """And when it came: for a probe that needs to know, such as that of the host's clock.
+
+    Apart from `Raw`, because what is equal but for the moment is judged once for all hosts. ``took`` is seconds. ``at``
+    is the scanner's clock (seconds since the epoch, UTC) when the answer was complete.
+    """
+
+    took: float = 0.0
+    at: float = 0.0
 
 
 class Verdict(NamedTuple):
@@ -200,8 +227,33 @@ StartTls: TypeAlias = Literal[
 ]  # fmt: skip
 
 
+def _valid_ports(value: object) -> object:
+    numbers = value if isinstance(value, list | tuple) else ()
+    if value in ("usual", "all") or (
+        numbers and all(type(one) is int and 0 < one < 65536 for one in numbers)
+    ):
+        return value
+    raise ValueError("this is no choice of ports\nwrite usual, all, or a list of numbers from 1 to 65535")
+
+
+#: Which TCP ports to try from outside.
+PortChoice = Annotated[Literal["usual", "all"] | tuple[Port, ...], BeforeValidator(_valid_ports)]
+
+
+def _valid_path(value: str) -> str:
+    if not re.fullmatch(r"/[!-~]*", value):
+        raise ValueError(f"{value!r} is not a path\nbegin with '/', and write what is not ASCII as %XX")
+    return value
+
+
+UrlPath = Annotated[str, AfterValidator(_valid_path)]
+
+
 class Service(Model):
-    """A service a target is meant to offer: what listens, why, and who may come in."""
+    """A service a target is meant to offer: what listens, why, and who may come in.
+
+    ``protected`` are the paths of a web site that nobody sees without logging in.
+    """
 
     port: Port
     protocol: Literal["tcp", "udp"] = "tcp"
@@ -211,6 +263,7 @@ class Service(Model):
     server_name: str = ""
     starttls: StartTls = ""
     from_: tuple[str, ...] = Field(default=(), alias="from")
+    protected: tuple[UrlPath, ...] = ()
 
     @property
     def key(self) -> str:
@@ -258,11 +311,17 @@ class Target(Model):
     """One host (or other asset) as the inventory describes it.
 
     ``services`` is None when the inventory does not say which services the host offers: that differs from
-    an empty list, which says that it offers none.
+    an empty list, which says that it offers none. ``consent`` is how far questions from outside may go; ``domains``
+    are the domain names it serves (web, mail), for the internet standards. ``addresses`` are those it has beside
+    ``address``. ``ports`` are the TCP ports to try from outside, beside those of its services: None for what the
+    profile says, else the usual ones.
+    are the domain names it serves (web, mail), for the internet standards; ``dkim_selectors`` those that their mail is
+    signed with.
     """
 
     name: Name
     address: str
+    addresses: tuple[str, ...] = ()
     port: Port = 22
     channel: Literal["ssh", "local"] = "ssh"
     platform: Literal["linux", "windows", "network", "other"] = "linux"
@@ -277,6 +336,10 @@ class Target(Model):
     jump: str | None = None
     services: tuple[Service, ...] | None = None
     cluster: str = ""
+    consent: Impact = Impact.LOOK
+    domains: tuple[str, ...] = ()
+    ports: PortChoice | None = None
+    dkim_selectors: tuple[str, ...] = ()
     description: str = ""
 
 
@@ -284,7 +347,9 @@ class Inventory(Model):
     """Where the targets come from, and how to reach them.
 
     ``digest`` is the SHA-256 over the source files; ``zones`` bounds how many hosts of one zone are looked at
-    at the same time.
+    at the same time. ``vantage`` is the zone the scanner itself stands in; ``resolvers`` are the addresses of the name
+    servers it asks, none for the system's; ``revocation_hosts`` may be asked what CAs publish.
+    servers it asks, none for the system's. ``dns_anchors`` are files with trust anchors for DNSSEC of your own.
     """
 
     sources: tuple[str, ...]
@@ -293,6 +358,10 @@ class Inventory(Model):
     credentials: dict[str, Credential] = {}
     zones: dict[str, int] = {}
     trust_anchors: tuple[str, ...] = ()
+    vantage: str = ""
+    resolvers: tuple[str, ...] = ()
+    revocation_hosts: tuple[str, ...] = ()
+    dns_anchors: tuple[str, ...] = ()
 
     def target(self, name: str) -> Target:
         """The target of that name. Raises KeyError."""
@@ -334,6 +403,12 @@ class Inventory(Model):
             },
             zones={name: value for inventory in inventories for name, value in inventory.zones.items()},
             trust_anchors=tuple(dict.fromkeys(path for one in inventories for path in one.trust_anchors)),
+            vantage=next((one.vantage for one in inventories if one.vantage), ""),
+            resolvers=tuple(dict.fromkeys(one for some in inventories for one in some.resolvers)),
+            revocation_hosts=tuple(
+                dict.fromkeys(one for some in inventories for one in some.revocation_hosts)
+            ),
+            dns_anchors=tuple(dict.fromkeys(path for one in inventories for path in one.dns_anchors)),
         )
 
 

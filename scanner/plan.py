@@ -18,12 +18,16 @@ ROUNDS: Final = 3
 
 
 class Step(NamedTuple):
-    """One source on the way to a check: which probe reads it, under which name, and of which item."""
+    """One source on the way to a check: which probe reads it, under which name, and of which item.
+
+    ``spared`` says that some probe on the way can do without (``| Gap``).
+    """
 
     probe: Probe
     name: str
     source: Source
     subject: str = ""
+    spared: bool = False
 
 
 def steps(check: Check, facts: Facts) -> Iterator[Step]:
@@ -32,22 +36,25 @@ def steps(check: Check, facts: Facts) -> Iterator[Step]:
         yield from _steps(ask, facts)
 
 
-def _steps(ask: Ask, facts: Facts) -> Iterator[Step]:
+def _steps(ask: Ask, facts: Facts, spared: bool = False) -> Iterator[Step]:
     if ask.fact is None:
         return
     probe = facts.registry.probe_for(ask.fact, facts.target.platform)
     if probe is None:
         return
+    spared = spared or ask.gap
     for other in probe.asks:
-        yield from _steps(other, facts)
+        yield from _steps(other, facts, spared)
     if probe.each is not None:
-        yield from _steps(probe.each, facts)
+        yield from _steps(probe.each, facts, spared)
     for name, source in probe.sources.items():
         if isinstance(source, Each):
             for value, subject in _items(source.fact, facts):
-                yield Step(probe, name, source.source(value), subject)
+                if source.when(value):
+                    yield Step(probe, name, source.source(value), subject, spared)
         else:
-            yield Step(probe, name, source(ask.argument) if callable(source) else source)
+            made = source(ask.argument) if callable(source) else source
+            yield Step(probe, name, made, spared=spared)
 
 
 def _items(kind: type[Any], facts: Facts) -> Iterator[tuple[Any, str]]:
@@ -72,19 +79,20 @@ class Plan:
         return [check for check in self.checks if self.registry.applies(check, target)]
 
     def first(self, target: Target, empty: Facts) -> tuple[Source, ...]:
-        """The sources of the first round: all that depend on no other fact."""
+        """The sources of the first round: all that depend on no answer, but perhaps on what the inventory says."""
         known = self._static.get(target.platform)
         if known is None:
             found: dict[Source, None] = {}
             growing = []
             for check in self.applicable(target):
-                for step in steps(check, empty):
-                    found[step.source] = None
                 if any(self._follows(ask, target) for ask in check.asks):
                     growing.append(check)
+                    continue
+                for step in steps(check, empty):
+                    found[step.source] = None
             known = self._static[target.platform] = tuple(found)
             self._grows[target.platform] = tuple(growing)
-        return known
+        return tuple(dict.fromkeys((*known, *self.next(target, empty))))
 
     def next(self, target: Target, facts: Facts) -> tuple[Source, ...]:
         """What the evidence so far makes askable that was not asked yet; empty when all is asked."""

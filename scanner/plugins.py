@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from importlib.metadata import EntryPoint, distributions
+from importlib.metadata import Distribution, EntryPoint, distributions
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,11 +59,9 @@ def name_guard() -> None:
                 remedy="Install keurmeester in an environment of its own (uv tool, pipx or a venv).",
             )
     for distribution in distributions():
-        name = (distribution.metadata["Name"] or "").lower()
-        if name == OURS:
-            continue
         tops = (distribution.read_text("top_level.txt") or "").split()
-        if clash := sorted(set(tops) & {*PACKAGES, "scanner"}):
+        clash = sorted(set(tops) & {*PACKAGES, "scanner"})
+        if clash and (name := _name(distribution)) != OURS:
             raise InputError(
                 f"the distribution {name} also brings a package named {clash[0]!r}",
                 remedy="Install keurmeester in an environment of its own (uv tool, pipx or a venv).",
@@ -74,11 +72,16 @@ def entry_points(group: str) -> list[tuple[str, str, EntryPoint]]:
     """(distribution name, version, entry point) of every entry point in ``scanner.<group>``, sorted."""
     found: dict[tuple[str, str], tuple[str, str, EntryPoint]] = {}
     for distribution in distributions():
-        name = (distribution.metadata["Name"] or "").lower()
         for point in distribution.entry_points:
             if point.group == f"scanner.{group}":
+                name = _name(distribution)
                 found.setdefault((name, point.name), (name, distribution.version, point))
     return [found[key] for key in sorted(found)]
+
+
+def _name(distribution: Distribution) -> str:
+    # Reads all of the metadata as if it were mail: slow, so ask only of those that matter.
+    return (distribution.metadata["Name"] or "").lower()
 
 
 @lru_cache

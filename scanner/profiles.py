@@ -17,7 +17,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from scanner.declare import Check
 from scanner.expression import TARGET_FIELDS, Filter, compile_filter
-from scanner.model import InputError, Model
+from scanner.model import InputError, Model, PortChoice
 from scanner.yamlfile import Located, Place, load_yaml, suggest
 
 #: What a filter may ask of a check.
@@ -37,6 +37,7 @@ class _Written(Model):
     exclude: tuple[str, ...] = ()
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
     targets: str = ""
+    ports: PortChoice | None = None
 
 
 class _Layer(NamedTuple):
@@ -50,7 +51,8 @@ class _Layer(NamedTuple):
 class Profile:
     """Which checks a run makes, and how strict they are: a file and those it extends, the base first.
 
-    ``covers`` says whether a target belongs to it. ``sha256`` is over the digests of the files.
+    ``covers`` says whether a target belongs to it; ``ports`` which TCP ports are tried from outside where the inventory
+    does not say. ``sha256`` is over the digests of the files.
     """
 
     id: str
@@ -59,6 +61,7 @@ class Profile:
     sha256: str
     covers: Filter
     layers: tuple[_Layer, ...]
+    ports: PortChoice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ def load_profile(name: str, folders: Sequence[Path]) -> Profile:
         sha256=sha256("".join(layer.file.digest for layer in layers).encode()).hexdigest(),
         covers=_target_filter(layers),
         layers=tuple(layers),
+        ports=next((one.written.ports for one in reversed(layers) if one.written.ports is not None), None),
     )
 
 

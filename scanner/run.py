@@ -12,11 +12,14 @@ import secrets
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
+
+from pydantic_core import to_json
 
 from scanner import policy, profiles
 from scanner._version import __version__
@@ -24,17 +27,21 @@ from scanner.aggregate import Assessor, coverage, exit_code
 from scanner.declare import Check, Registry
 from scanner.evaluate import (
     Facts,
+    Known,
     Member,
     aggregate_findings,
     fleet_findings,
     fleet_share,
     judge,
+    remembered,
     scan_time,
 )
 from scanner.evidence import EvidenceError, Manifest, Store, write_private
+from scanner.memory import Memory
 from scanner.model import Cause, Finding, Gap, InputError, State, Target
 from scanner.profiles import Selected
 from scanner.scope import Loaded, Scope
+from scanner.sources import MEBIBYTE
 
 FORMAT: Final = 1
 _quoted: Final = (
@@ -46,15 +53,16 @@ class Judgement:
     """Judges a run's evidence one target at a time; what fleet checks need is kept, all else let go."""
 
     def __init__(self, selected: Sequence[Selected], registry: Registry) -> None:
-        self._registry = registry
+        self._registry, self._memory = registry, Memory()
         self._single = [
-            (one.check, judge(one.check, registry, one.settings))
+            (one.check, remembered(one.check, judge(one.check, registry, one.settings)))
             for one in selected
             if not one.check.is_fleet and not one.check.is_aggregate
         ]
         self._fleet = [one for one in selected if one.check.is_fleet]
         self._aggregate = [(one.check, one.settings) for one in selected if one.check.is_aggregate]
         self._shares: dict[str, list[Member]] = {one.check.id: [] for one in self._fleet}
+        self._kept: dict[Any, Any] = {}
         self._known: dict[tuple[str, str], bool] = {}
         self._latest = 0.0
 
@@ -63,7 +71,7 @@ class Judgement:
         now = scan_time(manifest.started)
         self._latest = max(self._latest, manifest.ended)
         missing = manifest.gap or Gap(State.ERROR, Cause.INTERNAL, "not collected in this run")
-        facts = Facts(target, manifest.answers, self._registry, now, missing)
+        facts = Facts(target, manifest.answers, self._registry, now, missing, self._memory)
         made: list[tuple[Check, Finding]] = []
         for check, run in self._single:
             if self._applies(check, target):
@@ -73,8 +81,14 @@ class Judgement:
         yield from zip((check for check, _ in self._aggregate), findings, strict=True)
         for one in self._fleet:
             if self._applies(one.check, target):
-                known = fleet_share(one.check, self._registry, facts)
+                known = self._once(fleet_share(one.check, self._registry, facts))
                 self._shares[one.check.id].append(Member(target, known))
+
+    def _once(self, known: Known) -> Known:
+        """The same, with an equal value that is kept already in the place of its own: hosts are much alike."""
+        with suppress(TypeError):  # not everything can be looked up
+            known = known._replace(value=self._kept.setdefault(known.value, known.value))
+        return known
 
     def _applies(self, check: Check, target: Target) -> bool:
         key = (check.id, target.platform)
@@ -116,12 +130,8 @@ def finish(run: Path, scope: Scope, *, interrupted: bool = False) -> int:
     assessor = Assessor((one.check for one in scope.selected), scope.loaded.catalogue)
     unreached: dict[str, Gap] = {}
     _seal_missing(store, scope.targets)
-    encode = Encoder(header["run"])
-    with (run / "results.jsonl").open("wb") as results:
-        (run / "results.jsonl").chmod(0o600)
-        for check, finding in _judged(store, scope.targets, scope.selected, scope.loaded.registry, unreached):
-            assessor.add(finding)
-            results.write(encode(check, finding))
+    judged = _judged(store, scope.targets, scope.selected, scope.loaded.registry, unreached)
+    _write_results(run / "results.jsonl", judged, assessor, Encoder(header["run"]))
     counts = assessor.counts()
     code = exit_code(counts)
     header |= {
@@ -136,6 +146,16 @@ def finish(run: Path, scope: Scope, *, interrupted: bool = False) -> int:
     _write_json(run / "assessment.json", assessor.assessment(header["run"], scope.targets, unreached))
     _write_json(run / "run.json", header, indent=1)
     return code
+
+
+def _write_results(
+    path: Path, judged: Iterable[tuple[Check, Finding]], assessor: Assessor, encode: Encoder
+) -> None:
+    with path.open("wb", buffering=MEBIBYTE // 4) as results:
+        path.chmod(0o600)
+        for check, finding in judged:
+            assessor.add(finding)
+            results.write(encode(check, finding))
 
 
 def _judged(
@@ -166,14 +186,26 @@ def _seal_missing(store: Store, targets: Iterable[Target]) -> None:
 
 
 class Encoder:
-    """A finding as its line of results.jsonl; what is the same for all findings of a check is encoded once."""
+    """A finding as its line of results.jsonl; what is the same on many targets is encoded once."""
 
     def __init__(self, run_id: str) -> None:
         self._run = json.dumps(run_id)
         self._fixed: dict[str, tuple[str, str]] = {}
+        self._said = Memory()
 
     def __call__(self, check: Check, finding: Finding) -> bytes:
         """The line, with its line end."""
+        key = finding[1:-1]  # all but the target and the moment
+        said = self._said.get(key)
+        if said is None:
+            said = self._encode(check, finding)
+            self._said.put(key, said, len(said))
+        at = f'"{_iso(finding.collected_at)}"' if finding.collected_at else "null"
+        return (
+            f'{{"run":{self._run},"target":{_quoted(finding.target)},{said},"collected_at":{at}}}\n'.encode()
+        )
+
+    def _encode(self, check: Check, finding: Finding) -> str:
         fixed = self._fixed.get(check.id)
         if fixed is None:
             fixed = self._fixed[check.id] = (
@@ -182,13 +214,12 @@ class Encoder:
             )
         cause = f'"{finding.cause}"' if finding.cause else "null"
         proof = ",".join(f'"{one}"' for one in finding.evidence)
-        at = f'"{_iso(finding.collected_at)}"' if finding.collected_at else "null"
         return (
-            f'{{"run":{self._run},"target":{_quoted(finding.target)},{fixed[0]},'
+            f"{fixed[0]},"
             f'"subject":{_quoted(finding.subject)},"status":"{finding.status}","cause":{cause},{fixed[1]},'
             f'"observed":{_quoted(finding.observed)},"expected":{_quoted(finding.expected)},'
-            f'"evidence":[{proof}],"collected_at":{at}}}\n'
-        ).encode()
+            f'"evidence":[{proof}]'
+        )
 
 
 def check_data(one: Selected, catalogue: policy.Catalogue) -> dict[str, Any]:
@@ -376,7 +407,7 @@ def read_json(path: Path) -> Any:
 
 
 def _write_json(path: Path, data: Any, indent: int | None = None) -> None:
-    write_private(path, json.dumps(data, indent=indent, ensure_ascii=False).encode() + b"\n")
+    write_private(path, to_json(data, indent=indent) + b"\n")
 
 
 _iso_cache: dict[float, str] = {}

@@ -107,6 +107,11 @@ def build(
             + (f" by --targets {targets!r}" if targets else f" by profile {chosen.id}"),
             remedy="`keurmeester inventory check FILE` shows every target with its fields.",
         )
+    if chosen.ports is not None:
+        population = [
+            target if target.ports is not None else target.model_copy(update={"ports": chosen.ports})
+            for target in population
+        ]
     return Scope(loaded, chosen, tuple(selected), inventory, tuple(population), targets)
 
 

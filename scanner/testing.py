@@ -37,7 +37,7 @@ from scanner.evaluate import (
     judge,
     scan_time,
 )
-from scanner.model import Cause, Finding, Gap, Raw, State, Target, worst
+from scanner.model import Cause, Finding, Gap, Raw, State, Target, Timed, worst
 from scanner.plan import ROUNDS, Step, steps
 from scanner.sources import Source
 
@@ -104,8 +104,8 @@ def _facts(check: Check, registry: Registry, example: Any, host: str, answer: An
         if not new:
             return facts
         for step in new:
-            raw = answer(host, step) if answer else None
-            answers[step.source] = Collected(raw or _example_raw(check, step, given), ("0" * 64,))
+            raw = (answer(host, step) if answer else None) or _example_raw(check, step, given)
+            answers[step.source] = Collected(_timed(raw), ("0" * 64,))
     return Facts(target, answers, registry, now)
 
 
@@ -116,7 +116,7 @@ def _example_raw(check: Check, step: Step, given: Mapping[str, Any]) -> Raw:
             break
     else:
         optional = any(ask.name == step.name and ask.optional for ask in step.probe.asks)
-        if not optional:
+        if not optional and not step.spared:
             raise DeclarationError(
                 f"example of {check.id}: say what {step.probe.function.__name__}.{step.name}"
                 f" ({step.source.describe()}) gives"
@@ -126,15 +126,28 @@ def _example_raw(check: Check, step: Step, given: Mapping[str, Any]) -> Raw:
         value = value()
     if isinstance(value, Mapping):
         value = value[step.subject]
+    if callable(value):
+        value = value()
     if isinstance(value, Raw):
         return value
     if isinstance(value, Gap):
         return Raw(gap=value, code=None)
-    return Raw(out=value if isinstance(value, bytes) else str(value).encode(), at=NOW.timestamp())
+    return Raw(out=value if isinstance(value, bytes) else str(value).encode())
+
+
+def _timed(raw: Raw) -> Timed:
+    """What an example or a law gives came at `NOW`, unless it says otherwise."""
+    return raw if isinstance(raw, Timed) else Timed(raw.out, raw.err, raw.code, raw.gap, at=NOW.timestamp())
 
 
 def _target(host: str, given: Mapping[str, Any]) -> Target:
-    fields = {"name": host, "address": "127.0.0.1", "role": "server", **given.get("target", {})}
+    fields = {
+        "name": host,
+        "address": "127.0.0.1",
+        "role": "server",
+        "credential": "scan",
+        **given.get("target", {}),
+    }
     return Target.model_validate(fields)
 
 
@@ -213,7 +226,7 @@ def _looks(check: Check, registry: Registry, example: Any) -> list[tuple[str, St
 
 
 def law_pure(check: Check, registry: Registry) -> Iterator[str]:
-    """Twice the same, and nothing outside is touched: no file, socket, process, clock or dice."""
+    """Twice the same; nothing outside is touched (no file, socket, process, clock or dice), and no fact either."""
     for state, example in registry.examples.get(check.id, []):
         first = run_example(check, registry, example)
         with _watched() as touched:
@@ -222,6 +235,15 @@ def law_pure(check: Check, registry: Registry) -> Iterator[str]:
             yield f"{check.id}: the example for {state} gives two answers: {first} and {second}"
         if touched:
             yield f"{check.id}: touches {', '.join(sorted(set(touched)))}"
+        if not check.is_aggregate and not check.is_fleet and _spoils(check, registry, example):
+            yield f"{check.id}: changes the facts of the example for {state}; others are judged by them too"
+
+
+def _spoils(check: Check, registry: Registry, example: Any) -> bool:
+    facts = _facts(check, registry, example, "host", None)
+    before = repr([facts.ask(ask) for ask in check.asks])
+    judge(check, registry)(facts)
+    return repr([facts.ask(ask) for ask in check.asks]) != before
 
 
 def _always(raw: Raw) -> Answer:
@@ -234,7 +256,7 @@ def law_garbage(check: Check, registry: Registry) -> Iterator[str]:
         if check.is_aggregate or state is State.NOTAPPLICABLE or not _looks(check, registry, example):
             continue
         for garbage in GARBAGE:
-            findings = run_example(check, registry, example, _always(Raw(out=garbage, at=NOW.timestamp())))
+            findings = run_example(check, registry, example, _always(Raw(out=garbage)))
             if state_of(findings) not in BLIND_ENDS:
                 said = "; ".join(f"{one.status} {one.observed}" for one in findings)
                 yield f"{check.id}: the bytes {garbage!r} in place of the example for {state} give {said}"

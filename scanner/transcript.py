@@ -37,13 +37,15 @@ class Turn:
 class Exchange:
     """One connection (or one datagram and its answers): what was asked in words, the bytes, and how it ended.
 
-    ``to`` says with whom, when that is not the target's own address and port.
+    ``to`` says with whom, when that is not the target's own address and port. ``note`` is what the channel saw
+    beside the bytes: the version of TLS that carried them, or the alert that ended it.
     """
 
     ask: str
     turns: tuple[Turn, ...]
     end: End
     to: str = ""
+    note: str = ""
 
     @property
     def sent(self) -> bytes:
@@ -73,6 +75,8 @@ def _line(one: Exchange) -> bytes:
     fields: dict[str, object] = {"ask": one.ask, "end": one.end, "turns": turns}
     if one.to:
         fields["to"] = one.to
+    if one.note:
+        fields["note"] = one.note
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
@@ -82,14 +86,15 @@ def _exchange(number: int, line: bytes) -> Exchange:
         fields = json.loads(line)
     except (ValueError, RecursionError):
         raise ValueError(f"{where} is not JSON") from None
-    if not isinstance(fields, dict) or fields.keys() - {"to"} != {"ask", "end", "turns"}:
-        raise ValueError(f"{where} has other fields than ask, end, turns and to")
-    ask, end, turns, to = fields["ask"], fields["end"], fields["turns"], fields.get("to", "")
-    if not isinstance(ask, str) or not isinstance(to, str) or not isinstance(turns, list):
-        raise ValueError(f"{where}: ask and to are text, turns is a list")
+    if not isinstance(fields, dict) or fields.keys() - {"to", "note"} != {"ask", "end", "turns"}:
+        raise ValueError(f"{where} has other fields than ask, end, turns, to and note")
+    ask, end, turns = fields["ask"], fields["end"], fields["turns"]
+    to, note = fields.get("to", ""), fields.get("note", "")
+    if not all(isinstance(one, str) for one in (ask, to, note)) or not isinstance(turns, list):
+        raise ValueError(f"{where}: ask, to and note are text, turns is a list")
     if not isinstance(end, str) or end not in ENDS:
         raise ValueError(f"{where}: end is one of {', '.join(sorted(ENDS))}")
-    return Exchange(ask, tuple(_turn(where, turn) for turn in turns), end, to)  # type: ignore[arg-type]
+    return Exchange(ask, tuple(_turn(where, turn) for turn in turns), end, to, note)  # type: ignore[arg-type]
 
 
 def _turn(where: str, turn: object) -> Turn:

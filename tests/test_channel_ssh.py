@@ -7,6 +7,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from tests.sshd import Sshd, by_key, keygen, public
 
 pytestmark = pytest.mark.server
 
+HERE = Path(__file__).resolve().parent.parent
 GAP = Gap(State.ERROR, Cause.RESET, "no end")
 SOON = Timeouts(connect=1, handshake=1, login=2, channel=2, silence=1)
 
@@ -966,3 +968,17 @@ def test_jump_host_that_goes_down_takes_the_targets_with_it(start, key):
             error = run_and(transport, batch, lambda: os.kill(jumper.sessions[0], signal.SIGKILL))
             assert error.cause is Cause.RESET
         assert refusal(behind.target(), by_key(key), jump=jump).cause is Cause.RESET
+
+
+def test_a_scan_does_without_what_paramiko_wants_for_ssh_config() -> None:
+    script = (
+        "import sys; from scanner.model import Inventory, Target; from scanner.vault import Vault\n"
+        "from scanner.worker import Unreachable, Worker\n"
+        "worker = Worker(Inventory(sources=(), digest='', targets=()), Vault())\n"
+        "try: worker.session(Target(name='x', address='127.0.0.1')).__enter__()\n"
+        "except Unreachable: print('paramiko' in sys.modules, 'invoke' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=HERE, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", "False"]

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from checks.linux.sockets import TlsPort
+from checks.network.ports import TlsPort
 from checks.network.tls_endpoint import TlsOffer, tls_offer
 from scanner import Absent, Blind, NotUnderstood
 from scanner.channels import ChannelError, tls
 from scanner.model import Cause, Raw
-from scanner.sources import TlsWalk, TrustAnchors
+from scanner.sources import TlsWalk
 from scanner.tlsanswer import read
 from scanner.transcript import exchanges
 from tests.lab.certificates import Authority
@@ -461,13 +461,3 @@ def test_a_reset_in_answer_to_a_version_is_no_refusal(rsa: Keys, tmp_path: Path)
 
     with serving(answer) as port:
         assert cause(port, "all") is Cause.RESET
-
-
-def test_trust_anchors_are_the_systems_and_our_own(tmp_path: Path) -> None:
-    own, anchor = tmp_path / "own.pem", Authority().anchor
-    own.write_bytes(anchor)
-    raw = tls.trust_anchors((str(own),), TrustAnchors().limit)
-    assert anchor in raw.out
-    assert raw.out.count(b"-----BEGIN CERTIFICATE-----") > 20
-    with pytest.raises(ChannelError, match="nowhere"):
-        tls.trust_anchors((str(tmp_path / "nowhere"),), TrustAnchors().limit)

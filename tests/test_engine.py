@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner import Command, Layer, Raw, Severity, Verdict, check, fact, holds, probe
+from scanner import Command, Layer, Raw, Severity, Timed, Verdict, check, fact, holds, probe
 from scanner.declare import Registry, collecting
 from scanner.engine import LocalEngine
 from scanner.evidence import Store
@@ -55,7 +55,7 @@ class Slow(Worker):
         self.busy: Counter[str] = Counter()
         self.most: Counter[str] = Counter()
 
-    def session(self, target: Target) -> Session:
+    def session(self, target: Target, first: Sequence[Source]) -> Session:
         return _Session(self, target)
 
 
@@ -78,9 +78,9 @@ class _Session(Session):
             self.slow.busy[self.target.zone] -= 1
             self.slow.busy["all"] -= 1
 
-    def ask(self, sources: Sequence[Source]) -> dict[Source, Raw]:
+    def ask(self, sources: Sequence[Source]) -> dict[Source, Timed]:
         time.sleep(0.02)
-        return {source: Raw(b"x\n") for source in sources}
+        return {source: Timed(b"x\n") for source in sources}
 
 
 def population(count: int, **zones: int) -> Inventory:

@@ -49,10 +49,13 @@ def test_a_target_has_what_was_written(tmp_path: Path) -> None:
 credentials:
   scan: {{user: scan, key: env:SCAN_KEY}}
 zones: {{dmz: {{concurrency: 3}}, beheer: }}
+vantage: beheer
+resolvers: ["2001:DB8:0::53"]
 targets:
   hop: {{address: "2001:DB8:0::1"}}
   a:
     address: web1.gemeente.example
+    addresses: [192.0.2.7, "2001:DB8::7"]
     port: 2222
     role: web
     zone: dmz
@@ -64,17 +67,25 @@ targets:
     host_keys: ["{HOST_KEY} root@web1"]
     jump: hop
     cluster: web
+    consent: knock
+    domains: [Gemeente.Example.]
+    ports: [22, 8443]
+    dkim_selectors: [Mail1]
     description: de website
     services:
-      - {{port: 443, name: https, purpose: website, tls: true, server_name: www.example, from: [any, beheer]}}
+      - {{port: 443, name: https, purpose: website, tls: true, server_name: www.example, from: [any, beheer],
+         protected: [/mijn]}}
       - {{port: 443, protocol: udp}}
 """,
     )
+    assert (found.vantage, found.resolvers) == ("beheer", ("2001:db8::53",))
     assert found.target("hop").address == "2001:db8::1"
     a = found.target("a")
     assert a.model_dump(exclude={"services"}) == {
         "name": "a",
         "address": "web1.gemeente.example",
+        "addresses": ("192.0.2.7", "2001:db8::7"),
+        "ports": (22, 8443),
         "port": 2222,
         "channel": "ssh",
         "platform": "linux",
@@ -88,6 +99,9 @@ targets:
         "host_keys": (HOST_KEY,),
         "jump": "hop",
         "cluster": "web",
+        "consent": "knock",
+        "domains": ("gemeente.example",),
+        "dkim_selectors": ("mail1",),
         "description": "de website",
     }
     assert a.services is not None
@@ -553,10 +567,18 @@ def test_the_committed_schema_is_the_one_of_the_format() -> None:
     assert committed == schema(), "write schema() to inventories/inventory.schema.json again"
 
 
+@pytest.mark.parametrize("ports", ["everything", "22", "[0]", "[22, 70000]", "[]", "[true]"])
+def test_a_wrong_choice_of_ports_says_what_there_is_to_choose(tmp_path: Path, ports: str) -> None:
+    with pytest.raises(InputError) as caught:
+        inventory(tmp_path, f"targets:\n  a: {{address: 192.0.2.1, ports: {ports}}}\n")
+    assert "ports: this is no choice of ports" in str(caught.value)
+    assert caught.value.remedy == "write usual, all, or a list of numbers from 1 to 65535"
+
+
 def test_the_format_offers_each_field_of_a_target() -> None:
     fields = format_.Fields.model_fields
     assert {"name", *fields} == set(Target.model_fields)
-    for name in fields.keys() - {"address", "host_keys"}:
+    for name in fields.keys() - {"address", "addresses", "host_keys", "domains", "dkim_selectors"}:
         assert fields[name].annotation == Target.model_fields[name].annotation, name
         if name != "zone":
             assert fields[name].get_default() == Target.model_fields[name].get_default(), name

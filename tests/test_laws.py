@@ -73,6 +73,28 @@ class Rule:
         return self.name
 
 
+@fact
+class Dated:
+    value: str
+
+
+@probe("linux", dump=Command("true", needs="true"))
+def dated(dump: Raw) -> Dated:
+    return Dated(f"{dump.text} {dump.at}")  # type: ignore[attr-defined]
+
+
+@fact
+class Listed:
+    values: list[str]
+
+
+@probe("linux", dump=Command("true", needs="true"))
+def listed(dump: Raw) -> Listed:
+    if "=" not in dump.text:
+        raise ValueError("no setting")
+    return Listed([dump.text])
+
+
 @probe("linux", dump=Command("true", needs="true"))
 def setting(dump: Raw) -> Setting:
     key, mark, value = dump.text.partition("=")
@@ -164,6 +186,32 @@ def moody(setting: Setting) -> Verdict:
 
 
 examples(moody, passes="setting=good", fails="setting=bad")
+
+
+@check("plant.dated", **ABOUT)
+def by_the_moment(dated: Dated) -> Verdict:
+    """It was good at that moment.
+
+    Its probe reads when the answer came, and has not asked to be told.
+    """
+    return holds("good" in dated.value, dated.value)
+
+
+examples(by_the_moment, passes="setting=good", fails="setting=bad")
+
+
+@check("plant.spoils", **ABOUT)
+def spoils(listed: Listed) -> Verdict:
+    """It is good.
+
+    Changes the fact, which is that of other hosts too.
+    """
+    listed.values.sort(key=len)
+    listed.values.append("seen")
+    return holds("setting=good" in listed.values, listed.values[0])
+
+
+examples(spoils, passes="setting=good", fails="setting=bad")
 
 
 @check("plant.absent-is-fine", **ABOUT)
@@ -294,6 +342,8 @@ def test_a_sound_check_keeps_every_law(check_id: str, law: str) -> None:
         ("plant.clock", "pure", "datetime.now"),
         ("plant.file", "pure", "open"),
         ("plant.moody", "pure", "two answers"),
+        ("plant.dated", "examples", "'Raw' object has no attribute 'at'"),
+        ("plant.spoils", "pure", "changes the facts"),
         ("plant.never-fails", "examples", "no example that ends as fail"),
         ("plant.truthy", "examples", "holds() needs True or False"),
         ("plant.careless-layers", "blind", "and yet pass"),

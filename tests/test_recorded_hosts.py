@@ -16,8 +16,9 @@ import pytest
 
 from scanner import scope as scopes
 from scanner.model import State
+from scanner.run import Judgement
 from scanner.sources import Shell
-from tests.hosts.recorded import NAMES, Host, asked, golden, judged
+from tests.hosts.recorded import INSIDE, NAMES, Host, asked, golden, judged
 from tests.hosts.transcript import parse
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ VERDICTS = (
 
 @pytest.fixture(scope="module")
 def scope() -> Scope:
-    return scopes.build(scopes.load(scopes.Config()))
+    return scopes.build(scopes.load(scopes.Config()), only=INSIDE)
 
 
 @cache
@@ -222,6 +223,12 @@ def test_the_findings_are_the_golden_ones(name: str, findings: dict[str, list[Fi
         if not line.startswith("@@")
     ]
     assert not changed, "\n".join(["", *changed, f"all right? python -m tests.hosts {name}"])
+
+
+def test_hosts_are_judged_together_as_each_alone(scope: Scope, findings: dict[str, list[Finding]]) -> None:
+    together = Judgement(scope.selected, scope.loaded.registry)
+    for name in (*NAMES, *reversed(NAMES)):
+        assert judged(_host(name), scope, together) == findings[name]
 
 
 @every_host

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from scanner import run as runs
 from scanner import scope as scopes
 from scanner.engine import LocalEngine
 from scanner.evidence import Store
-from scanner.model import Cause, Gap, InputError, Raw, State, Target
+from scanner.model import Cause, Gap, InputError, Raw, State, Target, Timed
 from scanner.sources import Source
 from scanner.vault import Vault
 from scanner.worker import Worker
@@ -89,8 +90,8 @@ def test_one_added_byte_of_evidence_is_named(copied: Path, loaded: scopes.Loaded
 @pytest.mark.parametrize(
     ("file", "before", "after", "said"),
     [
-        ("assessment.json", '"state": "fail"', '"state": "pass"', "assessment.json: principles"),
-        ("checks.json", '"severity": "high"', '"severity": "low"', "severity is not what"),
+        ("assessment.json", '"state":"fail"', '"state":"pass"', "assessment.json: principles"),
+        ("checks.json", '"severity":"high"', '"severity":"low"', "severity is not what"),
         ("run.json", '"fail": ', '"fail": 1', "run.json: counts"),
     ],
 )
@@ -189,10 +190,10 @@ def test_one_broken_target_does_not_cost_the_others_their_scan(
     scope = scopes.Scope(loaded, scope.profile, scope.selected, inventory, inventory.targets)
     original = Worker.session
 
-    def session(self: Worker, target: Target) -> object:
+    def session(self: Worker, target: Target, first: Sequence[Source]) -> object:
         if target.name == "twin":
             raise RuntimeError("planted")
-        return original(self, target)
+        return original(self, target, first)
 
     monkeypatch.setattr(Worker, "session", session)
     folder = make_run(tmp_path, scope)
@@ -221,7 +222,7 @@ def test_the_manifest_comes_back_as_it_was_sealed(tmp_path: Path) -> None:
 
     (tmp_path / "evidence").mkdir()
     store = Store(tmp_path)
-    raw = Raw(b"out", b"err", 1, 0.5, 100.0, Gap(State.ERROR, Cause.TIMEOUT, "late"))
+    raw = Timed(b"out", b"err", 1, Gap(State.ERROR, Cause.TIMEOUT, "late"), 0.5, 100.0)
     source: Source = Command("true", root=True)
     manifest = Manifest(
         "web1", 1.0, 2.0, "ssh", "here", (0, "root"), None, {source: Collected(raw, store.add(raw))}

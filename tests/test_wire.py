@@ -126,3 +126,13 @@ def test_what_a_host_said_is_shown_harmless_and_short():
     assert shown.removesuffix("…").isascii()
     assert shown.isprintable()
     assert len(shown) < 130
+
+
+def test_what_comes_at_once_is_given_as_it_is_asked_for() -> None:
+    reader = Wire(Script(b"SSH-2.0-x\r\nabc", b"defgh", b""), allowed=100)
+    asked = [reader.recv(size) for size in (4, 7, 2, 100, 1, 1, 1)]
+    assert asked == [b"SSH-", b"2.0-x\r\n", b"ab", b"c", b"d", b"e", b"f"]
+    assert reader.fault is None
+    assert [reader.recv(100), reader.recv(100)] == [b"gh", b""]
+    assert reader.fault is not None
+    assert reader.fault[0] is Cause.RESET

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from checks.linux.time import HostClock
-from scanner import NO_GAP, Fleet, Layer, Raw, Severity, Verdict, check, examples, holds
+from scanner import NO_GAP, Fleet, Layer, Severity, Timed, Verdict, check, examples, holds
 
 
 @check(
@@ -40,8 +40,8 @@ def one_time(
     return holds(spread <= seconds, observed, f"within {seconds} s of each other")
 
 
-def _clock(ahead: float) -> dict[str, Raw]:
-    return {"date": Raw(out=f"{1795435200 + ahead:.9f}\n".encode(), at=1795435200.0)}
+def _clock(ahead: float) -> dict[str, Timed]:
+    return {"date": Timed(out=f"{1795435200 + ahead:.9f}\n".encode(), at=1795435200.0)}
 
 
 _RIGHT: Final = _clock(0.012)

@@ -15,6 +15,7 @@ from checks.linux.end_of_support import DEBIAN_12, OsRelease
 from checks.linux.example_rulesets import ACCEPT, DROP
 from checks.linux.firewall import EffectiveFirewall, seen
 from checks.linux.netfilter.rules import TCP, UDP
+from checks.linux.netfilter.spans import Spans
 from checks.linux.sockets import ListeningSocket
 from checks.linux.ssh import Situation
 from checks.linux.sysctl import Running, answers
@@ -109,13 +110,23 @@ def same_kernel_settings(fleet: Fleet[Running]) -> Verdict:
     )
 
 
-def _open(firewall: EffectiveFirewall) -> dict[str, Any]:
-    """What is open to anywhere, by IP version and protocol."""
-    return {
-        f"IPv{version} {name}": firewall.ports(version, protocol)
-        for version in firewall.versions
-        for protocol, name in ((TCP, "tcp"), (UDP, "udp"))
-    }
+@fact
+class OpenPorts:
+    """What is open to anywhere, by IP version and protocol: all of a firewall that is kept until the end of a run."""
+
+    spans: tuple[tuple[str, Spans], ...]
+
+
+@probe("linux")
+def open_ports(firewall: EffectiveFirewall) -> OpenPorts:
+    """For sure open, that is: what a firewall only may open is no difference."""
+    return OpenPorts(
+        tuple(
+            (f"IPv{version} {name}", firewall.ports(version, protocol))
+            for version in sorted(firewall.versions)
+            for protocol, name in ((TCP, "tcp"), (UDP, "udp"))
+        )
+    )
 
 
 @check(
@@ -130,7 +141,7 @@ def _open(firewall: EffectiveFirewall) -> dict[str, Any]:
     references=("nft(8)", "BIO2 1.3, control 8.09"),
     within="cluster",
 )
-def same_firewall(fleet: Fleet[EffectiveFirewall]) -> Verdict:
+def same_firewall(fleet: Fleet[OpenPorts]) -> Verdict:
     """The firewalls of hosts of one cluster open the same ports.
 
     What is closed on one and open on the other is open: an attacker picks the weakest of the two. Compared is what is
@@ -138,16 +149,27 @@ def same_firewall(fleet: Fleet[EffectiveFirewall]) -> Verdict:
     """
     return _alike(
         fleet,
-        lambda firewall: tuple(sorted(_open(firewall).items())),
-        lambda one, usual: _fields(_open(one), _open(usual)),
+        lambda ports: ports.spans,
+        lambda one, usual: _fields(dict(one.spans), dict(usual.spans)),
     )
 
 
-def _served(sockets: Any) -> frozenset[str]:
-    return frozenset(
-        one.key
-        for one in sockets
-        if not one.is_local and not (one.protocol == "udp" and one.port in _CLIENT_PORTS)
+@fact
+class Served:
+    """What listens to others, such as ``22/tcp``: all of the sockets that is kept until the end of a run."""
+
+    keys: frozenset[str]
+
+
+@probe("linux")
+def served(sockets: list[ListeningSocket]) -> Served:
+    """What a program opens for its own questions, and on the loopback, serves nobody."""
+    return Served(
+        frozenset(
+            one.key
+            for one in sockets
+            if not one.is_local and not (one.protocol == "udp" and one.port in _CLIENT_PORTS)
+        )
     )
 
 
@@ -163,19 +185,19 @@ def _served(sockets: Any) -> frozenset[str]:
     references=("ss(8)", "BIO2 1.3, control 8.09"),
     within="cluster",
 )
-def same_services(fleet: Fleet[ListeningSocket]) -> Verdict:
+def same_services(fleet: Fleet[Served]) -> Verdict:
     """The same services listen on hosts of one cluster.
 
     A service that runs on one of the two only was forgotten: to remove, or to switch on.
     """
 
-    def tell(one: Any, usual: Any) -> str:
-        more, less = sorted(_served(one) - _served(usual)), sorted(_served(usual) - _served(one))
+    def tell(one: Served, usual: Served) -> str:
+        more, less = sorted(one.keys - usual.keys), sorted(usual.keys - one.keys)
         return " and ".join(
             text for text in (more and f"also {named(more, 5)}", less and f"not {named(less, 5)}") if text
         )
 
-    return _alike(fleet, _served, tell)
+    return _alike(fleet, lambda one: one.keys, tell)
 
 
 @check(

@@ -33,12 +33,6 @@ from scanner import (
 
 SOCKETS: Final = Command("ss -Hltnup", root=True)
 
-#: Ports on which TLS is spoken from the first byte (IANA service names; the usual ones of well-known products).
-TLS_PORTS: Final = frozenset(
-    {443, 465, 563, 636, 853, 989, 990, 992, 993, 995, 2083, 2376, 3269, 4443, 5061, 5671, 5986, 6443, 6514, 8443,
-     8883, 9443, 10250}
-)  # fmt: skip
-
 #: Protocols that send everything readable, passwords included, and have a successor that does not.
 CLEAR_TEXT: Final = {
     "7/tcp": "echo", "9/tcp": "discard", "13/tcp": "daytime", "17/tcp": "qotd", "19/tcp": "chargen", "21/tcp": "ftp",
@@ -100,26 +94,7 @@ class ListeningSocket:
         return f"{self.key} ({', '.join(dict.fromkeys(self.programs)) or 'kernel'})"
 
 
-@fact
-class TlsPort:
-    """A TCP port where the scanner may ask for TLS; ``address`` only on the scanner's own host.
-
-    ``declared`` says that the inventory promises TLS here. ``starttls`` is the protocol that is spoken before TLS.
-    """
-
-    number: int
-    server_name: str = ""
-    address: str = ""
-    declared: bool = False
-    starttls: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.number}/tcp"
-
-
 _LINE: Final = re.compile(r"(tcp|udp)\s+(LISTEN|UNCONN)\s+\d+\s+\d+\s+(\S+):(\d+)\s+\S+:\S+\s*(.*)")
-#: A name with a domain, not an address.
-_HOST_NAME: Final = re.compile(r"(?:[A-Za-z0-9-]+\.)+[A-Za-z][A-Za-z0-9-]*")
 _WHERE: Final = re.compile(r"\[?([0-9a-fA-F:.]+|\*)\]?(?:%([^\]\s]+))?\]?")
 
 
@@ -137,36 +112,6 @@ def listening_sockets(sockets: Raw) -> list[ListeningSocket]:
     if not found:
         raise NotUnderstood("ss lists no socket at all")
     return found
-
-
-@probe("linux")
-def tls_ports(sockets: list[ListeningSocket], target: Target) -> list[TlsPort]:
-    """Where TLS is to be expected: the usual ports and those the inventory says so of.
-
-    On the scanner's own host loopback counts too; elsewhere only what can be reached from outside.
-    """
-    declared = {one.port: one for one in target.services or () if one.tls and one.protocol == "tcp"}
-    name = next((name for name in (target.address, target.name) if _HOST_NAME.fullmatch(name)), "")
-    found: dict[int, TlsPort] = {}
-    for one in sockets:
-        if one.protocol != "tcp" or one.port not in TLS_PORTS | declared.keys():
-            continue
-        own = target.channel == "local"
-        if one.is_local and not own:
-            continue
-        service = declared.get(one.port)
-        # Never connect to an address that a remote host names: it may name another's.
-        address = one.address if own and not one.everywhere and not one.scope else ""
-        port = TlsPort(
-            one.port,
-            (service.server_name if service else "") or name,
-            address,
-            service is not None,
-            service.starttls if service else "",
-        )
-        if one.port not in found or one.everywhere:
-            found[one.port] = port
-    return [found[number] for number in sorted(found)]
 
 
 @lru_cache

@@ -165,7 +165,8 @@ def moduli(counted: Raw) -> Moduli:
     return Moduli(sizes=sizes)
 
 
-def _without_weak(part: str, offered: Iterable[str]) -> Verdict:
+def without_weak(part: str, offered: Iterable[str]) -> Verdict:
+    """Whether none of these names is weak by the table, for this part of the protocol."""
     weak = [
         f"{name} ({weakness})"
         for name in offered
@@ -211,7 +212,7 @@ def key_exchange_is_strong(algorithms: SshAlgorithms) -> Verdict:
 
     With SHA-1 or a small group an eavesdropper may one day compute the session key or forge the agreement.
     """
-    return _without_weak("kex", (*algorithms.kexalgorithms, *algorithms.gssapikexalgorithms))
+    return without_weak("kex", (*algorithms.kexalgorithms, *algorithms.gssapikexalgorithms))
 
 
 @check(
@@ -232,7 +233,7 @@ def ciphers_are_strong(algorithms: SshAlgorithms) -> Verdict:
 
     CBC, RC4 and 3DES give parts of a session away to an eavesdropper.
     """
-    return _without_weak("ciphers", algorithms.ciphers)
+    return without_weak("ciphers", algorithms.ciphers)
 
 
 @check(
@@ -253,7 +254,7 @@ def macs_are_strong(algorithms: SshAlgorithms) -> Verdict:
 
     A weak or short check code makes it feasible to change traffic on its way unnoticed.
     """
-    return _without_weak("macs", algorithms.macs)
+    return without_weak("macs", algorithms.macs)
 
 
 @check(
@@ -277,7 +278,7 @@ def signatures_are_strong(algorithms: SshAlgorithms) -> Verdict:
     Whoever can forge a signature made with SHA-1 or DSA passes for the server or for an administrator.
     """
     offered = (*algorithms.hostkeyalgorithms, *algorithms.pubkeyacceptedalgorithms)
-    return _without_weak("signatures", tuple(dict.fromkeys(offered)))
+    return without_weak("signatures", tuple(dict.fromkeys(offered)))
 
 
 @check(

@@ -26,6 +26,7 @@ from scanner import (
     Raw,
     Severity,
     State,
+    Timed,
     Verdict,
     check,
     examples,
@@ -51,7 +52,7 @@ class HostClock:
 
 
 @probe("linux", date=Command("date -u +%s.%N"))
-def host_clock(date: Raw) -> HostClock:
+def host_clock(date: Timed) -> HostClock:
     """Seconds since 1970 with nine decimals, beside the scanner's time halfway between question and answer."""
     said = date.text.strip()
     if not re.fullmatch(r"\d{9,11}\.\d{9}", said):

@@ -14,7 +14,7 @@ from typing import Final, Generic, NamedTuple, NoReturn, TypeAlias, TypeVar
 
 from pydantic_core import CoreSchema, core_schema
 
-from checks.linux.sockets import TlsPort
+from checks.network.ports import TlsPort
 from scanner import (
     Absent,
     Blind,
@@ -228,7 +228,7 @@ def tls_offer(walk: Raw, port: TlsPort) -> TlsOffer:
         renegotiation=_renegotiation(answers, suites),
         protocols=_protocols(answers),
         early_data=_early_data(answers, suites["TLSv1.3"]),
-        staple=_staple(answers),
+        staple=stapled(answers),
         client_certificate=_client_certificate(answers),
         shown={which: shown_to(answers, which) for which in _SHOWN},
     )
@@ -577,7 +577,8 @@ def _whole(answers: list[Answer], words: str) -> Answer | None:
     )
 
 
-def _staple(answers: list[Answer]) -> Part[bytes]:
+def stapled(answers: list[Answer]) -> Part[bytes]:
+    """The OCSP answer that came along with the chain; empty when none did."""
     asked = [one for one in answers if one.ask == "chain"]
     answer = _whole(answers, "chain")
     if answer is None:

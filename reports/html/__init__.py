@@ -27,21 +27,20 @@ HERE = Path(__file__).parent
 
 def write(run: Path) -> Path:
     """Write ``report.html`` in a run folder and give its path. Raises InputError when the folder holds no run."""
-    with _no_collector():
-        page = _page(run)
     # A page that is half written never stands in the place of a whole one, and nobody else may read it.
     draft = run / "report.html.part"
     draft.unlink(missing_ok=True)
     draft.touch(mode=0o600, exist_ok=False)
-    draft.write_text(page, encoding="utf-8")
+    with _no_collector(), draft.open("w", encoding="utf-8") as page:
+        page.writelines(_page(run))
     return draft.replace(run / "report.html")
 
 
-def _page(run: Path) -> str:
+def _page(run: Path) -> Iterator[str]:
     folder = RunFolder.open(run)
     table = columns.read(folder)
     style, script = _asset("report.css"), _asset("report.js")
-    return template().render(
+    return template().generate(
         **view.build(folder, table),
         style=Markup(style),  # noqa: S704 -- our own file
         script=Markup(script),  # noqa: S704 -- our own file

@@ -26,8 +26,9 @@ FULL_ROWS: Final = 20_000
 TEXT_BUDGET: Final = 8_000_000
 #: Of gzip: the next one is twice as slow for a tenth less.
 LEVEL: Final = 3
-#: Findings kept in full per failed check.
+#: Findings kept in full per failed check, but for the digests after the first few.
 EXAMPLES: Final = 10
+DIGESTS: Final = 3
 
 _OMITTED: Final = "\0"  # after it stands the whole length of a text that was cut; nothing for a text left out
 _STATE_BITS: Final = 3
@@ -179,7 +180,8 @@ def read(run: RunFolder) -> Columns:
                 failed.count += 1
                 failed.targets.add(place)
                 if len(failed.findings) < EXAMPLES:
-                    failed.findings.append(parse(line))
+                    finding = parse(line)
+                    failed.findings.append({**finding, "evidence": finding["evidence"][:DIGESTS]})
     return columns
 
 

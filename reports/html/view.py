@@ -224,7 +224,7 @@ def _finding(finding: Record) -> dict[str, Any]:
         "subject": shown(finding["subject"], 120),
         "observed": shown(finding["observed"]),
         "expected": shown(finding["expected"]),
-        "evidence": [visible(digest) for digest in finding["evidence"][:3]],
+        "evidence": [visible(digest) for digest in finding["evidence"]],
     }
 
 

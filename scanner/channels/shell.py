@@ -19,10 +19,11 @@ import re
 import secrets
 import shlex
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from scanner.channels import ChannelError
-from scanner.model import Cause, Gap, Raw, State
+from scanner.model import Cause, Gap, State, Timed
 from scanner.sources import KILL_AFTER, MEBIBYTE, Shell, Source
 
 if TYPE_CHECKING:
@@ -57,6 +58,12 @@ r() {{ i=$1; t=$2; n=$3; shift 3
 """
 
 
+@lru_cache(maxsize=4096)
+def _words(source: Shell) -> str:
+    """The program to look for and the words to run, quoted: the same for every host."""
+    return shlex.join((source.needs or source.argv[0], *source.argv))
+
+
 class Batch:
     """One script and its answers. Feed it what comes back; ask it for `answers` when all is said."""
 
@@ -66,7 +73,7 @@ class Batch:
         self.deadline = min(sum(source.timeout + KILL_AFTER for source in sources) + 10, HOST_SECONDS)
         self.user: tuple[int, str] | None = None
         self._limit, self._received = limit, 0
-        self._raw: dict[int, Raw] = {}
+        self._raw: dict[int, Timed] = {}
         self._started = time.monotonic()
         self._began: dict[int, float] = {}
         self._out = _Stream(self.nonce, [source.limit for source in self.sources])
@@ -79,9 +86,7 @@ class Batch:
         lines = [_PRELUDE.format(nonce=self.nonce, kill=KILL_AFTER)]
         for index, source in enumerate(self.sources):
             how = "r" if source.root else "u"
-            needs = source.needs or source.argv[0]
-            words = shlex.join((how, str(index), str(source.timeout), needs, *source.argv))
-            lines.append(words + "\n")
+            lines.append(f"{how} {index} {source.timeout} {_words(source)}\n")
         lines.append("m Q\n")
         return "".join(lines).encode()
 
@@ -119,26 +124,25 @@ class Batch:
                 Cause.TRUNCATED, f"the target sent more than {self._limit // MEBIBYTE} MiB; gave up"
             )
 
-    def answers(self, gap: Gap) -> dict[Source, Raw]:
+    def answers(self, gap: Gap) -> dict[Source, Timed]:
         """Source -> what came back. A source without an end frame gets ``gap``: nobody may judge half an answer."""
         self._out.end()
         self._err.end()
         return {source: self._answer(index, source, gap) for index, source in enumerate(self.sources)}
 
-    def _answer(self, index: int, source: Shell, gap: Gap) -> Raw:
+    def _answer(self, index: int, source: Shell, gap: Gap) -> Timed:
         out, cut = self._out.body(index)
         err, _ = self._err.body(index)
         for pattern, replacement in source.redact:
             out = re.sub(pattern.encode(), replacement.encode(), out, flags=re.MULTILINE)
         if index not in self._ended:
-            return Raw(out, err, None, 0.0, time.time(), gap)
+            return Timed(out, err, None, gap, at=time.time())
         kind, code, took, at = self._ended[index]
         why: Gap | None = None
-        name = source.needs or source.argv[0]
         if kind == "A" and source.needs:
-            why = Gap(State.NOTAPPLICABLE, None, f"{name} is not on the host")
+            why = Gap(State.NOTAPPLICABLE, None, f"{source.needs} is not on the host")
         elif kind == "A":
-            why = Gap(State.ERROR, Cause.TOOL_MISSING, f"{name} is not on the host")
+            why = Gap(State.ERROR, Cause.TOOL_MISSING, f"{source.argv[0]} is not on the host")
         elif kind == "P":
             why = Gap(
                 State.ERROR, Cause.PRIVILEGE, f"{source.describe()}: needs root, and sudo -n does not give it"
@@ -147,7 +151,7 @@ class Batch:
             why = gap
         elif cut:
             why = Gap(State.ERROR, Cause.TRUNCATED, f"{source.describe()}: more than {source.limit} bytes")
-        return Raw(out, err, code, round(took, 4), round(at, 3), why)
+        return Timed(out, err, code, why, round(took, 4), round(at, 3))
 
 
 class _Stream:
@@ -156,37 +160,35 @@ class _Stream:
     def __init__(self, nonce: str, limits: Sequence[int]) -> None:
         # The newline before the mark is the frame's own, so that a body keeps its last byte whatever it is.
         self._mark = b"\n" + nonce.encode() + b" "
-        self._limits = limits
-        self._buffer = bytearray()
+        self._left = list(limits)
+        self._buffer = b""
         self._open = -1
-        self._bodies: dict[int, bytearray] = {}
+        self._bodies: dict[int, list[bytes]] = {}
         self._cut: set[int] = set()
         self.ended: set[int] = set()
         self.finished = False
 
     def feed(self, data: bytes) -> list[tuple[int, str, str | None]]:
         """The frames completed by these bytes: (index, kind, rest); index -1 says who we are."""
-        self._buffer += data
         frames: list[tuple[int, str, str | None]] = []
-        while True:
-            start = self._buffer.find(self._mark)
-            if start < 0:
-                keep = len(self._mark) - 1
-                if len(self._buffer) > keep:
-                    self._take(self._buffer[:-keep])
-                    del self._buffer[:-keep]
-                return frames
-            end = self._buffer.find(b"\n", start + len(self._mark))
-            if end < 0:
-                if len(self._buffer) - start > 1024:
-                    raise ChannelError(Cause.PARSE, "a frame without end")
-                return frames
-            self._take(self._buffer[:start])
-            words = self._buffer[start + len(self._mark) : end].decode(errors="replace").split(" ", 2)
-            del self._buffer[: end + 1]
-            self._frame(words, frames)
+        *pieces, last = (self._buffer + data).split(self._mark)
+        for number, piece in enumerate(pieces):
+            self._take(self._frame(piece, frames) if number else piece)
+        if pieces and b"\n" not in last:
+            if len(last) > 1024:
+                raise ChannelError(Cause.PARSE, "a frame without end")
+            self._buffer = self._mark + last
+            return frames
+        body = self._frame(last, frames) if pieces else last
+        keep = len(self._mark) - 1  # it may end in the beginning of a mark
+        self._take(body[:-keep])
+        self._buffer = body[-keep:]
+        return frames
 
-    def _frame(self, words: list[str], frames: list[tuple[int, str, str | None]]) -> None:
+    def _frame(self, piece: bytes, frames: list[tuple[int, str, str | None]]) -> bytes:
+        """Read the line that a mark begins; what follows it."""
+        line, _, body = piece.partition(b"\n")
+        words = line.decode(errors="replace").split(" ", 2)
         kind = words[0]
         if kind == "Q":
             self.finished, self._open = True, -1
@@ -196,25 +198,27 @@ class _Stream:
             index = int(words[1])
             self._open = index if kind == "B" else -1
             if kind == "B":
-                self._bodies.setdefault(index, bytearray())
+                self._bodies.setdefault(index, [])
             else:
                 self.ended.add(index)
             frames.append((index, kind, words[2] if len(words) > 2 else None))
+        return body
 
-    def _take(self, data: bytes | bytearray) -> None:
-        if self._open < 0 or self._open >= len(self._limits):
+    def _take(self, data: bytes) -> None:
+        index = self._open
+        if not data or not 0 <= index < len(self._left):
             return
-        body = self._bodies[self._open]
-        room = self._limits[self._open] - len(body)
-        if len(data) > room:
-            self._cut.add(self._open)
-        body += data[:room] if room > 0 else b""
+        if len(data) > self._left[index]:
+            self._cut.add(index)
+            data = data[: self._left[index]]
+        self._left[index] -= len(data)
+        self._bodies[index].append(data)
 
     def end(self) -> None:
         """No more will come: what is left belongs to the open frame."""
         self._take(self._buffer)
-        self._buffer.clear()
+        self._buffer = b""
 
     def body(self, index: int) -> tuple[bytes, bool]:
         """What came inside this frame, and whether it was cut at the limit."""
-        return bytes(self._bodies.get(index, b"")), index in self._cut
+        return b"".join(self._bodies.get(index, ())), index in self._cut

@@ -138,7 +138,7 @@ class SshTransport:
 
     def __init__(self, wire: Wire, name: str, timeouts: Timeouts) -> None:
         self._wire, self._name, self._timeouts = wire, name, timeouts
-        self._ssh = _Transport(wire)
+        self._ssh = HostTransport(wire)
         self._turn = threading.Condition()
         self._sessions = 0
 
@@ -249,6 +249,11 @@ class SshTransport:
             with self._turn:
                 self._sessions -= 1
                 self._turn.notify_all()
+
+    @property
+    def opening(self) -> bytes:
+        """The first bytes that the host said, before anything was encrypted and somewhat beyond."""
+        return self._wire.opening
 
     def close(self) -> None:
         """See `ShellTransport.close`."""
@@ -421,7 +426,7 @@ class _Packetizer(Packetizer):
         return super().read_all(n, check_rekey)
 
 
-class _Transport(paramiko.Transport):
+class HostTransport(paramiko.Transport):
     """paramiko's, that remembers what the host says when it refuses or hangs up."""
 
     def __init__(self, wire: Wire) -> None:

@@ -14,13 +14,12 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from scanner import tlsanswer
 from scanner.channels import ChannelError, starttls
 from scanner.channels.wire import dial
-from scanner.model import Cause, Raw
+from scanner.model import Cause, Timed
 from scanner.tlswalk import Question, Survey, Visit, Walk
 from scanner.transcript import End, Exchange, Turn, write
 
@@ -48,7 +47,7 @@ _WORDS: Final[dict[End, tuple[Cause, str]]] = {
 }
 
 
-def look(source: TlsWalk, address: str, dice: Visit | None = None) -> Raw:
+def look(source: TlsWalk, address: str, dice: Visit | None = None) -> Timed:
     """Ask ``address`` what `TlsWalk` says, and write down what came back.
 
     Raises ChannelError when it cannot be reached, or never says a word; what it says is for the probes to judge.
@@ -68,7 +67,7 @@ def look(source: TlsWalk, address: str, dice: Visit | None = None) -> Raw:
     if not any(turn.received for one in loop.exchanges for turn in one.turns):
         cause, words = _silence(loop.exchanges)
         raise ChannelError(cause, f"{source.describe()}: {words}")
-    return Raw(out=write(loop.exchanges), took=round(time.monotonic() - began, 4), at=round(time.time(), 3))
+    return Timed(out=write(loop.exchanges), took=round(time.monotonic() - began, 4), at=round(time.time(), 3))
 
 
 def _silence(exchanges: Iterable[Exchange]) -> tuple[Cause, str]:
@@ -315,19 +314,3 @@ def _counts(answer: Answer | None) -> bool:
         return answer is not None and (answer.accepted or answer.refused or answer.turned_away)
     except ValueError:
         return False
-
-
-def trust_anchors(extra: tuple[str, ...], limit: int) -> Raw:
-    """The PEM of all CA certificates the scanner trusts. Raises ChannelError when a named file cannot be read."""
-    import ssl  # it takes a while, and nothing else here needs it
-
-    store = ssl.get_default_verify_paths().cafile
-    out = b""
-    for path in ([store] if store else []) + list(extra):
-        try:
-            out += Path(path).read_bytes() + b"\n"
-        except OSError as error:
-            raise ChannelError(Cause.POLICY, f"trust anchors {path}: {error.strerror}") from None
-    if len(out) > limit:
-        raise ChannelError(Cause.TRUNCATED, f"trust anchors: more than {limit} bytes")
-    return Raw(out=out, at=round(time.time(), 3))

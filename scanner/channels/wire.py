@@ -14,6 +14,10 @@ from scanner.model import Cause
 
 #: Bytes a server may say before its SSH banner.
 GREETING_LIMIT: Final = 8192
+#: Bytes that are kept of how a server began: its banner and what it offers.
+OPENING_LIMIT: Final = 16384
+#: Bytes that are taken at once, when there are so many.
+READ_AHEAD: Final = 32768
 #: Seconds that nothing we send is taken, after which the other side counts as gone.
 STALL: Final = 15.0
 _BANNER: Final = re.compile(rb"^SSH-[^\n]*\n", re.MULTILINE)
@@ -92,13 +96,15 @@ class Wire:
 
     No Nagle on our side and, on Linux, no delayed acknowledgement towards theirs: together they cost some 90 ms
     per connection. ``allowed`` is the number of bytes that may come in all; raise it as more is asked for.
-    ``greeted`` turns true with the SSH banner. ``fault`` is how the connection ended, unless by `close`.
+    ``greeted`` turns true with the SSH banner. ``opening`` is what the other side began with. ``fault`` is how the
+    connection ended, unless by `close`.
     """
 
     def __init__(self, stream: Stream, allowed: int) -> None:
         self._stream, self._socket = stream, stream if isinstance(stream, socket.socket) else None
         self.allowed, self._received = allowed, 0
-        self._greeting, self.greeted = b"", False
+        self._read_ahead = b""
+        self._greeting, self.greeted, self.opening = b"", False, b""
         self._stalled_since = 0.0
         self.fault: tuple[Cause, str] | None = None
         self._closed = False
@@ -106,9 +112,14 @@ class Wire:
             _tune(self._socket)
 
     def recv(self, size: int) -> bytes:
-        """As `socket.socket.recv`."""
+        """As `socket.socket.recv`. Takes all that has come, for SSH asks for each packet twice: its length, and it."""
+        data = self._read_ahead or self._recv()
+        self._read_ahead = data[size:]
+        return data[:size]
+
+    def _recv(self) -> bytes:
         try:
-            data = self._stream.recv(size)
+            data = self._stream.recv(READ_AHEAD)
         except TimeoutError as error:
             if error.errno is None:  # nothing yet
                 raise
@@ -124,6 +135,8 @@ class Wire:
         self._received += len(data)
         if self._received > self.allowed:
             raise self.abort(Cause.TRUNCATED, f"the target sent more than {self.allowed >> 20} MiB; gave up")
+        if len(self.opening) < OPENING_LIMIT:
+            self.opening += data
         if not self.greeted:
             self._greeting += data
             if _BANNER.search(self._greeting):

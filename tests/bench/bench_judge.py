@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any
 
-from scanner import Command, Layer, Raw, Severity, Verdict, check, fact, holds, probe
+from scanner import Command, Layer, Raw, Severity, Timed, Verdict, check, fact, holds, probe
 from scanner.aggregate import Assessor
 from scanner.declare import Registry, collecting
 from scanner.evaluate import Collected, Facts, judge, scan_time
@@ -111,7 +111,7 @@ def main() -> None:
     facts, values = [], []
     for host in range(HOSTS):
         target = Target(name=f"host{host}", address="127.0.0.1")
-        answer = Collected(Raw(raw(host).encode()), ("0" * 64,))
+        answer = Collected(Timed(raw(host).encode()), ("0" * 64,))
         facts.append(Facts(target, {Command("settings"): answer}, registry, now))
         values.append(dict(line.split("=") for line in raw(host).split("\n")))
     best_ours = min(ours(facts, catalogue) for _ in range(ROUNDS))

@@ -51,10 +51,9 @@ class Fleet:
         words = [self.key, str(self.port), str(threads), *self.hosts[:count]]
         return [sys.executable, "-m", "tests.bench.bare", *words]
 
-    def scan(self, inventory: Path, *words: str) -> list[str | Path]:
+    def scan(self, inventory: Path, out: Path, *words: str) -> list[str | Path]:
         """The command that scans, as a user would give it."""
-        out = ["--out", str(self.folder / "runs")]
-        return [sys.executable, "-m", "scanner", "scan", inventory, "--quiet", *out, *words]
+        return [sys.executable, "-m", "scanner", "scan", inventory, "--quiet", "--out", out, *words]
 
 
 @contextmanager

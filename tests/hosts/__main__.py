@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from scanner import scope as scopes
 from scanner.sources import Shell
-from tests.hosts.recorded import NAMES, Host, asked, golden, judged
+from tests.hosts.recorded import INSIDE, NAMES, Host, asked, golden, judged
 from tests.hosts.transcript import Answer, dump
 from tests.hosts.tree import TOOLS, Tree
 
@@ -65,7 +65,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if strange := sorted(set(arguments.names) - set(NAMES)):
         parser.error(f"there is no host {strange[0]!r}; there are {', '.join(NAMES)}")
-    scope = scopes.build(scopes.load(scopes.Config()))
+    scope = scopes.build(scopes.load(scopes.Config()), only=INSIDE)
     for name in arguments.names or NAMES:
         if not arguments.judge:
             ask_again(Host(name), scope)

@@ -12,7 +12,7 @@ import yaml
 
 from scanner.evaluate import Collected, Facts, scan_time
 from scanner.evidence import Manifest
-from scanner.model import Cause, Finding, Gap, Raw, State, Target
+from scanner.model import Cause, Finding, Gap, State, Target, Timed
 from scanner.plan import ROUNDS
 from scanner.run import Judgement
 from scanner.sources import Shell, Source
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from scanner.scope import Scope
 
 HERE: Final = Path(__file__).parent
+#: Which checks are put to a recorded host: those that rest on what the host itself says.
+INSIDE: Final = 'platform in ("linux", "fleet", "layers")'
 #: Every recorded host.
 NAMES: Final = tuple(sorted(path.parent.name for path in HERE.glob("*/host.yaml")))
 
@@ -86,7 +88,7 @@ class Host:
         file = self.folder / "answers.txt"
         return (parse(file.read_text()) if file.exists() else {}) | self.programs
 
-    def raw(self, source: Source) -> Raw:
+    def raw(self, source: Source) -> Timed:
         """The answer of one source as the worker would have handed it over."""
         answer = self.answers.get(source.describe())
         if answer is None or not isinstance(source, Shell):
@@ -98,13 +100,13 @@ class Host:
         out = answer.out
         for pattern, replacement in source.redact:
             out = re.sub(pattern.encode(), replacement.encode(), out, flags=re.MULTILINE)
-        return Raw(out, answer.err, answer.code, at=self.at)
+        return Timed(out, answer.err, answer.code, at=self.at)
 
-    def _gap(self, state: State, cause: Cause | None, detail: str) -> Raw:
-        return Raw(code=None, at=self.at, gap=Gap(state, cause, detail))
+    def _gap(self, state: State, cause: Cause | None, detail: str) -> Timed:
+        return Timed(code=None, at=self.at, gap=Gap(state, cause, detail))
 
 
-def asked(host: Host, scope: Scope) -> dict[Source, Raw]:
+def asked(host: Host, scope: Scope) -> dict[Source, Timed]:
     """Every source the plan asks of this host, round after round, with its recorded answer."""
     answers: dict[Source, Collected] = {}
 
@@ -118,11 +120,12 @@ def asked(host: Host, scope: Scope) -> dict[Source, Raw]:
     return {source: collected.raw for source, collected in answers.items()}
 
 
-def judged(host: Host, scope: Scope) -> list[Finding]:
-    """What the scanner says of this host, in the order of the checks' names."""
+def judged(host: Host, scope: Scope, judgement: Judgement | None = None) -> list[Finding]:
+    """What the scanner says of this host, in the order of the checks' names; alone, or together with others."""
     answers = {source: Collected(raw, ()) for source, raw in asked(host, scope).items()}
     manifest = Manifest(host.name, started=host.at, ended=host.at, answers=answers)
-    made = Judgement(scope.selected, scope.loaded.registry).target(host.target, manifest)
+    judgement = judgement or Judgement(scope.selected, scope.loaded.registry)
+    made = judgement.target(host.target, manifest)
     return sorted((finding for _, finding in made), key=lambda finding: (finding.check, finding.subject))
 
 

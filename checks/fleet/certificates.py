@@ -1,0 +1,140 @@
+"""Certificates of several hosts side by side: a key that is shared, a service whose nodes differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any, Final
+
+from checks.network import example_served as more
+from checks.network.certificates import given
+from checks.network.served import ServedCertificate
+from checks.network.x509.paths import spki
+from scanner import (
+    DEFAULT_DENY,
+    NO_GAP,
+    SECURE_DEPLOYMENT,
+    Absent,
+    Fleet,
+    Layer,
+    Severity,
+    Verdict,
+    check,
+    examples,
+    holds,
+)
+
+_SHOW: Final = "openssl s_client -connect HOST:PORT -servername NAME </dev/null | openssl x509 -noout -pubkey"
+
+
+def _each(fleet: Fleet[ServedCertificate]) -> Iterator[tuple[str, ServedCertificate]]:
+    """Every host with each certificate it shows; a host may show several."""
+    for name, several in fleet:
+        for one in several if isinstance(several, tuple) else (several,):
+            yield name, one
+
+
+@check(
+    "certificates.keys-not-shared",
+    principle=(DEFAULT_DENY, NO_GAP),
+    severity=Severity.MEDIUM,
+    layer=Layer.DATA,
+    title_nl="Servers die niet bij elkaar horen delen geen privésleutel",
+    why_nl=(
+        "Lekt de sleutel op de ene server, dan is ook het verkeer van de andere te lezen en na te doen."
+        " Vaak is het één wildcard op alles."
+    ),
+    fix="openssl ecparam -name prime256v1 -genkey -noout -out server.key    # on each host its own",
+    verify=_SHOW,
+    references=(
+        "BIO2 1.3, control 8.24",
+        "RFC 9525 section 7.1",
+    ),
+)
+def keys_not_shared(fleet: Fleet[ServedCertificate]) -> Verdict:
+    """Servers that do not belong together share no private key.
+
+    When the key leaks on one server, the traffic of the other can be read and imitated too. Often it is one
+    wildcard on everything. Hosts of one cluster may share a key.
+    """
+    holders: dict[str, dict[str, str]] = {}
+    for name, shown in _each(fleet):
+        key = sha256(spki(shown.leaf)).hexdigest()
+        holders.setdefault(key, {})[name] = fleet.targets[name].cluster or name
+    shared = [
+        f"{', '.join(sorted(hosts)[:6])} (key {key[:16]})"
+        for key, hosts in sorted(holders.items())
+        if len(set(hosts.values())) > 1
+    ]
+    return holds(
+        not shared, f"shared: {'; '.join(shared[:10]) or f'none of {len(holders)} keys'}", "a key for each"
+    )
+
+
+def _ends(nodes: dict[str, ServedCertificate]) -> str:
+    return ", ".join(
+        f"{node} until {one.leaf.not_valid_after_utc:%Y-%m-%d}" for node, one in sorted(nodes.items())
+    )
+
+
+@check(
+    "certificates.nodes-alike",
+    principle=(SECURE_DEPLOYMENT, NO_GAP),
+    severity=Severity.MEDIUM,
+    layer=Layer.DATA,
+    title_nl="De nodes van één dienst tonen hetzelfde certificaat",
+    why_nl=(
+        "Wordt een certificaat op één node vergeten, dan verloopt het daar: de dienst hapert voor een"
+        " deel van de bezoekers, en niemand begrijpt waarom."
+    ),
+    fix="scp fullchain.crt server.key NODE:/etc/nginx/    # the same on every node\\nsystemctl reload nginx",
+    verify=_SHOW,
+    within="cluster",
+    references=("BIO2 1.3, control 8.24",),
+)
+def nodes_alike(fleet: Fleet[ServedCertificate]) -> Verdict:
+    """The nodes of one service show the same certificate.
+
+    When a certificate is forgotten on one node it expires there: the service falters for some of its visitors,
+    and nobody understands why. Compared are nodes of a cluster that were asked for the same name on the same
+    port.
+    """
+    services: dict[tuple[str, int], dict[str, ServedCertificate]] = {}
+    for name, shown in _each(fleet):
+        if shown.name:
+            services.setdefault((shown.name, shown.port), {})[name] = shown
+    several = {service: nodes for service, nodes in services.items() if len(nodes) > 1}
+    if not several or not all(target.cluster for target in fleet.targets.values()):
+        raise Absent("no two nodes of a cluster were asked for the same name")
+    differ = [
+        f"{service} {port}/tcp: {_ends(nodes)}"
+        for (service, port), nodes in sorted(several.items())
+        if len({one.chain[0] for one in nodes.values()}) > 1
+    ]
+    return holds(not differ, f"differ: {'; '.join(differ)[:600] or 'none'}", "one certificate for a service")
+
+
+# --- examples -------------------------------------------------------------------------------------------------
+
+
+def _host(der: str, cluster: str = "", name: str = "www.example.nl") -> dict[str, Any]:
+    return given(der, name=name, about={"cluster": cluster})
+
+
+_ALONE: Final = {"@a": _host(more.PLAIN), "@b": _host(more.OTHER_KEY)}
+_TWINS: Final = {"@a": _host(more.PLAIN, "web"), "@b": _host(more.PLAIN, "web")}
+
+examples(
+    keys_not_shared,
+    passes=[_ALONE, _TWINS],
+    fails={"@a": _host(more.PLAIN), "@b": _host(more.SAME_KEY_OTHER_NAME)},
+)
+examples(
+    nodes_alike,
+    passes=_TWINS,
+    fails={"@a": _host(more.PLAIN, "web"), "@b": _host(more.OTHER_KEY, "web")},
+    notapplicable=[
+        _ALONE,
+        {"@a": _host(more.PLAIN, "web"), "@b": _host(more.PLAIN, "web", "other.example.nl")},
+    ],
+)

@@ -1,0 +1,925 @@
+"""How mail reaches a domain: its mail servers, the proof of their certificates (DANE, MTA-STS), and reports."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from typing import Annotated, Any, Final
+
+import dns.reversename
+from pydantic import InstanceOf
+
+from checks.network import example_chains as recorded
+from checks.network.answers import Answers, Question, askable, host_name
+from checks.network.dns import TLSA_LENGTH, tlsa_fault, tlsa_text
+from checks.network.dns_signing import CHAIN_LIMIT, CHAIN_TIMEOUT, Signing, signing_questions
+from checks.network.dnssec import Outcome, Status, Validator, chain_questions, read_anchors
+from checks.network.example_answers import Said
+from checks.network.mail_records import Exchanger, MailRecords, mail_questions, tags
+from checks.network.mail_sender import dmarc_policy
+from checks.network.ports import OpenPort
+from scanner import (
+    DATA_FIRST,
+    DEFAULT_DENY,
+    FAIL_SECURE,
+    SECURE_DEPLOYMENT,
+    SECURE_DESIGN,
+    Absent,
+    Dialogue,
+    Each,
+    Exchange,
+    Layer,
+    Lookup,
+    NameAnchors,
+    NotUnderstood,
+    Raw,
+    Say,
+    ScanTime,
+    Severity,
+    Target,
+    Turn,
+    Verdict,
+    check,
+    examples,
+    exchanges,
+    fact,
+    holds,
+    probe,
+)
+from scanner.transcript import write
+
+_LIST: Final = "Forum Standaardisatie, pas toe of leg uit"
+#: Addresses and names that are looked up the other way round.
+_REVERSED: Final = 8
+#: RFC 8461 section 3.2: at most about a year.
+_LONGEST: Final = 31557600
+
+
+# --- mail servers -----------------------------------------------------------------------------------------------
+
+
+@fact
+class ExchangerRecords:
+    """What the DNS says of one mail server, and whether that is proved.
+
+    ``addresses_proved`` and ``tlsa_proved`` are the outcomes of validation (RFC 4033 section 5).
+    """
+
+    host: str
+    domains: tuple[str, ...]
+    answers: InstanceOf[Answers]
+    addresses_proved: InstanceOf[Outcome]
+    tlsa_proved: InstanceOf[Outcome]
+
+    def __str__(self) -> str:
+        return self.host
+
+    @property
+    def tlsa(self) -> list[Any]:
+        """Its TLSA records for port 25. Raises NotUnderstood."""
+        return self.answers(f"_25._tcp.{self.host}", "TLSA").records
+
+
+def exchanger_questions(host: str) -> tuple[Question, ...]:
+    """The chain to a mail server, its addresses, and its certificates for port 25 (RFC 7672 section 3)."""
+    return (*chain_questions(host), (host, "A"), (host, "AAAA"), (f"_25._tcp.{host}", "TLSA"))
+
+
+@probe(
+    "outside",
+    said=Each(
+        Exchanger,
+        lambda one: Lookup(questions=exchanger_questions(one.host), limit=CHAIN_LIMIT, timeout=CHAIN_TIMEOUT),
+    ),
+    anchors=NameAnchors(),
+)
+def exchanger_records(said: Raw, anchors: Raw, one: Exchanger, now: ScanTime) -> ExchangerRecords:
+    """The records of a mail server."""
+    answers = Answers(said)
+    validator = Validator(answers, read_anchors(anchors.text), now)
+    return ExchangerRecords(
+        one.host,
+        one.domains,
+        answers,
+        validator.answer(one.host, "A"),
+        validator.answer(f"_25._tcp.{one.host}", "TLSA", under=one.host),
+    )
+
+
+@check(
+    "mx.resolves",
+    principle=FAIL_SECURE,
+    severity=Severity.HIGH,
+    layer=Layer.APPLICATION,
+    platform="mail",
+    title_nl="Elke mailserver van het domein bestaat",
+    why_nl="Een mailserver zonder adres neemt niets aan; wie die naam registreert, ontvangt de mail.",
+    fix="DOMAIN. MX 10 mail.DOMAIN.\nmail.DOMAIN. A 192.0.2.25    ; an address, not a CNAME",
+    verify="dig +short DOMAIN MX; dig +short MAILSERVER A",
+    references=("RFC 5321 section 5.1", "RFC 2181 section 10.3"),
+)
+def mx_resolves(one: ExchangerRecords) -> Verdict:
+    """Every mail server of the domain is there.
+
+    A mail server without address takes nothing; whoever registers that name receives the mail. Its name may not be an
+    alias.
+    """
+    four, six = one.answers(one.host, "A"), one.answers(one.host, "AAAA")
+    addresses = (*four.texts, *six.texts)
+    if host_name(four.canonical) != one.host:
+        return holds(False, f"an alias of {host_name(four.canonical)}", "a name with an address")
+    return holds(bool(addresses), ", ".join(addresses) or "no address", "a name with an address")
+
+
+@check(
+    "mx.ipv6",
+    principle=SECURE_DEPLOYMENT,
+    severity=Severity.LOW,
+    layer=Layer.APPLICATION,
+    platform="mail",
+    title_nl="De mailserver heeft een IPv6-adres",
+    why_nl="Wie alleen IPv6 heeft, kan anders niet mailen; de overheid heeft IPv6 verplicht gesteld.",
+    fix="mail.DOMAIN. AAAA 2001:db8::25",
+    verify="dig +short MAILSERVER AAAA",
+    references=(f"{_LIST}: IPv6 en IPv4", "Internet.nl, test IPv6", "BIO2 1.3, measure 5.14.01"),
+)
+def mx_ipv6(one: ExchangerRecords) -> Verdict:
+    """The mail server has an IPv6 address.
+
+    Whoever has IPv6 only cannot send mail otherwise; IPv6 is mandatory for government.
+    """
+    found = one.answers(one.host, "AAAA").texts
+    return holds(bool(found), ", ".join(found) or "no AAAA", "an IPv6 address")
+
+
+@check(
+    "mx.signed",
+    principle=(SECURE_DESIGN, FAIL_SECURE),
+    severity=Severity.HIGH,
+    layer=Layer.NETWORK,
+    platform="mail",
+    title_nl="De naam van de mailserver is bewezen met DNSSEC",
+    why_nl="Is het adres van de mailserver te vervalsen, dan gaat de mail naar een ander, en is DANE niets waard.",
+    fix="# sign the zone of the mail server's name, or let the provider do so:\ndelv MAILSERVER A",
+    verify="delv MAILSERVER A    # fully validated",
+    references=(f"{_LIST}: DNSSEC", "RFC 7672 section 2.1", "Internet.nl, test DNSSEC for mail"),
+)
+def mx_signed(one: ExchangerRecords) -> Verdict:
+    """The name of the mail server is proved by DNSSEC.
+
+    When the address of the mail server can be forged, mail goes to someone else, and DANE is worth nothing.
+    """
+    proved = one.addresses_proved
+    if proved.status is Status.UNESTABLISHED:
+        raise NotUnderstood(proved.why)
+    return holds(proved.status is Status.SECURE, str(proved), "secure")
+
+
+@check(
+    "dane.present",
+    principle=(SECURE_DESIGN, FAIL_SECURE),
+    severity=Severity.HIGH,
+    layer=Layer.DATA,
+    platform="mail",
+    title_nl="De mailserver heeft een bewezen TLSA-record (DANE)",
+    why_nl="Zonder DANE levert een afzender ook onversleuteld af, of bij een server die zich voordoet als deze.",
+    fix=(
+        "openssl x509 -in cert.pem -noout -pubkey | openssl pkey -pubin -outform der | sha256sum\n"
+        "_25._tcp.MAILSERVER. TLSA 3 1 1 <that digest>"
+    ),
+    verify="delv _25._tcp.MAILSERVER TLSA",
+    references=(
+        f"{_LIST}: STARTTLS en DANE",
+        "RFC 7672 section 2.2",
+        "Internet.nl, test DANE",
+        "BIO2 1.3, measure 5.14.01",
+    ),
+)
+def dane_present(one: ExchangerRecords, signing: list[Signing]) -> Verdict:
+    """The mail server has a proved TLSA record (DANE).
+
+    Without DANE a sender may deliver without encryption, or to a server that pretends to be this one. Both the domain's
+    MX and the TLSA record must be proved by DNSSEC. Whether it matches is judged where the certificate is shown.
+    """
+    if not one.tlsa and not one.answers(f"_25._tcp.{one.host}", "TLSA").malformed:
+        return holds(False, "no TLSA record for port 25", "a proved TLSA record")
+    if one.tlsa_proved.status is Status.UNESTABLISHED:
+        raise NotUnderstood(one.tlsa_proved.why)
+    if one.tlsa_proved.status is not Status.SECURE:
+        return holds(False, f"TLSA {one.tlsa_proved}", "a proved TLSA record")
+    unproved = [each for each in signing if each.domain in one.domains and not each.mail_proved]
+    if any(each.status is Status.UNESTABLISHED for each in unproved):
+        raise NotUnderstood("; ".join(each.why for each in unproved))
+    names = ", ".join(each.domain for each in unproved)
+    usable = [each for each in one.tlsa if each.usage in (2, 3) and not tlsa_fault(each)]
+    return holds(
+        bool(usable) and not unproved,
+        f"the MX of {names} is not proved" if unproved else f"TLSA {tlsa_text(one.tlsa)}",
+        "a proved TLSA record with usage 2 or 3",
+    )
+
+
+@check(
+    "dane.well-formed",
+    principle=SECURE_DEPLOYMENT,
+    severity=Severity.HIGH,
+    layer=Layer.DATA,
+    platform="mail",
+    title_nl="De TLSA-records van de mailserver zijn goed geschreven",
+    why_nl="Met een record dat niet klopt, leveren afzenders die DANE controleren niets meer af.",
+    fix=(
+        "openssl x509 -in cert.pem -noout -pubkey | openssl pkey -pubin -outform der | sha256sum\n"
+        "_25._tcp.MAILSERVER. TLSA 3 1 1 <that digest>"
+    ),
+    verify="dig +short _25._tcp.MAILSERVER TLSA",
+    references=("RFC 6698 section 2.1", "RFC 7672 section 3.1"),
+)
+def dane_well_formed(one: ExchangerRecords) -> Verdict:
+    """The TLSA records of the mail server are written well.
+
+    With a record that is wrong, senders that check DANE deliver nothing any more. For mail the usage is 2 or 3.
+    """
+    answer = one.answers(f"_25._tcp.{one.host}", "TLSA")
+    if TLSA_LENGTH in answer.malformed:
+        return holds(False, answer.malformed, "usage 2 or 3, a digest of the right length")
+    if not one.tlsa:
+        raise Absent("there is no TLSA record for port 25")
+    wrong = [why for each in one.tlsa if (why := tlsa_fault(each))]
+    wrong += [
+        f"{each.usage} {each.selector} {each.mtype}: not for mail"
+        for each in one.tlsa
+        if each.usage in (0, 1)
+    ]
+    return holds(
+        not wrong, "; ".join(wrong) or tlsa_text(one.tlsa), "usage 2 or 3, a digest of the right length"
+    )
+
+
+@check(
+    "dane.rollover",
+    principle=FAIL_SECURE,
+    severity=Severity.INFO,
+    layer=Layer.DATA,
+    platform="mail",
+    title_nl="Er is een tweede TLSA-record voor het wisselen van het certificaat",
+    why_nl="Met één record valt de mail uit wanneer het certificaat wisselt voordat DNS overal ververst is.",
+    fix="_25._tcp.MAILSERVER. TLSA 3 1 1 <digest of the next key>    ; beside the current one",
+    verify="dig +short _25._tcp.MAILSERVER TLSA",
+    references=("RFC 7671 section 8.1", "Internet.nl, test DANE rollover scheme"),
+)
+def dane_rollover(one: ExchangerRecords) -> Verdict:
+    """There is a second TLSA record for when the certificate changes.
+
+    With one record mail fails when the certificate changes before the DNS is fresh everywhere.
+    """
+    if not one.tlsa:
+        raise Absent("there is no TLSA record for port 25")
+    return holds(len(one.tlsa) >= 2, f"{len(one.tlsa)}: {tlsa_text(one.tlsa)}", "at least two")
+
+
+# --- domains without mail ---------------------------------------------------------------------------------------
+
+
+@check(
+    "mx.none-closed",
+    principle=DEFAULT_DENY,
+    severity=Severity.MEDIUM,
+    layer=Layer.APPLICATION,
+    platform="mail",
+    title_nl="Een domein zonder mail weigert alle mail",
+    why_nl="Ongebruikte domeinen zijn geliefd bij oplichters: niemand kijkt ernaar, en zonder beleid mag alles.",
+    fix='DOMAIN. MX 0 .\nDOMAIN. TXT "v=spf1 -all"\n_dmarc.DOMAIN. TXT "v=DMARC1; p=reject"',
+    verify="dig +short DOMAIN MX; dig +short DOMAIN TXT; dig +short _dmarc.DOMAIN TXT",
+    references=("RFC 7505", "RFC 7208 section 10.1.2", "RFC 7489 section 6.3", "Internet.nl, parked domains"),
+)
+def none_closed(mail: MailRecords) -> Verdict:
+    """A domain without mail refuses all mail.
+
+    Domains that nobody uses are loved by swindlers: nobody looks at them, and without policy anything goes. A domain is
+    without mail when it has no mail server and its SPF names nobody who may send.
+    """
+    if mail.exchangers:
+        raise Absent(f"{mail.domain} takes mail")
+    # Anything in SPF but a refusal of all says that somebody sends.
+    senders = [one for one in mail.spf if one.lower().split() != ["v=spf1", "-all"]]
+    if senders:
+        raise Absent(f"{mail.domain} sends mail: {senders[0]}")
+    found = dmarc_policy(mail)
+    missing = [
+        what
+        for what, there in (
+            ("no null MX", mail.null_mx),
+            ("no SPF -all", len(mail.spf) == 1),
+            (
+                "no DMARC p=reject",
+                found is not None and not found.fault and found.policy(mail.domain) == "reject",
+            ),
+        )
+        if not there
+    ]
+    return holds(not missing, ", ".join(missing) or "refuses all mail", "null MX, SPF -all, DMARC p=reject")
+
+
+# --- MTA-STS and reports ----------------------------------------------------------------------------------------
+
+
+@fact
+class StsPolicy:
+    """The MTA-STS policy of a domain as its own server gives it (RFC 8461 section 3.2)."""
+
+    domain: str
+    exchangers: tuple[str, ...]
+    status: str
+    media_type: str
+    mode: str
+    max_age: int
+    mx: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return self.domain
+
+    def names(self, host: str) -> bool:
+        """Whether the policy names this mail server (RFC 8461 section 4.1)."""
+        return any(
+            host == one or (one.startswith("*.") and host.partition(".")[2] == one[2:]) for one in self.mx
+        )
+
+
+def _sts_address(mail: MailRecords) -> str:
+    """Where the policy is to be had, or empty when the domain does not say that there is one; never raises."""
+    try:
+        if not mail.exchangers or not mail.texts("_mta-sts", "v=STSv1"):
+            return ""
+        found = [
+            text for kind in ("A", "AAAA") for text in mail.answers(f"mta-sts.{mail.domain}", kind).texts
+        ]
+    except NotUnderstood:
+        return ""
+    return found[0] if found else ""
+
+
+def _get_policy(mail: MailRecords) -> Dialogue:
+    host = f"mta-sts.{mail.domain}"
+    request = (
+        f"GET /.well-known/mta-sts.txt HTTP/1.1\r\nHost: {host}\r\nUser-Agent: keurmeester\r\nAccept: text/plain\r\n"
+        "Connection: close\r\n\r\n"
+    )
+    return Dialogue(
+        purpose="the MTA-STS policy",
+        address=_sts_address(mail),
+        port=443,
+        secure=True,
+        server_name=host,
+        turns=(Say(request),),
+    )
+
+
+@probe(
+    "outside",
+    page=Each(MailRecords, _get_policy, when=lambda mail: bool(_sts_address(mail))),
+)
+def sts_policy(page: Raw, mail: MailRecords) -> StsPolicy:
+    """The policy; the certificate of its server is judged where that server is a target."""
+    (one,) = exchanges(page)
+    if one.end == "refused":
+        raise Absent("nothing listens on port 443 of its policy host")
+    head, _, body = one.received.decode("utf-8").partition("\r\n\r\n")
+    status, *lines = head.split("\r\n")
+    if not status.startswith("HTTP/1."):
+        raise NotUnderstood("the policy host does not answer in HTTP")
+    headers = {
+        name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+    }
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        body = _unchunked(body)
+    fields = [line.partition(":") for line in re.split(r"\r?\n", body) if line.strip()]
+    pairs = [(name.strip().lower(), value.strip()) for name, _, value in fields]
+    single = dict(reversed(pairs))
+    age = single.get("max_age", "")
+    return StsPolicy(
+        domain=mail.domain,
+        exchangers=mail.exchangers,
+        status=status.partition(" ")[2],
+        media_type=headers.get("content-type", "").partition(";")[0].strip().lower(),
+        mode=single.get("mode", "").lower() if single.get("version") == "STSv1" else "",
+        max_age=int(age) if re.fullmatch(r"[0-9]{1,10}", age) else -1,
+        mx=tuple(value.lower() for name, value in pairs if name == "mx"),
+    )
+
+
+def _unchunked(body: str) -> str:
+    """RFC 9112 section 7.1, for text that is ASCII. Raises NotUnderstood."""
+    found = ""
+    while body:
+        size, _, rest = body.partition("\r\n")
+        if not re.fullmatch(r"[0-9A-Fa-f]{1,6}(?:;.*)?", size):
+            raise NotUnderstood("the answer is not in chunks, as it says")
+        count = int(size.partition(";")[0], 16)
+        if count == 0:
+            break
+        found, body = found + rest[:count], rest[count + 2 :]
+    return found
+
+
+@check(
+    "mta-sts.record",
+    principle=SECURE_DESIGN,
+    severity=Severity.LOW,
+    layer=Layer.DATA,
+    platform="mail",
+    title_nl="Het domein kondigt MTA-STS aan",
+    why_nl="Afzenders die geen DANE controleren, weten zo toch dat zij moeten versleutelen en het certificaat nagaan.",
+    fix='_mta-sts.DOMAIN. TXT "v=STSv1; id=2026112501"',
+    verify="dig +short _mta-sts.DOMAIN TXT",
+    references=("RFC 8461 section 3.1", "NCSC-NL, factsheet Beveilig verbindingen van mailservers"),
+)
+def sts_record(mail: MailRecords) -> Verdict:
+    """The domain announces MTA-STS.
+
+    Senders that do not check DANE know by it that they must encrypt and check the certificate.
+    """
+    found = mail.receives.texts("_mta-sts", "v=STSv1")
+    if len(found) != 1:
+        return holds(False, f"{len(found)} records" if found else "no record", "one record with an id")
+    try:
+        id_ = tags(found[0]).get("id", "")
+    except ValueError as error:
+        return holds(False, f"{found[0]}: {error}", "one record with an id")
+    return holds(bool(re.fullmatch(r"[A-Za-z0-9]{1,32}", id_)), found[0], "one record with an id")
+
+
+@check(
+    "mta-sts.policy",
+    principle=(SECURE_DESIGN, FAIL_SECURE),
+    severity=Severity.MEDIUM,
+    layer=Layer.DATA,
+    platform="mail",
+    title_nl="Het MTA-STS-beleid dwingt af, lang genoeg, en noemt elke mailserver",
+    why_nl="In de stand testing houdt het beleid niets tegen; een mailserver die ontbreekt, krijgt straks geen mail.",
+    fix=(
+        "printf 'version: STSv1\\nmode: enforce\\nmx: mail.DOMAIN\\nmax_age: 2592000\\n'"
+        " > /var/www/mta-sts/.well-known/mta-sts.txt"
+    ),
+    verify="curl https://mta-sts.DOMAIN/.well-known/mta-sts.txt",
+    references=("RFC 8461 sections 3.2, 3.3 and 4.1",),
+)
+def sts_enforced(found: StsPolicy, *, seconds: Annotated[int, "least age of the policy"] = 604800) -> Verdict:
+    """The MTA-STS policy enforces, for long enough, and names every mail server.
+
+    In mode testing the policy stops nothing; a mail server that is missing will get no mail. Asked is the policy host,
+    when it is a target of the inventory; its certificate is judged there.
+    """
+    wrong = []
+    if not found.status.startswith("200"):
+        wrong.append(f"HTTP {found.status}")
+    else:
+        if found.mode != "enforce":
+            wrong.append(f"mode {found.mode or 'missing'}")
+        if not seconds <= found.max_age <= _LONGEST:
+            wrong.append(f"max_age {found.max_age}")
+        if found.media_type != "text/plain":
+            wrong.append(f"type {found.media_type or 'missing'}")
+        wrong += [f"{host} is not named" for host in found.exchangers if not found.names(host)]
+    return holds(
+        not wrong,
+        ", ".join(wrong) or f"mode {found.mode}, max_age {found.max_age}, {len(found.mx)} mx",
+        f"mode enforce, max_age {seconds} to {_LONGEST}, every mail server",
+    )
+
+
+@check(
+    "tls-rpt.record",
+    principle=FAIL_SECURE,
+    severity=Severity.LOW,
+    layer=Layer.DETECTION,
+    platform="mail",
+    title_nl="Afzenders kunnen melden dat versleuteld afleveren mislukt",
+    why_nl="Zonder TLS-RPT merkt niemand dat mail blijft liggen doordat DANE of MTA-STS niet klopt.",
+    fix='_smtp._tls.DOMAIN. TXT "v=TLSRPTv1; rua=mailto:tls@DOMAIN"',
+    verify="dig +short _smtp._tls.DOMAIN TXT",
+    references=("RFC 8460 section 3",),
+)
+def tls_reports(mail: MailRecords) -> Verdict:
+    """Senders can report that delivering with encryption fails.
+
+    Without TLS-RPT nobody notices that mail stays behind because DANE or MTA-STS is wrong.
+    """
+    found = mail.receives.texts("_smtp._tls", "v=TLSRPTv1")
+    if len(found) != 1:
+        return holds(False, f"{len(found)} records" if found else "no record", "one record with a rua")
+    try:
+        places = [one.strip() for one in tags(found[0]).get("rua", "").split(",")]
+    except ValueError as error:
+        return holds(False, f"{found[0]}: {error}", "one record with a rua")
+    good = all(re.match(r"mailto:[^@\s]+@[^@\s]+$|https://[^\s/]+", one) for one in places)
+    return holds(good, found[0], "one record with a rua, mailto or https")
+
+
+# --- the mail server itself -------------------------------------------------------------------------------------
+
+
+@fact
+class SmtpGreeting:
+    """The name that a mail server on this target gives itself, in its answer to EHLO (RFC 5321 section 4.1.1.1)."""
+
+    port: int
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.port}/tcp"
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """What is asked about that name."""
+        return ((self.name, "A"), (self.name, "AAAA")) if "." in self.name and askable(self.name) else ()
+
+
+@fact
+class SmtpName:
+    """The name a mail server gives itself, and the addresses it leads to."""
+
+    port: int
+    name: str
+    addresses: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.port}/tcp"
+
+
+@fact
+class OwnAddress:
+    """The target's address in the inventory, when it takes mail or serves domains."""
+
+    address: str
+
+    def __str__(self) -> str:
+        return self.address
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """What is asked when it is a name."""
+        return () if _is_address(self.address) else ((self.address, "A"), (self.address, "AAAA"))
+
+
+@fact
+class OwnAddresses:
+    """The addresses of the target."""
+
+    addresses: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return ", ".join(self.addresses)
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """What is asked about them: their names."""
+        return tuple((_reverse(one), "PTR") for one in self.addresses[:_REVERSED])
+
+
+@fact
+class OwnNames:
+    """The names that the target's addresses lead to, by address."""
+
+    names: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def __str__(self) -> str:
+        return ", ".join(name for _, names in self.names for name in names)
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """What is asked about those names: their addresses."""
+        names = dict.fromkeys(name for _, names in self.names for name in names[:_REVERSED])
+        return tuple((name, kind) for name in names if askable(name) for kind in ("A", "AAAA"))
+
+
+@fact
+class ReverseNames:
+    """The target's addresses, each with the names it leads to and those of them that lead back to it."""
+
+    found: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]
+
+    def __str__(self) -> str:
+        return ", ".join(address for address, _, _ in self.found)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _reverse(address: str) -> str:
+    return host_name(dns.reversename.from_address(address))
+
+
+@probe(
+    "outside",
+    said=Each(
+        OpenPort,
+        lambda port: Dialogue(
+            purpose="the name of the mail server",
+            port=port.number,
+            turns=(
+                Say(until=r"(?m)^\d{3} [^\n]*\n"),
+                Say("EHLO keurmeester-test\r\n", until=r"(?m)^\d{3} [^\n]*\n"),
+                Say("QUIT\r\n", until=r"(?m)^\d{3} [^\n]*\n"),
+            ),
+        ),
+        when=lambda port: port.service == "smtp",
+    ),
+)
+def smtp_greeting(said: Raw, port: OpenPort) -> SmtpGreeting:
+    """The greeting and the answer to EHLO."""
+    (one,) = exchanges(said)
+    if one.end == "refused":
+        raise Absent("nothing listens there")
+    if not one.turns or not one.turns[0].received.startswith(b"220"):
+        raise NotUnderstood(f"no greeting of a mail server: {one.received[:60]!r}")
+    if len(one.turns) < 2 or not (match := re.match(rb"250[ -]([^\s]+)", one.turns[1].received)):
+        raise NotUnderstood("the mail server does not answer to EHLO")
+    return SmtpGreeting(port.number, match[1].decode("ascii").rstrip(".").lower())
+
+
+@probe("outside", said=Each(SmtpGreeting, lambda one: Lookup(questions=one.questions)))
+def smtp_name(said: Raw, one: SmtpGreeting) -> SmtpName:
+    """Where that name leads."""
+    answers = Answers(said)
+    found = [text for name, kind in one.questions for text in answers(name, kind).texts]
+    return SmtpName(one.port, one.name, tuple(found))
+
+
+@probe("outside")
+def own_address(target: Target) -> list[OwnAddress]:
+    """The address in the inventory."""
+    if target.channel == "local" or not any(one.name == "smtp" for one in target.services or ()):
+        raise Absent("the inventory names no mail server here")
+    return [OwnAddress(target.address)]
+
+
+@probe("outside", said=Each(OwnAddress, lambda own: Lookup(questions=own.questions)))
+def own_addresses(said: Raw, own: OwnAddress) -> OwnAddresses:
+    """The addresses that the target's name leads to, or the one it has."""
+    if not own.questions:
+        return OwnAddresses((str(ip_address(own.address)),))
+    answers = Answers(said)
+    return OwnAddresses(tuple(text for name, kind in own.questions for text in answers(name, kind).texts))
+
+
+@probe("outside", said=Each(OwnAddresses, lambda own: Lookup(questions=own.questions)))
+def own_names(said: Raw, own: OwnAddresses) -> OwnNames:
+    """Their names (RFC 1035 section 3.5)."""
+    answers = Answers(said)
+    return OwnNames(
+        tuple(
+            (address, tuple(host_name(one.target) for one in answers(question, "PTR").records))
+            for address, (question, _) in zip(own.addresses, own.questions, strict=False)
+        )
+    )
+
+
+@probe("outside", said=Each(OwnNames, lambda own: Lookup(questions=own.questions)))
+def reverse_names(said: Raw, own: OwnNames) -> ReverseNames:
+    """And whether those lead back."""
+    answers, asked = Answers(said), {name for name, _ in own.questions}
+    found = []
+    for address, names in own.names:
+        back = [
+            name
+            for name in names
+            if name in asked and address in (*answers(name, "A").texts, *answers(name, "AAAA").texts)
+        ]
+        found.append((address, names, tuple(back)))
+    return ReverseNames(tuple(found))
+
+
+@check(
+    "mx.reverse-name",
+    principle=SECURE_DEPLOYMENT,
+    severity=Severity.LOW,
+    layer=Layer.NETWORK,
+    platform="mail",
+    title_nl="Het adres van de mailserver heeft een naam die naar dat adres terugleidt",
+    why_nl="Veel ontvangers weigeren mail van een adres zonder naam, of met een naam die iemand anders kan verzinnen.",
+    fix="# in the zone of who manages the address:\n25.2.0.192.in-addr.arpa. PTR mail.DOMAIN.",
+    verify="dig +short -x ADDRESS; dig +short MAILSERVER A",
+    references=("RFC 1912 section 2.1", "RFC 8601 section 2.7.3 (iprev)"),
+)
+def reverse_name(found: ReverseNames) -> Verdict:
+    """The address of the mail server has a name that leads back to that address.
+
+    Many receivers refuse mail from an address without a name, or with a name that anyone can make up. Judged is a
+    target for which the inventory has a service smtp.
+    """
+    if not found.found:
+        raise NotUnderstood("the name of this target leads to no address")
+    shown = [
+        f"{address}: {', '.join(back) if back else f'{names[0]}, which does not lead back' if names else 'no name'}"
+        for address, names, back in found.found
+    ]
+    return holds(all(back for _, _, back in found.found), "; ".join(shown), "a name that leads back")
+
+
+@check(
+    "mx.greeting-name",
+    principle=(SECURE_DEPLOYMENT, DATA_FIRST),
+    severity=Severity.LOW,
+    layer=Layer.APPLICATION,
+    platform="mail",
+    title_nl="De mailserver noemt zich bij een naam die bestaat",
+    why_nl="Een verzonnen of interne naam verraadt hoe het netwerk heet, en laat ontvangers de mail wantrouwen.",
+    fix="postconf -e 'myhostname = mail.DOMAIN'\nsystemctl reload postfix",
+    verify="printf 'EHLO x\\r\\nQUIT\\r\\n' | nc MAILSERVER 25",
+    references=("RFC 5321 sections 2.3.5 and 4.1.1.1",),
+)
+def greeting_name(found: SmtpName) -> Verdict:
+    """The mail server calls itself by a name that is there.
+
+    A made-up or internal name tells what the network is called, and makes receivers distrust the mail.
+    """
+    return holds(
+        bool(found.addresses),
+        f"{found.name}: {', '.join(found.addresses) or 'no address'}",
+        "a name with an address",
+    )
+
+
+# --- examples ---------------------------------------------------------------------------------------------------
+
+_DOMAIN: Final = "gemeente.test"
+_SOA: Final = f"{_DOMAIN}. IN SOA ns1.{_DOMAIN}. hostmaster.{_DOMAIN}. 7 7200 3600 1209600 3600"
+_MX: Final = f"{_DOMAIN}. IN MX 10 mail.{_DOMAIN}."
+_NONE: Final[dict[str, Any]] = {"target": {}}
+
+
+def _mail(*lines: str, fails: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
+    return {
+        "mail_records.said": Said(mail_questions(_DOMAIN), _SOA, *lines, fails=fails),
+        "signing.chain": Said(signing_questions(_DOMAIN), _SOA, *lines),
+        "anchors": "",
+        "target": {"domains": (_DOMAIN,), **more},
+    }
+
+
+def _host(*lines: str) -> dict[str, Any]:
+    """A mail server in a world without DNSSEC."""
+    return {
+        **_mail(_MX),
+        "exchanger_records.said": Said(exchanger_questions(f"mail.{_DOMAIN}"), _SOA, *lines),
+    }
+
+
+def _proved(name: str) -> dict[str, Any]:
+    """A mail server as it was recorded."""
+    domain = f"{name}.test"
+    return {
+        "mail_records.said": Said(
+            mail_questions(domain), _SOA.replace(_DOMAIN, domain), f"{domain}. IN MX 10 mail.{domain}."
+        ),
+        "exchanger_records.said": recorded.recorded(f"exchanger mail.{domain}"),
+        "anchors": recorded.ANCHOR,
+        "signing.chain": recorded.recorded(f"chain {domain}"),
+        "now": recorded.TAKEN,
+        "target": {"domains": (domain,)},
+    }
+
+
+_A: Final = f"mail.{_DOMAIN}. IN A 192.0.2.25"
+_AAAA: Final = f"mail.{_DOMAIN}. IN AAAA 2001:db8::25"
+_TLSA: Final = f"_25._tcp.mail.{_DOMAIN}. IN TLSA"
+_TAKES_NONE: Final = {**_mail(), "exchanger_records.said": "", "anchors": "", "signing.chain": ""}
+
+examples(
+    mx_resolves,
+    passes=_host(_A),
+    fails=[_host(), _host(f"mail.{_DOMAIN}. IN CNAME other.{_DOMAIN}.", f"other.{_DOMAIN}. IN A 192.0.2.25")],
+    notapplicable=_mail(f"{_DOMAIN}. IN MX 0 ."),
+    unknown=_mail(fails=(_DOMAIN,)),
+)
+examples(mx_ipv6, passes=_host(_A, _AAAA), fails=_host(_A), notapplicable=_mail())
+examples(
+    mx_signed,
+    passes=_proved("good"),
+    fails=[_proved("unsigned"), _proved("expired")],
+    notapplicable=_mail(),
+    unknown=_host(_A),
+)
+examples(
+    dane_present,
+    passes=_proved("good"),
+    fails=[_host(_A), _proved("unsigned")],
+    notapplicable=_mail(),
+    unknown=_host(_A, f"{_TLSA} 3 1 1 {'ab' * 32}"),
+)
+examples(
+    dane_well_formed,
+    passes=_proved("good"),
+    fails=[
+        _host(_A, f"{_TLSA} 1 1 1 {'ab' * 32}"),
+        _host(_A, f"{_TLSA[:-4]}TYPE52 \\# 23 030101{'ab' * 20}"),
+    ],
+    notapplicable=_host(_A),
+)
+examples(
+    dane_rollover,
+    passes=_host(_A, f"{_TLSA} 3 1 1 {'ab' * 32}", f"{_TLSA} 3 1 1 {'cd' * 32}"),
+    fails=_host(_A, f"{_TLSA} 3 1 1 {'ab' * 32}"),
+    notapplicable=_host(_A),
+)
+_CLOSED: Final = (
+    f"{_DOMAIN}. IN MX 0 .",
+    f'{_DOMAIN}. IN TXT "v=spf1 -all"',
+    f'_dmarc.{_DOMAIN}. IN TXT "v=DMARC1; p=reject"',
+)
+examples(
+    none_closed,
+    passes=_mail(*_CLOSED),
+    fails=[_mail(), _mail(*_CLOSED[1:]), _mail(*_CLOSED[:2])],
+    notapplicable=[_mail(_MX), _mail(f'{_DOMAIN}. IN TXT "v=spf1 include:news.test -all"')],
+    unknown=_mail(fails=(_DOMAIN,)),
+)
+examples(
+    sts_record,
+    passes=_mail(_MX, f'_mta-sts.{_DOMAIN}. IN TXT "v=STSv1; id=20261125"'),
+    fails=[_mail(_MX), _mail(_MX, f'_mta-sts.{_DOMAIN}. IN TXT "v=STSv1; id="')],
+    notapplicable=_mail(),
+    unknown=_mail(_MX, fails=(f"_mta-sts.{_DOMAIN}",)),
+)
+examples(
+    tls_reports,
+    passes=_mail(_MX, f'_smtp._tls.{_DOMAIN}. IN TXT "v=TLSRPTv1; rua=mailto:tls@{_DOMAIN}"'),
+    fails=[_mail(_MX), _mail(_MX, f'_smtp._tls.{_DOMAIN}. IN TXT "v=TLSRPTv1; rua=tls@{_DOMAIN}"')],
+    notapplicable=_mail(),
+    unknown=_mail(_MX, fails=(f"_smtp._tls.{_DOMAIN}",)),
+)
+
+
+def _page(*lines: str, head: str = "HTTP/1.1 200 OK\r\nContent-Type: text/plain") -> dict[str, Any]:
+    text = f"{head}\r\n\r\n" + "".join(f"{line}\r\n" for line in lines)
+    return {
+        **_mail(_MX, f'_mta-sts.{_DOMAIN}. IN TXT "v=STSv1; id=1"', f"mta-sts.{_DOMAIN}. IN A 192.0.2.80"),
+        "page": write([Exchange("the MTA-STS policy", (Turn(b"GET", text.encode()),), "closed")]),
+    }
+
+
+_POLICY: Final = ("version: STSv1", "mode: enforce", "mx: *.gemeente.test", "max_age: 2592000")
+examples(
+    sts_enforced,
+    passes=[
+        _page(*_POLICY),
+        _page(
+            "46", *_POLICY, "", "0", "",
+            head="HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked",
+        ),
+    ],
+    fails=[
+        _page(_POLICY[0], "mode: testing", *_POLICY[2:]),
+        _page(*_POLICY[:2], "mx: other.test", _POLICY[3]),
+        _page(*_POLICY[:3], "max_age: 3600"),
+        _page(head="HTTP/1.1 404 Not Found"),
+    ],
+    notapplicable=_mail(_MX) | {"page": ""},
+    unknown=_page(head="SSH-2.0-x"),
+)  # fmt: skip
+
+
+def _smtp(said: str, *lines: str) -> dict[str, Any]:
+    turns = (Turn(b"", b"220 hello\r\n"), Turn(b"EHLO", said.encode()))
+    name = said[4:].partition("\r")[0]
+    return {
+        "swept": '{"from":"","addresses":{"192.0.2.25":{"open":[25],"refused":[],"silent":[],"failed":{}}}}',
+        "smtp_greeting.said": write([Exchange("the name of the mail server", turns, "done")]),
+        "smtp_name.said": Said(((name, "A"), (name, "AAAA")), *lines) if "." in name else "",
+        "target": {},
+    }
+
+
+examples(
+    greeting_name,
+    passes=_smtp("250 mail.gemeente.test\r\n", _A),
+    fails=[_smtp("250 mail.intern.test\r\n", _A), _smtp("250 localhost\r\n")],
+    notapplicable={
+        **_smtp("250 x.test\r\n"),
+        "swept": '{"from":"","addresses":{"192.0.2.25":{"open":[22],"refused":[],"silent":[],"failed":{}}}}',
+    },
+    unknown=_smtp("502 no\r\n"),
+)
+
+
+def _reversed(*lines: str, names: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {
+        "own_addresses.said": "",
+        "own_names.said": Said((("1.0.0.127.in-addr.arpa", "PTR"),), *lines),
+        "reverse_names.said": Said(((name, kind) for name in names for kind in ("A", "AAAA")), *lines),
+        "target": {"services": ({"port": 25, "name": "smtp"},)},
+    }
+
+
+_PTR: Final = f"1.0.0.127.in-addr.arpa. IN PTR mail.{_DOMAIN}."
+examples(
+    reverse_name,
+    passes=_reversed(_PTR, f"mail.{_DOMAIN}. IN A 127.0.0.1", names=(f"mail.{_DOMAIN}",)),
+    fails=[_reversed(), _reversed(_PTR, _A, names=(f"mail.{_DOMAIN}",))],
+    notapplicable=_NONE,
+)

@@ -1,0 +1,145 @@
+"""What the DNS says of the mail of a domain: mail servers, and the records that policies stand in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from pydantic import InstanceOf
+
+from checks.network import spf
+from checks.network.answers import Answers, Question, askable, host_name
+from checks.network.domains import Domain
+from scanner import Absent, Each, Gap, Lookup, NotUnderstood, Raw, State, Unseen, fact, probe
+
+#: Mail servers of one domain that are looked at.
+EXCHANGERS: Final = 10
+_TAG: Final = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)\s*=\s*([^;]*?)\s*")
+
+
+@fact
+class MailRecords:
+    """What the DNS says of a domain's mail."""
+
+    domain: str
+    answers: InstanceOf[Answers]
+
+    def __str__(self) -> str:
+        return self.domain
+
+    @property
+    def exchangers(self) -> tuple[str, ...]:
+        """The mail servers, most wanted first; none when it has none or says so (RFC 7505). Raises NotUnderstood."""
+        found = self.answers(self.domain, "MX").records
+        names = [(one.preference, host_name(one.exchange)) for one in found]
+        return tuple(name for _, name in sorted(names) if name)
+
+    @property
+    def null_mx(self) -> bool:
+        """Whether it says that it takes no mail (RFC 7505)."""
+        found = self.answers(self.domain, "MX").records
+        return len(found) == 1 and not host_name(found[0].exchange)
+
+    @property
+    def spf(self) -> tuple[str, ...]:
+        """Its SPF records: there should be one."""
+        return spf.records(self.answers(self.domain, "TXT").strings)
+
+    @property
+    def receives(self) -> MailRecords:
+        """Itself when it has mail servers. Raises Absent."""
+        if not self.exchangers:
+            raise Absent(f"{self.domain} takes no mail")
+        return self
+
+    def texts(self, label: str, version: str) -> tuple[str, ...]:
+        """The TXT records below it that begin with this version: ``_dmarc``, ``v=DMARC1``."""
+        return versioned(self.answers(f"{label}.{self.domain}", "TXT").strings, version)
+
+
+def versioned(strings: tuple[str, ...], version: str) -> tuple[str, ...]:
+    """Those that begin with a version tag, followed by the end of it."""
+    name, _, value = version.partition("=")
+    pattern = re.compile(rf"\s*{name}\s*=\s*{value}\s*(?:;|$)")
+    return tuple(one for one in strings if pattern.match(one))
+
+
+def tags(record: str) -> dict[str, str]:
+    """The tags of a record such as ``v=DMARC1; p=reject``, names in lower case. Raises ValueError: what is wrong."""
+    found: dict[str, str] = {}
+    for part in record.split(";"):
+        if not part.strip():
+            continue
+        match = _TAG.fullmatch(part)
+        if match is None:
+            raise ValueError(f"{part.strip()[:60]}: no tag")
+        name = match[1].lower()
+        if name in found:
+            raise ValueError(f"{name} stands there twice")
+        found[name] = match[2]
+    return found
+
+
+def organisational(domain: str) -> Iterator[str]:
+    """A domain and those above it, down to two labels: where a DMARC policy may stand."""
+    labels = domain.split(".")
+    for at in range(max(1, len(labels) - 1)):
+        yield ".".join(labels[at:])
+
+
+def mail_questions(name: str) -> tuple[Question, ...]:
+    """What is asked of the mail of a domain."""
+    return (
+        (name, "SOA"),
+        (name, "MX"),
+        (name, "TXT"),
+        *((f"_dmarc.{one}", "TXT") for one in organisational(name)),
+        (f"_mta-sts.{name}", "TXT"),
+        (f"mta-sts.{name}", "A"),
+        (f"mta-sts.{name}", "AAAA"),
+        (f"_smtp._tls.{name}", "TXT"),
+    )
+
+
+@probe(
+    "outside",
+    said=Each(
+        Domain, lambda domain: Lookup(questions=mail_questions(domain.name), timeout=40, limit=1 << 18)
+    ),
+)
+def mail_records(said: Raw, domain: Domain) -> MailRecords:
+    """The records; what each means is read where it is judged."""
+    answers = Answers(said)
+    if answers(domain.name, "SOA").must().no_such_name:
+        raise Absent(f"there is no domain {domain.name}")
+    return MailRecords(domain.name, answers)
+
+
+@fact
+class Exchanger:
+    """A mail server that some of the domains name."""
+
+    host: str
+    domains: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return self.host
+
+
+@probe("outside")
+def exchangers(found: list[MailRecords]) -> list[Exchanger | Unseen]:
+    """Every mail server once; a domain whose mail servers could not be read is a gap of its own."""
+    hosts: dict[str, list[str]] = {}
+    unseen: list[Exchanger | Unseen] = []
+    for one in found:
+        try:
+            names = one.exchangers
+            if len(names) > EXCHANGERS or not all(map(askable, names)):
+                raise NotUnderstood(f"{one.domain} has mail servers that are not asked about")
+        except NotUnderstood as reason:
+            unseen.append(Unseen(f"mail servers of {one.domain}", Gap(State.UNKNOWN, None, str(reason))))
+            continue
+        for name in names:
+            hosts.setdefault(name, []).append(one.domain)
+    return [*(Exchanger(host, tuple(domains)) for host, domains in sorted(hosts.items())), *unseen]

@@ -1,0 +1,360 @@
+"""What a name server refuses a stranger: a copy of a whole zone, questions about others' names, its own version.
+
+Asked over TCP, on open ports: one question each. A transfer is broken off after its first message. RFC 1035, RFC 5936.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdatatype
+
+from checks.network._heard import heard, open_port
+from checks.network.ports import OpenPort, Sweep
+from scanner import (
+    DEFAULT_DENY,
+    Absent,
+    Dialogue,
+    Each,
+    Impact,
+    Layer,
+    NotUnderstood,
+    Raw,
+    Say,
+    Severity,
+    Target,
+    Verdict,
+    check,
+    examples,
+    exchanges,
+    fact,
+    holds,
+    probe,
+)
+
+_SERVICE: Final = "dns"
+_A, _SOA, _TXT, _AXFR = 1, 6, 16, 252
+_INTERNET, _CHAOS = 1, 3
+_RECURSE: Final = 0x0100
+#: A name that is nobody's secret, and not of the server that is asked (RFC 2606 section 3).
+_FOREIGN: Final = "example.com"
+
+
+@fact
+class ServedZone:
+    """A zone that the inventory says this target serves, and a port on which it may be asked for it."""
+
+    port: int
+    zone: str
+
+    def __str__(self) -> str:
+        return f"{self.zone} on {self.port}/tcp"
+
+
+@fact
+class Transfer:
+    """How a server that has a zone answers to the request for all of it: an error, or so many records to begin with."""
+
+    port: int
+    zone: str
+    code: str
+    records: int
+
+    def __str__(self) -> str:
+        return f"{self.zone} on {self.port}/tcp"
+
+
+@fact
+class Recursion:
+    """How a name server answers a question about a name that is not its own.
+
+    ``meant`` says that the inventory lets the zone in which the scanner stands use this server.
+    """
+
+    port: int
+    code: str
+    available: bool
+    meant: bool
+
+    def __str__(self) -> str:
+        return f"{self.port}/tcp"
+
+
+@fact
+class ServerVersion:
+    """What a name server says to the question for its version."""
+
+    port: int
+    code: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.port}/tcp"
+
+
+# --- what is asked --------------------------------------------------------------------------------------------
+
+
+def _question(name: str, kind: int, family: int = _INTERNET, flags: int = 0) -> Say:
+    labels = (
+        b"".join(bytes([len(label)]) + label.encode("idna") for label in name.split(".") if label) + b"\0"
+    )
+    header = b"".join(number.to_bytes(2, "big") for number in (0x4B4D, flags, 1, 0, 0, 0))
+    message = header + labels + kind.to_bytes(2, "big") + family.to_bytes(2, "big")
+    return Say((len(message).to_bytes(2, "big") + message).decode("latin-1"), frame=(0, 2, 2))
+
+
+def _ask(purpose: str, port: int, *turns: Say, impact: Impact = Impact.KNOCK) -> Dialogue:
+    return Dialogue(purpose=purpose, port=port, turns=turns, impact=impact, limit=1 << 18)
+
+
+def _is_dns(port: OpenPort) -> bool:
+    return port.service == _SERVICE
+
+
+@probe("outside")
+def served_zones(ports: list[OpenPort], target: Target) -> list[ServedZone]:
+    """The domains in the inventory, on every port with a name server."""
+    return [
+        ServedZone(port.number, zone)
+        for port in ports
+        if _is_dns(port)
+        for zone in dict.fromkeys(one.rstrip(".").lower() for one in target.domains)
+    ]
+
+
+# --- what is answered -----------------------------------------------------------------------------------------
+
+
+def _messages(raw: Raw) -> list[dns.message.Message]:
+    """The answers, turn by turn."""
+    (exchange,) = exchanges(raw)
+    if exchange.end == "refused":
+        raise Absent("nothing listens here any more")
+    heard = [turn.received for turn in exchange.turns if len(turn.received) > 2]
+    return [dns.message.from_wire(one[2:], ignore_trailing=True) for one in heard]
+
+
+def _only(raw: Raw) -> dns.message.Message:
+    messages = _messages(raw)
+    if not messages:
+        raise NotUnderstood("the server did not answer")
+    return messages[0]
+
+
+def _code(message: dns.message.Message) -> str:
+    return dns.rcode.to_text(message.rcode())
+
+
+@probe(
+    "outside",
+    copy=Each(
+        ServedZone,
+        lambda zone: _ask(
+            f"DNS transfer of {zone.zone}", zone.port, _question(zone.zone, _SOA), _question(zone.zone, _AXFR)
+        ),
+    ),
+)
+def transfer(copy: Raw, zone: ServedZone) -> Transfer:
+    """First who answers for the zone, then the transfer: what a server does not have it need not refuse."""
+    messages = _messages(copy)
+    if not messages:
+        raise NotUnderstood("the server did not answer")
+    owner = messages[0]
+    if owner.rcode() in {dns.rcode.REFUSED, dns.rcode.NOTAUTH} or (
+        owner.rcode() == dns.rcode.NOERROR and not owner.flags & dns.flags.AA
+    ):
+        raise Absent("this server does not have the zone")
+    if not any(one.rdtype == dns.rdatatype.SOA for one in owner.answer) or not owner.flags & dns.flags.AA:
+        raise NotUnderstood(f"whether the server has the zone is not said ({_code(owner)})")
+    if len(messages) < 2:
+        raise NotUnderstood("the server did not answer to the request for a transfer")
+    return Transfer(zone.port, zone.zone, _code(messages[1]), sum(len(one) for one in messages[1].answer))
+
+
+@probe(
+    "outside",
+    foreign=Each(
+        OpenPort,
+        lambda port: _ask(
+            "DNS question about another's name", port.number, _question(_FOREIGN, _A, flags=_RECURSE)
+        ),
+        when=_is_dns,
+    ),
+)
+def recursion(foreign: Raw, port: OpenPort, sweep: list[Sweep], target: Target) -> Recursion:
+    """The answer's code, and whether the server says that it finds out for others (RFC 1035 section 4.1.1)."""
+    message = _only(foreign)
+    vantages = {at.vantage for one in sweep for at in one.addresses} - {""}
+    users = {name for one in target.services or () if one.port == port.number for name in one.from_}
+    available = bool(message.flags & dns.flags.RA)
+    return Recursion(port.number, _code(message), available, bool(vantages & users))
+
+
+@probe(
+    "outside",
+    version=Each(
+        OpenPort,
+        lambda port: _ask(
+            "DNS version", port.number, _question("version.bind", _TXT, _CHAOS), impact=Impact.LOOK
+        ),
+        when=_is_dns,
+    ),
+)
+def server_version(version: Raw, port: OpenPort) -> ServerVersion:
+    """The text record, or the code of the refusal."""
+    message = _only(version)
+    said = [
+        b" ".join(record.strings) for one in message.answer for record in one if hasattr(record, "strings")
+    ]
+    return ServerVersion(port.number, _code(message), b" ".join(said).decode("ascii", "replace"))
+
+
+@check(
+    "dns.transfer-refused",
+    principle=DEFAULT_DENY,
+    severity=Severity.MEDIUM,
+    layer=Layer.APPLICATION,
+    platform="dns",
+    title_nl="De nameserver geeft een vreemde geen kopie van de hele zone",
+    why_nl="Een hele zone is een plattegrond: ook namen van test- en beheersystemen staan erin.",
+    fix="sed -i 's/allow-transfer.*/allow-transfer { key secondaries; };/' /etc/bind/named.conf.options\nrndc reload",
+    verify="dig @HOST ZONE AXFR +short | head -3",
+    references=("RFC 5936 section 5", "named.conf(5) allow-transfer", "nsd.conf(5) provide-xfr"),
+)
+def transfer_refused(transfer: Transfer) -> Verdict:
+    """The name server gives a stranger no copy of the whole zone.
+
+    A whole zone is a map: names of test and management systems stand in it as well.
+    """
+    if transfer.code == "NOERROR" and transfer.records:
+        return holds(False, f"the transfer begins: {transfer.records} records", "REFUSED")
+    if transfer.code not in {"REFUSED", "NOTAUTH"}:
+        raise NotUnderstood(f"the transfer ended as {transfer.code} with {transfer.records} records")
+    return holds(True, transfer.code, "REFUSED")
+
+
+@check(
+    "dns.recursion-refused",
+    principle=DEFAULT_DENY,
+    severity=Severity.HIGH,
+    layer=Layer.APPLICATION,
+    platform="dns",
+    title_nl="De nameserver zoekt geen namen op voor vreemden",
+    why_nl="Een open resolver wordt misbruikt om anderen plat te leggen, en is makkelijker te vergiftigen.",
+    fix=(
+        "sed -i 's/allow-recursion.*/allow-recursion { localnets; };/' /etc/bind/named.conf.options\nrndc reload"
+    ),
+    verify="dig @HOST example.com A +recurse | grep -E 'status|flags'",
+    references=("RFC 5358", "RFC 8932 section 5", "named.conf(5) allow-recursion"),
+    advice="Where the scanner's own zone is meant to use this server, name that zone under 'from' in the inventory.",
+    advice_nl="Is de server bedoeld voor de zone van de scanner zelf? Noem die dan bij 'from' in de inventaris.",
+)
+def recursion_refused(recursion: Recursion) -> Verdict:
+    """The name server looks up no names for strangers.
+
+    An open resolver is abused to bring others down, and is easier to poison.
+    """
+    if recursion.meant:
+        raise Absent("the inventory lets the scanner's own zone use this server")
+    observed = f"{recursion.code}, recursion {'' if recursion.available else 'not '}available"
+    if recursion.code == "REFUSED" or (recursion.code == "NOERROR" and not recursion.available):
+        return holds(True, observed, "REFUSED")
+    if recursion.code not in {"NOERROR", "NXDOMAIN"} or not recursion.available:
+        raise NotUnderstood(f"neither an answer nor a refusal: {observed}")
+    return holds(False, observed, "REFUSED")
+
+
+@check(
+    "dns.version-hidden",
+    principle=DEFAULT_DENY,
+    severity=Severity.LOW,
+    layer=Layer.APPLICATION,
+    platform="dns",
+    title_nl="De nameserver verklapt zijn versie niet",
+    why_nl="Met de versie kiest een aanvaller meteen het lek dat past.",
+    fix="sed -i '/^options {/a version none;' /etc/bind/named.conf.options\nrndc reload",
+    verify="dig @HOST version.bind TXT CH +short",
+    references=("named.conf(5) version", "nsd.conf(5) hide-version", "unbound.conf(5) hide-version"),
+)
+def version_hidden(version: ServerVersion) -> Verdict:
+    """The name server does not give its version away.
+
+    With the version an attacker picks the matching hole at once.
+    """
+    if version.code not in {"NOERROR", "REFUSED", "NXDOMAIN", "NOTIMP", "NOTAUTH"}:
+        raise NotUnderstood(f"the question ended as {version.code}")
+    numbered = any(letter.isdigit() for letter in version.text)
+    return holds(not numbered, version.text or version.code, "no version")
+
+
+# --- examples -------------------------------------------------------------------------------------------------
+
+
+def _answer(
+    code: str = "NOERROR", flags: str = "QR", records: str = "", name: str = "lab.test.", kind: str = "SOA"
+) -> bytes:
+    family = "CH" if kind == "TXT" else "IN"
+    text = f"id 19277\nopcode QUERY\nrcode {code}\nflags {flags}\n;QUESTION\n{name} {family} {kind}\n;ANSWER\n{records}"
+    wire = dns.message.from_text(text).to_wire()
+    return len(wire).to_bytes(2, "big") + wire
+
+
+_SOA_RECORD: Final = "lab.test. 300 IN SOA ns1.lab.test. host.lab.test. 1 3600 600 86400 300"
+_HAS_IT: Final = _answer(flags="QR AA", records=_SOA_RECORD)
+_SERVES: Final = {"domains": ["lab.test"]}
+
+
+def _copied(*answers: bytes) -> dict[str, object]:
+    return {**open_port(53, copy=heard(*answers)), "target": _SERVES}
+
+
+def _foreign(
+    code: str = "NOERROR", flags: str = "QR RA", records: str = "example.com. 60 IN A 192.0.2.1"
+) -> dict[str, object]:
+    return open_port(53, foreign=heard(_answer(code, flags, records, "example.com.", "A")))
+
+
+def _version(code: str = "NOERROR", text: str = "") -> dict[str, object]:
+    records = f'version.bind. 0 CH TXT "{text}"' if text else ""
+    return open_port(53, version=heard(_answer(code, records=records, name="version.bind.", kind="TXT")))
+
+
+_USED: Final = {"services": [{"port": 53, "name": "dns", "from": ["office"]}]}
+
+examples(
+    transfer_refused,
+    passes=[_copied(_HAS_IT, _answer("REFUSED")), _copied(_HAS_IT, _answer("NOTAUTH"))],
+    fails=_copied(_HAS_IT, _HAS_IT),
+    unknown=[_copied(_HAS_IT), _copied(_HAS_IT, _answer("SERVFAIL")), _copied(_answer("SERVFAIL"))],
+    notapplicable=[
+        _copied(_answer("REFUSED")),
+        _copied(_answer()),
+        open_port(53, copy=""),
+        {**open_port(80, copy=""), "target": _SERVES},
+    ],
+)
+examples(
+    recursion_refused,
+    passes=[_foreign("REFUSED", records=""), _foreign(flags="QR", records="")],
+    fails=[_foreign(), _foreign("NXDOMAIN", records="")],
+    unknown=[_foreign("SERVFAIL", records=""), open_port(53, foreign=heard(end="closed"))],
+    notapplicable=[
+        open_port(80),
+        {
+            **_foreign(),
+            "target": _USED,
+            "swept": '{"from":"office","addresses":{"127.0.0.1":{"open":[53],"refused":[],"silent":[],"failed":{}}}}',
+        },
+    ],
+)
+examples(
+    version_hidden,
+    passes=[_version("REFUSED"), _version(text="none"), _version()],
+    fails=_version(text="9.18.28-1~deb12u2-Debian"),
+    unknown=[_version("SERVFAIL"), open_port(53, version=heard(b"\x00\x05hello"))],
+    notapplicable=open_port(80),
+)

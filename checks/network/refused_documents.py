@@ -1,0 +1,421 @@
+"""Whether document stores and search engines refuse who has not logged in (seen from outside)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from checks.network.asking import (
+    Answered,
+    Response,
+    asked_over_http,
+    judged,
+    request,
+    said,
+    spoken,
+    twice,
+)
+from checks.network.example_talks import at, http, talk
+from checks.network.ports import OpenPort
+from scanner import (
+    DATA_FIRST,
+    FAIL_SECURE,
+    Exchange,
+    Layer,
+    NotUnderstood,
+    Raw,
+    Say,
+    Severity,
+    Verdict,
+    check,
+    examples,
+    fact,
+    holds,
+    probe,
+)
+
+_MONGODB: Final = ("mongodb", "mongo")
+_SEARCH: Final = ("elasticsearch", "opensearch")
+_COUCHDB: Final = ("couchdb",)
+_INFLUXDB: Final = ("influxdb",)
+
+
+@fact
+class MongodbAnswer(Answered):
+    """What MongoDB did when somebody who has not logged in asked for the names of the databases."""
+
+
+@fact
+class SearchAnswer(Answered):
+    """What Elasticsearch or OpenSearch did when somebody who has not logged in asked for the names of the indices."""
+
+
+@fact
+class CouchdbAnswer(Answered):
+    """What CouchDB did when somebody who has not logged in asked for the names of the databases."""
+
+
+@fact
+class InfluxdbAnswer(Answered):
+    """What InfluxDB did when somebody who has not logged in asked for the names of the databases."""
+
+
+# --- MongoDB --------------------------------------------------------------------------------------------------
+
+_OP_MSG: Final = 2013
+_UNAUTHORIZED: Final = 13
+#: The whole message: its length, little-endian, counts itself.
+_MESSAGE: Final = (0, -4, 0)
+#: BSON elements of a fixed size, by type (bsonspec.org): double, id, boolean, date, null, int32, timestamp, int64.
+_SIZES: Final = {0x01: 8, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 8, 0x12: 8}
+_DOCUMENTS: Final = (0x03, 0x04)
+_STRING: Final = 0x02
+
+
+def _document(elements: bytes) -> bytes:
+    return (len(elements) + 5).to_bytes(4, "little") + elements + b"\0"
+
+
+def _text(name: str, value: str) -> bytes:
+    return b"\x02" + name.encode() + b"\0" + (len(value) + 1).to_bytes(4, "little") + value.encode() + b"\0"
+
+
+def _int(name: str, value: int) -> bytes:
+    return b"\x10" + name.encode() + b"\0" + value.to_bytes(4, "little")
+
+
+def _message(document: bytes, answer_to: int = 0) -> bytes:
+    body = b"\0\0\0\0" + b"\0" + document
+    header = (len(body) + 16, 1, answer_to, _OP_MSG)
+    return b"".join(number.to_bytes(4, "little") for number in header) + body
+
+
+_LIST_DATABASES: Final = _message(
+    _document(_int("listDatabases", 1) + b"\x08nameOnly\0\x01" + _text("$db", "admin"))
+)
+
+
+def _elements(document: bytes) -> dict[str, Any]:
+    """The elements of a BSON document: numbers and texts by name, True for what has parts of its own."""
+    found: dict[str, Any] = {}
+    at_ = 4
+    while at_ < len(document) and (kind := document[at_]):
+        end = document.index(b"\0", at_ + 1)
+        name, at_ = document[at_ + 1 : end].decode("utf-8", "replace"), end + 1
+        if kind in _SIZES:
+            size = _SIZES[kind]
+        elif kind in _DOCUMENTS:
+            size = int.from_bytes(document[at_ : at_ + 4], "little")
+        elif kind == _STRING:
+            size = 4 + int.from_bytes(document[at_ : at_ + 4], "little")
+        elif kind == 0x05:
+            size = 5 + int.from_bytes(document[at_ : at_ + 4], "little")
+        else:
+            raise NotUnderstood(f"BSON of type {kind}")
+        value = document[at_ : at_ + size]
+        found[name] = _value(kind, value)
+        at_ += size
+    return found
+
+
+def _value(kind: int, value: bytes) -> Any:
+    if kind == 0x10:
+        return int.from_bytes(value, "little", signed=True)
+    if kind == 0x01:
+        # Only whether a command succeeded is a double here: exactly one or not.
+        return 1 if value == b"\0\0\0\0\0\0\xf0\x3f" else 0
+    return value[4:-1].decode("utf-8", "replace") if kind == _STRING else True
+
+
+def _speaks_mongodb(exchange: Exchange) -> bool:
+    answer = exchange.received
+    return (
+        len(answer) > 26
+        and int.from_bytes(answer[:4], "little") == len(answer)
+        and int.from_bytes(answer[12:16], "little") == _OP_MSG
+        and answer[20] == 0
+    )
+
+
+def _listing_refused(exchange: Exchange) -> bool:
+    told = _elements(exchange.received[21:])
+    if told.get("ok") == 1 and "databases" in told:
+        return False
+    if told.get("ok") == 0 and told.get("code") == _UNAUTHORIZED:
+        return True
+    raise NotUnderstood(f"neither yes nor no: {told.get('errmsg') or said(exchange)}")
+
+
+@probe(
+    "outside",
+    **twice(
+        _MONGODB,
+        "MongoDB: the names of the databases, without logging in",
+        Say(_LIST_DATABASES.decode("latin-1"), frame=_MESSAGE),
+    ),
+)
+def mongodb_answer(clear: Raw, secured: Raw, port: OpenPort) -> MongodbAnswer:
+    """MongoDB manual, "MongoDB Wire Protocol": OP_MSG with one document; the error codes are in its error_codes.yml."""
+    found = spoken(clear, secured, _speaks_mongodb, "MongoDB")
+    answer = judged(MongodbAnswer, port, found, _listing_refused)
+    if not found.clear and not found.secured:
+        return answer
+    told = _elements(found.exchange.received[21:])
+    words = str(told.get("errmsg", "a list of databases"))[:120]
+    return MongodbAnswer(answer.port, answer.refused, words, answer.in_clear)
+
+
+# --- over HTTP ------------------------------------------------------------------------------------------------
+
+
+@probe(
+    "outside",
+    **twice(
+        _SEARCH,
+        "Elasticsearch: the names of the indices, without logging in",
+        Say(request("/_cat/indices?format=json&h=index")),
+    ),
+)
+def search_answer(clear: Raw, secured: Raw, port: OpenPort) -> SearchAnswer:
+    """Elasticsearch guide, "cat indices API"; OpenSearch documentation, "CAT indices"."""
+    return asked_over_http(SearchAnswer, port, (clear, secured), "Elasticsearch", _search_refused)
+
+
+def _search_refused(answer: Response) -> bool | None:
+    told = answer.json()
+    if answer.status == 200:
+        listed = isinstance(told, list) and all(isinstance(one, dict) and "index" in one for one in told)
+        return False if listed else None
+    realm = answer.fields.get("www-authenticate", "").lower()
+    error = told.get("error") if isinstance(told, dict) else None
+    by_name = isinstance(error, dict) and error.get("type") == "security_exception"
+    if answer.status in (401, 403) and (by_name or "opensearch" in realm or 'realm="security"' in realm):
+        return True
+    return None
+
+
+@probe(
+    "outside",
+    **twice(_COUCHDB, "CouchDB: the names of the databases, without logging in", Say(request("/_all_dbs"))),
+)
+def couchdb_answer(clear: Raw, secured: Raw, port: OpenPort) -> CouchdbAnswer:
+    """CouchDB documentation, 1.2.3 "/_all_dbs"; errors, 3.1 "Security"."""
+    return asked_over_http(CouchdbAnswer, port, (clear, secured), "CouchDB", _couchdb_refused)
+
+
+def _couchdb_refused(answer: Response) -> bool | None:
+    if not answer.fields.get("server", "").startswith("CouchDB/"):
+        return None
+    told = answer.json()
+    if answer.status == 200 and isinstance(told, list):
+        return False
+    named = isinstance(told, dict) and told.get("error") in ("unauthorized", "forbidden")
+    return True if answer.status in (401, 403) and named else None
+
+
+@probe(
+    "outside",
+    **twice(
+        _INFLUXDB,
+        "InfluxDB: the names of the databases, without logging in",
+        Say(request("/query?q=SHOW+DATABASES")),
+    ),
+)
+def influxdb_answer(clear: Raw, secured: Raw, port: OpenPort) -> InfluxdbAnswer:
+    """InfluxDB documentation, "InfluxDB API reference": /query."""
+    return asked_over_http(InfluxdbAnswer, port, (clear, secured), "InfluxDB", _influxdb_refused)
+
+
+def _influxdb_refused(answer: Response) -> bool | None:
+    if "x-influxdb-version" not in answer.fields:
+        return None
+    told = answer.json()
+    if answer.status == 200 and isinstance(told, dict) and "results" in told:
+        return False
+    if answer.status == 403 and b"create admin user first" in answer.body:
+        return False  # whoever comes first may make himself its administrator
+    return True if answer.status == 401 else None
+
+
+# --- checks ---------------------------------------------------------------------------------------------------
+
+
+@check(
+    "refused-documents.mongodb-without-login",
+    principle=(FAIL_SECURE, DATA_FIRST),
+    severity=Severity.CRITICAL,
+    layer=Layer.APPLICATION,
+    platform="database",
+    title_nl="MongoDB weigert vragen van wie niet is ingelogd",
+    why_nl="Open MongoDB-databases worden dagelijks gevonden, gewist en tegen losgeld aangeboden.",
+    fix="printf 'security:\\n  authorization: enabled\\n' >> /etc/mongod.conf\nsystemctl restart mongod",
+    verify="mongosh --host HOST --eval 'db.adminCommand({listDatabases: 1})'",
+    references=("MongoDB manual, Security Checklist: enable access control",),
+)
+def mongodb_refuses(answer: MongodbAnswer) -> Verdict:
+    """MongoDB refuses questions of who has not logged in.
+
+    Open MongoDB databases are found every day, wiped and offered back for a ransom.
+    """
+    return holds(answer.refused, answer.said, "error 13: Unauthorized")
+
+
+@check(
+    "refused-documents.search-without-login",
+    principle=(FAIL_SECURE, DATA_FIRST),
+    severity=Severity.CRITICAL,
+    layer=Layer.APPLICATION,
+    platform="database",
+    title_nl="Elasticsearch en OpenSearch weigeren vragen van wie niet is ingelogd",
+    why_nl="In een zoekindex staat vaak alles bij elkaar: wie zonder aanmelding binnenkomt, leest het in een keer.",
+    fix="echo 'xpack.security.enabled: true' >> /etc/elasticsearch/elasticsearch.yml\n"
+    "systemctl restart elasticsearch\n/usr/share/elasticsearch/bin/elasticsearch-reset-password -u elastic",
+    verify="curl https://HOST:9200/_cat/indices",
+    references=("Elasticsearch guide, Security: set up minimal security",),
+)
+def search_refuses(answer: SearchAnswer) -> Verdict:
+    """Elasticsearch and OpenSearch refuse questions of who has not logged in.
+
+    A search index often holds everything together: without a login, who reaches the port reads it at one go.
+    """
+    return holds(answer.refused, answer.said, "HTTP 401")
+
+
+@check(
+    "refused-documents.couchdb-without-login",
+    principle=(FAIL_SECURE, DATA_FIRST),
+    severity=Severity.HIGH,
+    layer=Layer.APPLICATION,
+    platform="database",
+    title_nl="CouchDB vertelt wie niet is ingelogd niet welke databases er zijn",
+    why_nl="Wie de namen van de databases kent, probeert ze een voor een; vanouds was ook de inhoud voor iedereen.",
+    fix="printf '[chttpd]\\nrequire_valid_user = true\\nadmin_only_all_dbs = true\\n' >> /opt/couchdb/etc/local.ini\n"
+    "systemctl restart couchdb",
+    verify="curl http://HOST:5984/_all_dbs",
+    references=("CouchDB documentation, 3.4 chttpd: require_valid_user, admin_only_all_dbs",),
+)
+def couchdb_refuses(answer: CouchdbAnswer) -> Verdict:
+    """CouchDB does not tell who has not logged in which databases there are.
+
+    Who knows the names of the databases tries them one by one; of old the contents were open to all too.
+    """
+    return holds(answer.refused, answer.said, "HTTP 401")
+
+
+@check(
+    "refused-documents.influxdb-without-login",
+    principle=(FAIL_SECURE, DATA_FIRST),
+    severity=Severity.HIGH,
+    layer=Layer.APPLICATION,
+    platform="database",
+    title_nl="InfluxDB weigert vragen van wie niet is ingelogd",
+    why_nl="Zonder aanmelding leest, vervalst en wist wie de poort bereikt alle metingen.",
+    fix="sed -i 's/# *auth-enabled = false/auth-enabled = true/' /etc/influxdb/influxdb.conf\n"
+    "systemctl restart influxdb",
+    verify="curl 'http://HOST:8086/query?q=SHOW+DATABASES'",
+    references=("InfluxDB documentation, Authentication and authorization",),
+)
+def influxdb_refuses(answer: InfluxdbAnswer) -> Verdict:
+    """InfluxDB refuses questions of who has not logged in.
+
+    Without a login, who reaches the port reads, forges and wipes all readings.
+    """
+    return holds(answer.refused, answer.said, "HTTP 401")
+
+
+# --- examples -------------------------------------------------------------------------------------------------
+
+_OFF: Final = talk(end="reset", note="TLS: WRONG_VERSION_NUMBER")
+_OK: Final = b"\x01ok\0\0\0\0\0\0\0\xf0\x3f"
+_NOT_OK: Final = b"\x01ok\0" + bytes(8)
+
+
+def _mongodb(elements: bytes) -> dict[str, object]:
+    return at("mongodb", clear=talk((_LIST_DATABASES, _message(_document(elements), 1))), secured=_OFF)
+
+
+def _web(service: str, status: str, *fields: str, body: str = "") -> dict[str, object]:
+    return at(service, clear=http(status, *fields, body=body), secured=_OFF)
+
+
+_NAMES: Final = b"\x04databases\0" + _document(b"\x030\0" + _document(_text("name", "admin")))
+_REQUIRES: Final = "Command listDatabases requires authentication"
+
+examples(
+    mongodb_refuses,
+    passes=[
+        _mongodb(_NOT_OK + _text("errmsg", _REQUIRES) + _int("code", 13) + _text("codeName", "Unauthorized")),
+        at(
+            "mongodb",
+            clear=talk(end="closed"),
+            secured=talk(end="reset", note="TLS: SSLV3_ALERT_BAD_CERTIFICATE"),
+        ),
+    ],
+    fails=_mongodb(_NAMES + _OK),
+    unknown=[
+        _mongodb(
+            _NOT_OK + _text("errmsg", "node is not in primary or recovering state") + _int("code", 13436)
+        ),
+        _mongodb(_OK),
+        _mongodb(b"\x7fx\0"),
+        at("mongodb", clear=talk((_LIST_DATABASES, b"It looks like")), secured=_OFF),
+    ],
+    error=at("mongodb", clear=talk(end="timeout"), secured=_OFF),
+    notapplicable=at("http"),
+)
+_DENIED: Final = (
+    '{"error":{"type":"security_exception","reason":"missing authentication credentials"},"status":401}'
+)
+examples(
+    search_refuses,
+    passes=[
+        _web("elasticsearch", "401 Unauthorized", 'WWW-Authenticate: Basic realm="security"', body=_DENIED),
+        _web(
+            "opensearch",
+            "401 Unauthorized",
+            'WWW-Authenticate: Basic realm="OpenSearch Security"',
+            body="Unauthorized",
+        ),
+    ],
+    fails=[
+        _web("elasticsearch", "200 OK", "X-elastic-product: Elasticsearch", body='[{"index":"burgers"}]'),
+        _web("opensearch", "200 OK", body="[]"),
+    ],
+    unknown=[
+        _web("elasticsearch", "401 Unauthorized", 'WWW-Authenticate: Basic realm="proxy"'),
+        _web("elasticsearch", "200 OK", body="<html>"),
+        _web("elasticsearch", "503 Service Unavailable"),
+        at(
+            "elasticsearch",
+            clear=talk((b"GET", b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n[]")),
+            secured=_OFF,
+        ),
+    ],
+    notapplicable=at("elasticsearch", clear=talk(b"SSH-2.0-x\r\n"), secured=_OFF),
+)
+_COUCH: Final = "Server: CouchDB/3.3.3 (Erlang OTP/24)"
+examples(
+    couchdb_refuses,
+    passes=_web(
+        "couchdb",
+        "401 Unauthorized",
+        _COUCH,
+        body='{"error":"unauthorized","reason":"You are not a server admin."}',
+    ),
+    fails=_web("couchdb", "200 OK", _COUCH, body='["_replicator","_users","zaken"]'),
+    unknown=[_web("couchdb", "200 OK", body="[]"), _web("couchdb", "404 Object Not Found", _COUCH)],
+)
+_INFLUX: Final = "X-Influxdb-Version: 1.6.7~rc0"
+examples(
+    influxdb_refuses,
+    passes=_web(
+        "influxdb", "401 Unauthorized", _INFLUX, body='{"error":"unable to parse authentication credentials"}'
+    ),
+    fails=[
+        _web("influxdb", "200 OK", _INFLUX, body='{"results":[{"statement_id":0}]}'),
+        _web(
+            "influxdb", "403 Forbidden", _INFLUX,
+            body='{"error":"error authorizing query: create admin user first or disable authentication"}',
+        ),
+    ],
+    unknown=[_web("influxdb", "401 Unauthorized"), _web("influxdb", "404 Not Found", _INFLUX)],
+)  # fmt: skip

@@ -1,0 +1,245 @@
+"""What a TLS port shows of itself: certificates, a stapled answer, and the path they make to an approved root.
+
+The one place that knows how a look at a port is recorded (`served`) and which anchors there are (`anchored`); every
+check of certificates starts from the facts here.
+"""
+
+from __future__ import annotations
+
+import warnings
+from datetime import datetime
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
+
+from checks.network.ports import TlsPort
+from checks.network.tls_endpoint import shown_to, spoken, stapled
+from checks.network.x509.names import shown
+from checks.network.x509.paths import Demands, Outcome, read_anchors, self_issued, signature_fault, validate
+from scanner import Blind, Cause, Each, NotUnderstood, Raw, ScanTime, TlsWalk, TrustAnchors, fact, probe
+from scanner.names import name_key
+
+#: CA/Browser Forum: domain, organisation, individual and extended validated; every public certificate names one
+#: (Baseline Requirements 2.2.6, section 7.1.6.1).
+RESERVED: Final = {
+    "2.23.140.1.2.1": "DV", "2.23.140.1.2.2": "OV", "2.23.140.1.2.3": "IV", "2.23.140.1.1": "EV",
+}  # fmt: skip
+
+
+@fact
+class ServedCertificate:
+    """The certificates a port shows, DER, the server's own first.
+
+    ``name`` is the name asked for, or empty. ``staple`` is the OCSP answer that came along, or empty.
+    """
+
+    port: int
+    name: str
+    chain: tuple[bytes, ...]
+    staple: bytes
+
+    def __str__(self) -> str:
+        return f"{self.port}/tcp"
+
+    @property
+    def anchors(self) -> tuple[str, ...]:
+        """The names of the anchors that can end a path: what issued a certificate shown, or is one."""
+        shown = [self.leaf, *self.others]
+        return TrustAnchors.names_of(name for one in shown for name in (one.issuer, one.subject))
+
+    @property
+    def leaf(self) -> x509.Certificate:
+        """The server's own certificate."""
+        return certificate(self.chain[0])
+
+    @property
+    def others(self) -> list[x509.Certificate]:
+        """What was shown behind it."""
+        return [certificate(one) for one in self.chain[1:]]
+
+    @property
+    def shown(self) -> str:
+        """For an observation: whose certificate it is."""
+        return shown(self.leaf.subject)
+
+    @property
+    def below_root(self) -> list[x509.Certificate]:
+        """All that was shown, without roots: what a visitor must judge."""
+        return [self.leaf, *(one for one in self.others if name_key(one.issuer) != name_key(one.subject))]
+
+    @property
+    def issuer(self) -> x509.Certificate | None:
+        """The certificate shown that signed the server's own, if it was."""
+        return next((one for one in self.others if issued(self.leaf, one)), None)
+
+    @property
+    def validation(self) -> str:
+        """``DV``, ``OV``, ``IV`` or ``EV`` as public CAs state it; empty when none is stated."""
+        return next((RESERVED[oid] for oid in policies(self.leaf) if oid in RESERVED), "")
+
+
+@fact
+class CertificatePath:
+    """A served chain followed to an approved root at the moment of the scan.
+
+    ``path`` runs from leaf to anchor (DER) and is empty when none holds; then ``distrust`` says why. ``missing`` names
+    the issuer that was not shown and is no approved root, when every path ends in one. ``gave_up`` says that more paths
+    were shown than can be walked.
+    """
+
+    served: ServedCertificate
+    path: tuple[bytes, ...]
+    distrust: str
+    gave_up: bool
+    missing: str
+
+    def __str__(self) -> str:
+        return str(self.served)
+
+    @property
+    def is_public(self) -> bool:
+        """Whether a public CA issued it: trusted, and it states how it was validated as only public CAs must."""
+        return bool(self.path) and bool(self.served.validation)
+
+
+@probe(
+    "tls",
+    walk=Each(
+        TlsPort, lambda port: TlsWalk(port.number, port.server_name, port.address, port.starttls, "chain", 10)
+    ),
+)
+def served(walk: Raw, port: TlsPort) -> ServedCertificate:
+    """One hello as `TlsWalk` documents it: the chain is DER, RFC 5280."""
+    answers = spoken(walk, declared=port.declared)
+    shown = shown_to(answers, "right").whole
+    if shown.alert:
+        raise Blind(f"the server ends the handshake: {shown.alert}", Cause.TLS)
+    if not shown.chain:
+        raise NotUnderstood("no certificate was shown")
+    for one in shown.chain:
+        certificate(one)
+    return ServedCertificate(port.number, port.server_name, shown.chain, stapled(answers).whole)
+
+
+#: The purpose of the leaf itself is a check of its own.
+_FOR_SERVERS: Final = Demands(purpose=ExtendedKeyUsageOID.SERVER_AUTH, for_leaf=False)
+
+
+@probe("tls", anchors=Each(ServedCertificate, lambda served: TrustAnchors(served.anchors)))
+def anchored(anchors: Raw, served: ServedCertificate, now: ScanTime) -> CertificatePath:
+    """The chain followed to the anchors that `TrustAnchors` gives, PEM."""
+    outcome = validate(served.leaf, served.others, read_anchors(anchors.out), now, _FOR_SERVERS)
+    best = outcome.trusted
+    path = best.certificates if best else ()
+    return CertificatePath(
+        served=served,
+        path=tuple(one.public_bytes(Encoding.DER) for one in path),
+        distrust=outcome.why,
+        gave_up=outcome.exhausted and best is None,
+        missing=_missing(outcome),
+    )
+
+
+def _missing(outcome: Outcome) -> str:
+    tops = [path.certificates[-1] for path in outcome.paths]
+    if any(path.anchored for path in outcome.paths) or any(self_issued(top) for top in tops):
+        return ""
+    return shown(tops[0].issuer) if tops else ""
+
+
+@lru_cache(maxsize=4096)
+def certificate(der: bytes) -> x509.Certificate:
+    """The certificate, read to its names and extensions. Raises ValueError when it cannot be."""
+    with warnings.catch_warnings():
+        # What the library frowns upon (serial numbers, old names) is for the checks to judge.
+        warnings.simplefilter("ignore")
+        found = x509.load_der_x509_certificate(der)
+        found.issuer, found.subject, found.extensions  # noqa: B018 -- read now, so that they are known to be readable
+    return found
+
+
+@lru_cache(maxsize=4096)
+def issued(below: x509.Certificate, above: x509.Certificate) -> bool:
+    """Whether one certificate signed the other."""
+    return name_key(below.issuer) == name_key(above.subject) and not signature_fault(below, above)
+
+
+def value(one: x509.Certificate, kind: type[Any]) -> Any:
+    """The value of an extension of this class, or None when the certificate has none."""
+    try:
+        return one.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def policies(one: x509.Certificate) -> list[str]:
+    """The object identifiers of its certificate policies."""
+    stated = value(one, x509.CertificatePolicies)
+    return [policy.policy_identifier.dotted_string for policy in stated or ()]
+
+
+def names(one: x509.Certificate) -> list[str]:
+    """The DNS names it is for."""
+    alternative = value(one, x509.SubjectAlternativeName)
+    return alternative.get_values_for_type(x509.DNSName) if alternative else []
+
+
+def addresses(one: x509.Certificate) -> list[str]:
+    """The IP addresses it is for."""
+    alternative = value(one, x509.SubjectAlternativeName)
+    return [str(found) for found in alternative.get_values_for_type(x509.IPAddress)] if alternative else []
+
+
+def purposes(one: x509.Certificate) -> list[ObjectIdentifier] | None:
+    """Its extended key usages; None when it states none, which allows all."""
+    stated = value(one, x509.ExtendedKeyUsage)
+    return None if stated is None else list(stated)
+
+
+def strength(one: x509.Certificate) -> tuple[str, int]:
+    """The kind of key and its bits: ("RSA", 3072), ("secp256r1", 256), ("Ed25519", 256)."""
+    public: Any = one.public_key()
+    match public:
+        case rsa.RSAPublicKey():
+            return "RSA", public.key_size
+        case ec.EllipticCurvePublicKey():
+            return public.curve.name, public.key_size
+        case ed25519.Ed25519PublicKey():
+            return "Ed25519", 256
+        case ed448.Ed448PublicKey():
+            return "Ed448", 448
+        case dsa.DSAPublicKey():
+            return "DSA", public.key_size
+        case _:
+            raise NotUnderstood(f"a public key of kind {type(public).__name__}")
+
+
+def signed_with(one: x509.Certificate) -> str:
+    """The hash its signature is made over, PSS included; empty for Ed25519 and Ed448, which have their own."""
+    digest = one.signature_hash_algorithm
+    return digest.name if digest else ""
+
+
+def is_address(name: str) -> str:
+    """The name as an address in its usual form, or nothing when it is none: an address has no name to match."""
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        return ""
+
+
+def serial(one: x509.Certificate) -> int:
+    """Its serial number, whatever the library thinks of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return one.serial_number
+
+
+def lifetime(one: x509.Certificate) -> tuple[datetime, datetime]:
+    """From when until when it is valid."""
+    return one.not_valid_before_utc, one.not_valid_after_utc
