@@ -235,6 +235,13 @@ Name = Annotated[str, AfterValidator(_valid_name)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
+#: What may be spoken before TLS; the dialogues are in channels/starttls.py.
+StartTls: TypeAlias = Literal[
+    "", "smtp", "lmtp", "imap", "pop3", "sieve", "ftp", "nntp", "irc", "xmpp-client", "xmpp-server", "ldap",
+    "postgresql", "mysql", "rdp",
+]  # fmt: skip
+
+
 def _valid_ports(value: object) -> object:
     numbers = value if isinstance(value, list | tuple) else ()
     if value in ("usual", "all") or (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from checks.network.ports import TlsPort
 from checks.network.example_tls import Server, plain
+from checks.network.ports import TlsPort
 from checks.network.tls_endpoint import TlsOffer, tls_offer
 from scanner import SECURE_DESIGN, Layer, Severity, Verdict, check, examples, holds, tlswire
 from scanner.declare import collecting

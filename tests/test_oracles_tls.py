@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from checks.linux.sockets import TlsPort
+from checks.network.ports import TlsPort
 from checks.network.tls_endpoint import TlsOffer, tls_offer
 from scanner.channels import tls
 from scanner.sources import TlsWalk

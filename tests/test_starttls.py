@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import pytest
 
-from checks.linux.sockets import TlsPort
+from checks.network.ports import TlsPort
 from checks.network.tls_endpoint import StartTls, TlsOffer, start_tls, tls_offer
 from scanner import Absent, model
 from scanner.channels import ChannelError, tls

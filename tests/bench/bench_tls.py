@@ -90,7 +90,7 @@ def compare(what: str, us: Cost, sslyze: Cost) -> None:
 
 def connections(folder: Path, pair: Keys) -> None:
     """How many connections one endpoint takes, against the bound; the certificates alone take one."""
-    from checks.linux.sockets import TlsPort
+    from checks.network.ports import TlsPort
     from checks.network.tls_endpoint import tls_offer
     from scanner.channels import tls
     from scanner.sources import TlsWalk
