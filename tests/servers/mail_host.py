@@ -64,9 +64,16 @@ def _postfix(folder: Path, name: str) -> Iterator[int]:
         _await(port, process, folder / "log")
         yield port
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        process.wait(20)
+        _end(process, folder / "queue" / "pid" / "master.pid")
+
+
+def _end(process: subprocess.Popen[bytes], pid_file: Path) -> None:
+    """End Postfix; its master leads a session of its own, so it is named by its own file."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        os.kill(int(pid_file.read_text()), signal.SIGTERM)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    process.wait(20)
 
 
 def _await(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
