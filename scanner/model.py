@@ -262,11 +262,6 @@ def _valid_path(value: str) -> str:
 
 
 UrlPath = Annotated[str, AfterValidator(_valid_path)]
-#: What may be spoken before TLS; the dialogues are in channels/starttls.py.
-StartTls: TypeAlias = Literal[
-    "", "smtp", "lmtp", "imap", "pop3", "sieve", "ftp", "nntp", "irc", "xmpp-client", "xmpp-server", "ldap",
-    "postgresql", "mysql", "rdp",
-]  # fmt: skip
 
 
 class Service(Model):

@@ -51,10 +51,9 @@ def programs(folder: Path, pair: Keys, count: int, rounds: int) -> None:
     """Us, sslyze and nmap on all endpoints; testssl.sh on one."""
     hosts, port = addresses(count), free_port()
     endpoints = [f"{host}:{port}" for host in hosts]
-    peers.install()
     ours = [sys.executable, "-m", "tests.bench.tls_look", "offer", *endpoints]
     switches = [*peers.SWITCHES[2:], "--certinfo", "--mozilla_config=disable", "--json_out=/dev/null"]
-    theirs = [str(peers.SSLYZE), *switches, *endpoints]
+    theirs = [str(program("sslyze")), *switches, *endpoints]
     nmap = [program("nmap"), "-n", "-Pn", "-p", str(port), "--script", "+ssl-enum-ciphers", *hosts]
     testssl = [
         program("testssl"),

@@ -1,23 +1,16 @@
 """What other programs see of zones: delv and unbound-host (DNSSEC), checkdmarc (SPF and DMARC).
 
-Each is run as a program of its own. checkdmarc is installed from a lock file into `.cache/oracles/checkdmarc`, when it
-is not there yet.
-
+Each is run as a program of its own.
 """
 
 from __future__ import annotations
 
 import json
 import subprocess
-import sys
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from tests.oracles import program as oracle
 from tests.servers.names import RESOLVER, Names, program
-
-ROOT: Final = Path(__file__).parents[2]
-CHECKDMARC: Final = ROOT / ".cache/oracles/checkdmarc"
-LOCK: Final = Path(__file__).with_name("checkdmarc.lock")
 
 
 def delv(names: Names, name: str, kind: str) -> str:
@@ -54,13 +47,8 @@ def unbound_host(names: Names, name: str, kind: str) -> str:
 
 def checkdmarc(*domains: str) -> dict[str, dict[str, Any]]:
     """Domain -> what checkdmarc says of it."""
-    if not (CHECKDMARC / "installed").exists():
-        subprocess.run([sys.executable, "-m", "venv", CHECKDMARC], check=True)
-        pip = (CHECKDMARC / "bin/python", "-m", "pip", "install", "-q", "--require-hashes", "-r", LOCK)
-        subprocess.run(pip, check=True, stderr=subprocess.DEVNULL)
-        (CHECKDMARC / "installed").touch()
     done = subprocess.run(
-        [CHECKDMARC / "bin/checkdmarc", "-n", RESOLVER, "-t", "5", "-f", "json", *domains],
+        [oracle("checkdmarc"), "-n", RESOLVER, "-t", "5", "-f", "json", *domains],
         capture_output=True,
         text=True,
         check=True,

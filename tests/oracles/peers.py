@@ -7,14 +7,12 @@ import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Final, NamedTuple
 from xml.etree import ElementTree
 
+from tests.oracles import program as oracle
 from tests.servers import program
 
-ROOT: Final = Path(__file__).parents[2]
-SSLYZE: Final = ROOT / ".cache/oracles/venv/bin/sslyze"
 VERSIONS: Final = {
     "ssl_2_0": "SSLv2", "ssl_3_0": "SSLv3", "tls_1_0": "TLSv1", "tls_1_1": "TLSv1.1", "tls_1_2": "TLSv1.2",
     "tls_1_3": "TLSv1.3",
@@ -36,11 +34,6 @@ class Seen(NamedTuple):
     name: str
 
 
-def install() -> None:
-    """Make sslyze's environment, unless it is there."""
-    subprocess.run([ROOT / "tests/oracles/install.sh"], cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
-
-
 #: What each of sslyze's switches asks: versions and their suites, then groups.
 SWITCHES: Final = (
     "--sslv2", "--sslv3", "--tlsv1", "--tlsv1_1", "--tlsv1_2", "--tlsv1_3", "--elliptic_curves",
@@ -52,7 +45,13 @@ def sslyze(ports: Iterable[int], *switches: str, host: str = "127.0.0.1") -> dic
     """Port -> what sslyze sees. Raises CalledProcessError when it cannot be run."""
     install()
     targets = [f"{host}:{port}" for port in ports]
-    command = [SSLYZE, *(switches or SWITCHES), "--json_out=-", "--mozilla_config=disable", *targets]
+    command = [
+        oracle("sslyze"),
+        *(switches or SWITCHES),
+        "--json_out=-",
+        "--mozilla_config=disable",
+        *targets,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     found: dict[int, set[Seen]] = {}
     for one in json.loads(done.stdout)["server_scan_results"]:
