@@ -21,7 +21,7 @@ from scanner.evaluate import Collected, Facts, scan_time
 from scanner.evidence import Manifest, Store
 from scanner.model import Cause, Gap, State, Target, Timed
 from scanner.plan import ROUNDS, Plan
-from scanner.sources import NameAnchors, Source, TrustAnchors
+from scanner.sources import NameAnchors, RouteOrigins, Source, TrustAnchors
 from scanner.worker import Unreachable, Worker
 
 #: Hosts looked at at the same time, unless told otherwise.
@@ -141,7 +141,7 @@ def _nothing_seen(manifest: Manifest) -> Gap | None:
     asked = [
         raw.gap
         for source, (raw, _) in manifest.answers.items()
-        if not isinstance(source, TrustAnchors | NameAnchors)
+        if not isinstance(source, TrustAnchors | NameAnchors | RouteOrigins)
     ]
     gaps = [
         gap for gap in asked if gap is not None and gap.state is State.ERROR and gap.cause in _NOT_REACHED

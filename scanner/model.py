@@ -260,7 +260,8 @@ UrlPath = Annotated[str, AfterValidator(_valid_path)]
 class Service(Model):
     """A service a target is meant to offer: what listens, why, and who may come in.
 
-    ``protected`` are the paths of a web site that nobody sees without logging in.
+    ``client_certificate``: only who shows a certificate of ours gets an answer (mutual TLS). ``protected`` are the
+    paths of a web site that nobody sees without logging in.
     """
 
     port: Port
@@ -268,6 +269,7 @@ class Service(Model):
     name: str = ""
     purpose: str = ""
     tls: bool = False
+    client_certificate: bool = False
     server_name: str = ""
     starttls: str = ""
     from_: tuple[str, ...] = Field(default=(), alias="from")
@@ -356,8 +358,8 @@ class Inventory(Model):
 
     ``digest`` is the SHA-256 over the source files; ``zones`` bounds how many hosts of one zone are looked at
     at the same time. ``vantage`` is the zone the scanner itself stands in; ``resolvers`` are the addresses of the name
-    servers it asks, none for the system's; ``revocation_hosts`` may be asked what CAs publish.
-    servers it asks, none for the system's. ``dns_anchors`` are files with trust anchors for DNSSEC of your own.
+    servers it asks, none for the system's; ``revocation_hosts`` may be asked what CAs publish. ``dns_anchors`` are
+    files with trust anchors for DNSSEC of your own; ``route_origins`` is an export of a validator of the RPKI.
     """
 
     sources: tuple[str, ...]
@@ -370,6 +372,7 @@ class Inventory(Model):
     resolvers: tuple[str, ...] = ()
     revocation_hosts: tuple[str, ...] = ()
     dns_anchors: tuple[str, ...] = ()
+    route_origins: str = ""
 
     def target(self, name: str) -> Target:
         """The target of that name. Raises KeyError."""
@@ -417,6 +420,7 @@ class Inventory(Model):
                 dict.fromkeys(one for some in inventories for one in some.revocation_hosts)
             ),
             dns_anchors=tuple(dict.fromkeys(path for one in inventories for path in one.dns_anchors)),
+            route_origins=next((one.route_origins for one in inventories if one.route_origins), ""),
         )
 
 

@@ -26,6 +26,7 @@ from scanner.sources import (
     NameAnchors,
     Outside,
     Ports,
+    RouteOrigins,
     Shell,
     Source,
     SshHello,
@@ -303,6 +304,10 @@ class Session:
                 from scanner.channels import dns
 
                 return dns.name_anchors(inventory.dns_anchors, source.limit)
+            case RouteOrigins():
+                from scanner.channels import route_origins
+
+                return route_origins.covering(inventory.route_origins, source)
             case Dialogue():
                 from scanner.channels.dialogue import converse
 

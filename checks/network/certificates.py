@@ -468,9 +468,9 @@ def organisation_validated(
     """Where sensitive data goes, the organisation is in the certificate.
 
     For sensitive data the BIO2 asks for a certificate for which the CA has looked into the organisation (OV or
-    higher), or one of PKIoverheid. Sensitive is what the inventory says: by a tag, or a criticality of high.
+    higher), or one of PKIoverheid. Sensitive is what the inventory says by a tag.
     """
-    if target.criticality != "high" and not set(tags) & set(target.tags):
+    if not set(tags) & set(target.tags):
         raise Absent("the inventory does not say that sensitive data goes here")
     if not anchored.path:
         raise NotUnderstood("no path to an approved root, so it is not known whose certificate this is")
@@ -536,7 +536,7 @@ examples(
     organisation_validated,
     passes=[
         given(more.PUBLIC_OV, about=_SENSITIVE),
-        given(more.PKIOVERHEID, about={"criticality": "high"}),
+        given(more.PKIOVERHEID, about=_SENSITIVE),
     ],
     fails=[
         given(more.PUBLIC_DV, about=_SENSITIVE),

@@ -105,10 +105,10 @@ class _Address:
         self._failed: dict[int, str] = {}
 
     def note(self, number: int, code: int) -> None:
-        """How one connection ended, as an error number; 0 when it was made."""
+        """How one connection ended, as an error number; 0 when it was made. One that was reset was made before."""
         if self.still is not None:
-            self.still = code in (0, errno.ECONNREFUSED)
-        elif code == 0:
+            self.still = code in (0, errno.ECONNREFUSED, errno.ECONNRESET)
+        elif code in (0, errno.ECONNRESET):
             self._open.append(number)
         elif code == errno.ECONNREFUSED:
             self._refused.append(number)
