@@ -15,7 +15,7 @@ from cryptography import x509
 
 from checks.linux._answers import named, only_missing
 from checks.network import example_served as more
-from checks.network.served import certificate, in_time, renewal, valid, value
+from checks.network.served import certificate, chain_text, in_time, renewal, valid, value
 from scanner import (
     DATA_FIRST,
     DEFAULT_DENY,
@@ -64,6 +64,9 @@ class CertificateFile:
     def __str__(self) -> str:
         return self.path
 
+    def __repr__(self) -> str:
+        return f"CertificateFile({self}: {chain_text(self.chain[:1])})"
+
     @property
     def leaf(self) -> x509.Certificate:
         """The first certificate in it."""
@@ -102,6 +105,10 @@ class Keystore:
 
     def __str__(self) -> str:
         return self.path
+
+    def __repr__(self) -> str:
+        listed = ", ".join(f"{alias}: {chain_text([der])}" for alias, der in self.certificates.items())
+        return f"Keystore({self}: {listed})"
 
 
 @probe(

@@ -288,7 +288,7 @@ examples(
     unknown=[
         given(more.PLAIN, looked=partial(_tlsa, (0, more.ROOT))),
         given(more.PLAIN, looked=partial(_tlsa, (200, more.PLAIN))),
-        given(more.PLAIN, looked=partial(_tlsa, code="SERVFAIL")),
     ],
+    error=given(more.PLAIN, looked=partial(_tlsa, code="SERVFAIL")),
     notapplicable=[given(more.PLAIN, looked=_tlsa), given(more.PLAIN, name="10.1.2.3")],
 )

@@ -7,6 +7,7 @@ check of certificates starts from the facts here.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from ipaddress import ip_address
@@ -119,6 +120,9 @@ class CertificatePath:
     def __str__(self) -> str:
         return str(self.served)
 
+    def __repr__(self) -> str:
+        return f"CertificatePath({self}: {chain_text(self.path) or self.distrust})"
+
     @property
     def is_public(self) -> bool:
         """Whether a public CA issued it: one the system itself trusts, and that states how it validated as it must."""
@@ -212,6 +216,11 @@ def certificate(der: bytes) -> x509.Certificate:
         found = x509.load_der_x509_certificate(der)
         found.issuer, found.subject, found.extensions  # noqa: B018 -- read now, so that they are known to be readable
     return found
+
+
+def chain_text(chain: Sequence[bytes]) -> str:
+    """Whose certificates these are, for people."""
+    return " <- ".join(shown(certificate(one).subject) for one in chain)
 
 
 @lru_cache(maxsize=4096)
