@@ -19,6 +19,7 @@ from pathlib import Path
 from tests.bench import figure
 from tests.bench.process import Cost, alternate, run
 from tests.oracles import peers
+from tests.oracles import program as oracle
 from tests.servers import free_port, program
 from tests.servers.tls import NAME, Keys, nginx
 
@@ -53,7 +54,7 @@ def programs(folder: Path, pair: Keys, count: int, rounds: int) -> None:
     endpoints = [f"{host}:{port}" for host in hosts]
     ours = [sys.executable, "-m", "tests.bench.tls_look", "offer", *endpoints]
     switches = [*peers.SWITCHES[2:], "--certinfo", "--mozilla_config=disable", "--json_out=/dev/null"]
-    theirs = [str(program("sslyze")), *switches, *endpoints]
+    theirs = [str(oracle("sslyze")), *switches, *endpoints]
     nmap = [program("nmap"), "-n", "-Pn", "-p", str(port), "--script", "+ssl-enum-ciphers", *hosts]
     testssl = [
         program("testssl"),

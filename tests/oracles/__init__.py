@@ -1,6 +1,6 @@
 """Other programs that judge the same thing, and the endpoints they are held against.
 
-Each runs as a program of its own, from an environment of its own that install.sh makes of its lock file; nothing of it is
+Each is a separate program, from an environment that install.sh makes of its lock file; nothing of it is
 ever imported.
 """
 

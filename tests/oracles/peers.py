@@ -43,7 +43,6 @@ CURVES: Final = {"prime256v1": "secp256r1", "prime192v1": "secp192r1", "X25519":
 
 def sslyze(ports: Iterable[int], *switches: str, host: str = "127.0.0.1") -> dict[int, set[Seen]]:
     """Port -> what sslyze sees. Raises CalledProcessError when it cannot be run."""
-    install()
     targets = [f"{host}:{port}" for port in ports]
     command = [
         oracle("sslyze"),
