@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -193,7 +194,7 @@ def test_ports_that_listen_and_those_that_do_not() -> None:
         raw = scan(Ports(numbers=(open_, closed)), "127.0.0.1", "beheer")
     assert raw.text == (
         f'{{"from":"beheer","addresses":{{"127.0.0.1":{{"source":"127.0.0.1","open":[{open_}],"refused":[{closed}],'
-        '"silent":[],"failed":{}}}}'
+        '"silent":[],"failed":{},"still":true}}}'
     )
 
 
@@ -214,3 +215,16 @@ def test_nothing_goes_further_than_the_consent_or_outside_the_inventory() -> Non
     willing = target.model_copy(update={"consent": Impact.TRY})
     with Worker(inventory, Vault()).session(willing, (knock,)) as session:
         assert session.ask((knock,))[knock].gap is None
+
+
+def test_the_last_words_before_a_reset_are_heard() -> None:
+    """A server that refuses at once, and says why, may be gone before all was sent."""
+
+    def talk(connection: socket.socket) -> None:
+        connection.recv(100)
+        connection.sendall(b"-DENIED and why\n")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with server(talk) as port:
+        (one,) = exchanges(ask(port, Say("x" * (32 << 20), until="\n")))
+    assert (one.end, one.received) == ("reset", b"-DENIED and why\n")

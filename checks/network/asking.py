@@ -129,12 +129,21 @@ class Answered:
 A = TypeVar("A", bound=Answered)
 
 
-def judged(kind: type[A], port: OpenPort, found: Spoken, refused: Callable[[Exchange], bool]) -> A:
-    """The fact from what was spoken; ``refused`` reads the answer, and raises NotUnderstood when it is neither."""
+def judged(
+    kind: type[A],
+    port: OpenPort,
+    found: Spoken,
+    refused: Callable[[Exchange], bool],
+    told: Callable[[Exchange], str] = lambda exchange: said(exchange),
+) -> A:
+    """The fact from what was spoken; ``refused`` reads the answer, and raises NotUnderstood when it is neither.
+
+    ``told`` is the answer in words. A door that opens to client certificates alone refuses everybody else.
+    """
     if not found.clear and not found.secured:
         return kind(port.number, True, "TLS: a client certificate is demanded")
     answer = found.exchange
-    return kind(port.number, refused(answer), said(answer), found.clear is not None)
+    return kind(port.number, refused(answer), told(answer), found.clear is not None)
 
 
 def wants_certificate(exchange: Exchange) -> bool:
@@ -249,11 +258,13 @@ def asked_over_http(
     refused: Callable[[Response], bool | None],
 ) -> A:
     """The fact from the answers to a `request` put `twice`; ``refused`` gives None for neither yes nor no."""
+
+    def read(exchange: Exchange) -> bool:
+        answer = response(exchange)
+        verdict = refused(answer)
+        if verdict is None:
+            raise NotUnderstood(f"neither yes nor no from {product}, or it is another server: {answer}")
+        return verdict
+
     found = spoken(*answers, speaks_http, "HTTP")
-    if not found.clear and not found.secured:
-        return kind(port.number, True, "TLS: a client certificate is demanded")
-    answer = response(found.exchange)
-    verdict = refused(answer)
-    if verdict is None:
-        raise NotUnderstood(f"neither yes nor no from {product}, or it is another server: {answer}")
-    return kind(port.number, verdict, str(answer), found.clear is not None)
+    return judged(kind, port, found, read, lambda exchange: str(response(exchange)))

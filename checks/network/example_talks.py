@@ -44,3 +44,9 @@ def http(status: str, *fields: str, body: str = "", end: str = "closed") -> str:
     """A conversation of one HTTP answer; the server ends it, as it was asked to."""
     head = "\r\n".join([f"HTTP/1.1 {status}", *fields])
     return talk((b"GET", f"{head}\r\n\r\n{body}".encode("latin-1")), end=end)
+
+
+#: What becomes of TLS where none is spoken; of a question that nobody answers; of TLS that wants a client certificate.
+NO_TLS: Final = talk(end="reset", note="TLS: WRONG_VERSION_NUMBER")
+SILENCE: Final = talk(end="timeout")
+LOCKED: Final = talk(end="reset", note="TLS: TLSV13_ALERT_CERTIFICATE_REQUIRED")

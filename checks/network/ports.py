@@ -70,7 +70,8 @@ class Reached:
 
     ``vantage`` is empty when the inventory does not say where the scanner stands; ``source`` is the scanner's address
     there. ``silent`` ports did not answer at all; of ``failed`` ones came an error (number and its name): the network
-    said that it does not let us through, or we could not ask.
+    said that it does not let us through, or we could not ask. ``shut_out`` says that what had answered no longer did at
+    the end: then silence is about us, not about the ports.
     """
 
     vantage: str
@@ -80,6 +81,7 @@ class Reached:
     refused: tuple[int, ...]
     silent: tuple[int, ...]
     failed: tuple[tuple[int, str], ...]
+    shut_out: bool = False
 
     def __str__(self) -> str:
         return self.address
@@ -180,7 +182,7 @@ def port_list(target: Target) -> list[PortList]:
     """
     if target.channel == "local":
         raise Absent("the scanner runs on this host itself: nothing is seen from outside")
-    declared = {one.port for one in target.services or () if one.protocol == "tcp"}
+    declared = {one.port for one in target.services or () if one.protocol == "tcp"} | login_port(target)
     chosen: Iterable[int]
     match target.ports:
         case None | "usual":
@@ -220,6 +222,7 @@ def _reached(swept: Raw) -> tuple[Reached, ...]:
             refused=tuple(ports["refused"]),
             silent=tuple(ports["silent"]),
             failed=tuple((int(number), why) for number, why in ports["failed"].items()),
+            shut_out=not ports.get("still", True),
         )
         for address, ports in seen["addresses"].items()
     )
@@ -256,7 +259,7 @@ def open_ports(sweeps: list[Sweep], target: Target) -> list[OpenPort]:
     return [
         OpenPort(
             number=number,
-            service=(declared[number].name if number in declared else "") or USUAL.get(number, ""),
+            service=service_name(target, number),
             declared=number in declared,
             tls=number in declared and declared[number].tls,
             server_name=_name(target, number),
@@ -317,6 +320,17 @@ def _service(target: Target, number: int) -> Service | None:
     """What the inventory says of a TCP port."""
     services = target.services or ()
     return next((one for one in services if one.port == number and one.protocol == "tcp"), None)
+
+
+def login_port(target: Target) -> set[int]:
+    """The port that we log in on ourselves, where we do."""
+    return {target.port} if target.channel == "ssh" and target.credential is not None else set()
+
+
+def service_name(target: Target, number: int) -> str:
+    """What a TCP port is for: by its name in the inventory, else because we log in there, else by custom."""
+    names = (one.name for one in target.services or () if (one.port, one.protocol) == (number, "tcp"))
+    return next(names, "") or ("ssh" if number in login_port(target) else USUAL.get(number, ""))
 
 
 def _name(target: Target, number: int) -> str:

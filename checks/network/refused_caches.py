@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from checks.network.asking import BRIEF, MADE_UP, Answered, heard, not_spoken, said
-from checks.network.example_talks import at, talk
+from checks.network.example_talks import SILENCE, at, talk
 from checks.network.ports import OpenPort
 from scanner import (
     DEFAULT_DENY,
@@ -161,8 +161,6 @@ def datagrams_refused(answer: MemcachedDatagrams) -> Verdict:
 
 # --- examples -------------------------------------------------------------------------------------------------
 
-_QUIET: Final = talk(end="timeout")
-
 
 def _binary(status: int) -> str:
     return talk((b"get", b"\x81" + bytes(5) + status.to_bytes(2, "big") + bytes(16)))
@@ -172,20 +170,20 @@ def _text(answer: bytes) -> str:
     return talk((b"get keurmeester-test\r\n", answer))
 
 
-_PASSWORD: Final = {"text": _text(b"CLIENT_ERROR unauthenticated\r\n"), "binary": _QUIET}
-_SASL: Final = {"text": _QUIET, "binary": _binary(_NOT_LOGGED_IN)}
+_PASSWORD: Final = {"text": _text(b"CLIENT_ERROR unauthenticated\r\n"), "binary": SILENCE}
+_SASL: Final = {"text": SILENCE, "binary": _binary(_NOT_LOGGED_IN)}
 _OPEN: Final = {"text": _text(b"END\r\n"), "binary": _binary(_NOT_FOUND)}
 
 examples(
     reading_refused,
     passes=[at(_SERVICE, **_PASSWORD), at(_SERVICE, **_SASL)],
-    fails=[at(_SERVICE, **_OPEN), at(_SERVICE, text=_QUIET, binary=_binary(_FOUND))],
+    fails=[at(_SERVICE, **_OPEN), at(_SERVICE, text=SILENCE, binary=_binary(_FOUND))],
     unknown=[
-        at(_SERVICE, text=_text(b"ERROR\r\n"), binary=_QUIET),
-        at(_SERVICE, text=_QUIET, binary=_binary(0x81)),
+        at(_SERVICE, text=_text(b"ERROR\r\n"), binary=SILENCE),
+        at(_SERVICE, text=SILENCE, binary=_binary(0x81)),
     ],
-    error=at(_SERVICE, text=_QUIET, binary=_QUIET),
-    notapplicable=[at("http"), at(_SERVICE, text=_text(b"HTTP/1.1 400 Bad Request\r\n\r\n"), binary=_QUIET)],
+    error=at(_SERVICE, text=SILENCE, binary=SILENCE),
+    notapplicable=[at("http"), at(_SERVICE, text=_text(b"HTTP/1.1 400 Bad Request\r\n\r\n"), binary=SILENCE)],
 )
 examples(
     datagrams_refused,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from checks.network.asking import Answered, Response, asked_over_http, request, twice
-from checks.network.example_talks import at, http, talk
+from checks.network.example_talks import NO_TLS, SILENCE, at, http, talk
 from checks.network.ports import OpenPort
 from scanner import (
     DATA_FIRST,
@@ -270,7 +270,6 @@ def registry_refuses(answer: RegistryAnswer) -> Verdict:
 
 # --- examples -------------------------------------------------------------------------------------------------
 
-_OFF: Final = talk(end="reset", note="TLS: WRONG_VERSION_NUMBER")
 _COME_BACK: Final = http("400 Bad Request", body="Client sent an HTTP request to an HTTPS server.\n")
 _LOCKED: Final = {"clear": _COME_BACK, "secured": talk(end="reset", note="TLS: SSLV3_ALERT_BAD_CERTIFICATE")}
 _JSON: Final = "Content-Type: application/json"
@@ -278,7 +277,7 @@ _ENGINE: Final = ("Api-Version: 1.41", "Server: Docker/20.10.24+dfsg1 (linux)", 
 
 
 def _clear(service: str, status: str, *fields: str, body: str = "") -> dict[str, object]:
-    return at(service, clear=http(status, *fields, body=body), secured=_OFF)
+    return at(service, clear=http(status, *fields, body=body), secured=NO_TLS)
 
 
 def _secured(service: str, status: str, *fields: str, body: str = "") -> dict[str, object]:
@@ -300,8 +299,8 @@ examples(
         _clear("docker", "500 Internal Server Error", *_ENGINE),
         at("docker", clear=_COME_BACK, secured=talk(end="reset", note="TLS: SSLV3_ALERT_HANDSHAKE_FAILURE")),
     ],
-    error=at("docker", clear=talk(end="timeout"), secured=_OFF),
-    notapplicable=[at("http"), at("docker", clear=talk(b"SSH-2.0-x\r\n"), secured=_OFF)],
+    error=at("docker", clear=SILENCE, secured=NO_TLS),
+    notapplicable=[at("http"), at("docker", clear=talk(b"SSH-2.0-x\r\n"), secured=NO_TLS)],
 )
 _EMPTY: Final = "etcdserver: user name is empty"
 examples(

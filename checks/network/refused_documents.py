@@ -14,7 +14,7 @@ from checks.network.asking import (
     spoken,
     twice,
 )
-from checks.network.example_talks import at, http, talk
+from checks.network.example_talks import NO_TLS, SILENCE, at, http, talk
 from checks.network.ports import OpenPort
 from scanner import (
     DATA_FIRST,
@@ -155,13 +155,13 @@ def _listing_refused(exchange: Exchange) -> bool:
 )
 def mongodb_answer(clear: Raw, secured: Raw, port: OpenPort) -> MongodbAnswer:
     """MongoDB manual, "MongoDB Wire Protocol": OP_MSG with one document; the error codes are in its error_codes.yml."""
-    found = spoken(clear, secured, _speaks_mongodb, "MongoDB")
-    answer = judged(MongodbAnswer, port, found, _listing_refused)
-    if not found.clear and not found.secured:
-        return answer
-    told = _elements(found.exchange.received[21:])
-    words = str(told.get("errmsg", "a list of databases"))[:120]
-    return MongodbAnswer(answer.port, answer.refused, words, answer.in_clear)
+    return judged(
+        MongodbAnswer,
+        port,
+        spoken(clear, secured, _speaks_mongodb, "MongoDB"),
+        _listing_refused,
+        lambda exchange: str(_elements(exchange.received[21:]).get("errmsg", "a list of databases"))[:120],
+    )
 
 
 # --- over HTTP ------------------------------------------------------------------------------------------------
@@ -324,17 +324,16 @@ def influxdb_refuses(answer: InfluxdbAnswer) -> Verdict:
 
 # --- examples -------------------------------------------------------------------------------------------------
 
-_OFF: Final = talk(end="reset", note="TLS: WRONG_VERSION_NUMBER")
 _OK: Final = b"\x01ok\0\0\0\0\0\0\0\xf0\x3f"
 _NOT_OK: Final = b"\x01ok\0" + bytes(8)
 
 
 def _mongodb(elements: bytes) -> dict[str, object]:
-    return at("mongodb", clear=talk((_LIST_DATABASES, _message(_document(elements), 1))), secured=_OFF)
+    return at("mongodb", clear=talk((_LIST_DATABASES, _message(_document(elements), 1))), secured=NO_TLS)
 
 
 def _web(service: str, status: str, *fields: str, body: str = "") -> dict[str, object]:
-    return at(service, clear=http(status, *fields, body=body), secured=_OFF)
+    return at(service, clear=http(status, *fields, body=body), secured=NO_TLS)
 
 
 _NAMES: Final = b"\x04databases\0" + _document(b"\x030\0" + _document(_text("name", "admin")))
@@ -357,9 +356,9 @@ examples(
         ),
         _mongodb(_OK),
         _mongodb(b"\x7fx\0"),
-        at("mongodb", clear=talk((_LIST_DATABASES, b"It looks like")), secured=_OFF),
+        at("mongodb", clear=talk((_LIST_DATABASES, b"It looks like")), secured=NO_TLS),
     ],
-    error=at("mongodb", clear=talk(end="timeout"), secured=_OFF),
+    error=at("mongodb", clear=SILENCE, secured=NO_TLS),
     notapplicable=at("http"),
 )
 _DENIED: Final = (
@@ -387,10 +386,10 @@ examples(
         at(
             "elasticsearch",
             clear=talk((b"GET", b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n[]")),
-            secured=_OFF,
+            secured=NO_TLS,
         ),
     ],
-    notapplicable=at("elasticsearch", clear=talk(b"SSH-2.0-x\r\n"), secured=_OFF),
+    notapplicable=at("elasticsearch", clear=talk(b"SSH-2.0-x\r\n"), secured=NO_TLS),
 )
 _COUCH: Final = "Server: CouchDB/3.3.3 (Erlang OTP/24)"
 examples(

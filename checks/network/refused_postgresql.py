@@ -46,20 +46,35 @@ _METHODS: Final = {
     9: "SSPI",
     10: "SASL",
 }
+#: A refusal for want of a client certificate has this in it, in whatever language PostgreSQL speaks.
+_CERTIFICATE: Final = "ertifi"
 _WEAK: Final = frozenset({"a password in the clear", "md5"})
 
 
 @fact
-class PostgresqlPort:
-    """What PostgreSQL does with a stranger who does not speak TLS, and whether it offers TLS.
+class Asked:
+    """What PostgreSQL asks of somebody to log in.
 
-    ``asked`` is what it asks of him to log in: a method of authentication, or ``refused`` and why.
+    ``method`` is how (`_METHODS`, or the names of SASL mechanisms), empty when he is refused; ``said`` tells it.
     """
+
+    method: str
+    said: str
+
+    @property
+    def refused(self) -> bool:
+        """Whether he may not even try."""
+        return not self.method
+
+
+@fact
+class PostgresqlPort:
+    """What PostgreSQL asks of a stranger who does not speak TLS, and whether it offers TLS."""
 
     port: int
     server_name: str
     offers_tls: bool
-    asked: str
+    in_clear: Asked
 
     def __str__(self) -> str:
         return f"{self.port}/tcp"
@@ -67,10 +82,12 @@ class PostgresqlPort:
 
 @fact
 class PostgresqlStranger:
-    """What PostgreSQL asks of somebody with a made-up name to log in, over TLS when it offers that."""
+    """What PostgreSQL asks of somebody with a made-up name: in the clear, and over TLS when it offers that."""
 
     port: int
-    asked: str
+    offers_tls: bool
+    in_clear: Asked
+    asked: Asked
 
     def __str__(self) -> str:
         return f"{self.port}/tcp"
@@ -78,10 +95,13 @@ class PostgresqlStranger:
 
 @fact
 class PostgresqlFirstAccount:
-    """What PostgreSQL asks of who calls himself ``postgres`` to log in, over TLS when it offers that."""
+    """What PostgreSQL asks of who calls himself ``postgres`` to log in, over TLS when it offers that; and of a stranger
+    in the clear.
+    """
 
     port: int
-    asked: str
+    asked: Asked
+    in_clear: Asked
 
     def __str__(self) -> str:
         return f"{self.port}/tcp"
@@ -136,16 +156,16 @@ def postgresql_port(offer: Raw, clear: Raw, port: OpenPort) -> PostgresqlPort:
 @probe("outside", stranger=Each(PostgresqlPort, lambda port: _login(port, MADE_UP)))
 def postgresql_stranger(stranger: Raw, port: PostgresqlPort) -> PostgresqlStranger:
     """The last turn is the answer to StartupMessage."""
-    return PostgresqlStranger(port.port, _asked(heard(stranger)))
+    return PostgresqlStranger(port.port, port.offers_tls, port.in_clear, _asked(heard(stranger)))
 
 
 @probe("outside", first=Each(PostgresqlPort, lambda port: _login(port, _FIRST_ACCOUNT)))
 def postgresql_first_account(first: Raw, port: PostgresqlPort) -> PostgresqlFirstAccount:
     """The last turn is the answer to StartupMessage."""
-    return PostgresqlFirstAccount(port.port, _asked(heard(first)))
+    return PostgresqlFirstAccount(port.port, _asked(heard(first)), port.in_clear)
 
 
-def _asked(exchange: Exchange) -> str:
+def _asked(exchange: Exchange) -> Asked:
     """What the first message in answer to StartupMessage asks for: AuthenticationRequest or ErrorResponse."""
     message = exchange.turns[-1].received if exchange.turns else b""
     if len(message) < 9 or len(message) < int.from_bytes(message[1:5], "big") + 1:
@@ -154,16 +174,17 @@ def _asked(exchange: Exchange) -> str:
         method = int.from_bytes(message[5:9], "big")
         if method not in _METHODS:
             raise NotUnderstood(f"authentication request {method}")
-        if method != 10:
-            return _METHODS[method]
-        return ", ".join(name.decode("ascii") for name in message[9:].split(b"\0") if name)
-    if message[:1] == b"E":
-        fields = {field[:1]: field[1:].decode("utf-8", "replace") for field in message[5:].split(b"\0")}
-        state = fields.get(b"C", "")
-        if state.startswith("28"):
-            return f"refused ({state}: {fields.get(b'M', '')[:120]})"
-        raise NotUnderstood(f"an error that says nothing of logging in: {state} {fields.get(b'M', '')[:120]}")
-    raise not_spoken(exchange, "PostgreSQL")
+        named = _METHODS[method]
+        if method == 10:
+            named = ", ".join(name.decode("ascii") for name in message[9:].split(b"\0") if name)
+        return Asked(named, f"asks for {named}")
+    if message[:1] != b"E":
+        raise not_spoken(exchange, "PostgreSQL")
+    fields = {field[:1]: field[1:].decode("utf-8", "replace") for field in message[5:].split(b"\0")}
+    state, words = fields.get(b"C", ""), fields.get(b"M", "")[:160]
+    if not state.startswith("28"):
+        raise NotUnderstood(f"an error that says nothing of logging in: {state} {words}")
+    return Asked("", f"refused ({state}: {words})")
 
 
 @check(
@@ -179,15 +200,19 @@ def _asked(exchange: Exchange) -> str:
     verify="psql 'host=HOST sslmode=disable user=keurmeester-test'",
     references=("PostgreSQL documentation, 21.1 pg_hba.conf: hostssl", "BIO2 1.3, 8.21.04"),
 )
-def clear_text_refused(port: PostgresqlPort) -> Verdict:
+def clear_text_refused(login: PostgresqlStranger) -> Verdict:
     """PostgreSQL refuses a connection without TLS.
 
     Without TLS whoever listens in on the network reads all questions and answers.
     """
-    offer = "TLS offered" if port.offers_tls else "no TLS offered"
+    refused = login.in_clear.refused
+    if login.offers_tls and refused and login.asked.refused and _CERTIFICATE not in login.asked.said:
+        # Whom it knows it may let in without TLS all the same.
+        raise NotUnderstood(f"a stranger is refused with TLS too: {login.asked.said}")
+    offer = "TLS offered" if login.offers_tls else "no TLS offered"
     return holds(
-        port.offers_tls and port.asked.startswith("refused"),
-        f"{offer}; without TLS: {port.asked}",
+        login.offers_tls and refused,
+        f"{offer}; without TLS: {login.in_clear.said}",
         "TLS offered; without TLS: refused",
     )
 
@@ -210,9 +235,9 @@ def password_demanded(login: PostgresqlFirstAccount) -> Verdict:
 
     With 'trust' the server takes everyone's word: who calls himself postgres administers all data.
     """
-    return holds(
-        login.asked != "no password", f"of postgres it asks: {login.asked}", "a password or a refusal"
-    )
+    open_ = "no password" in (login.asked.method, login.in_clear.method)
+    seen = f"postgres: {login.asked.said}; a stranger in the clear: {login.in_clear.said}"
+    return holds(not open_, seen, "a password, a proof or a refusal")
 
 
 @check(
@@ -235,9 +260,9 @@ def password_exchange(login: PostgresqlStranger) -> Verdict:
 
     With md5 or a password in the clear, who holds the server or the line can pose as the user.
     """
-    if login.asked == "no password" or login.asked.startswith("refused"):
-        raise Absent(f"it asks a stranger for no password: {login.asked}")
-    return holds(login.asked not in _WEAK, f"it asks for {login.asked}", "SCRAM-SHA-256, GSSAPI or SSPI")
+    if login.asked.refused or login.asked.method == "no password":
+        raise Absent(f"it asks a stranger for no password: {login.asked.said}")
+    return holds(login.asked.method not in _WEAK, login.asked.said, "SCRAM-SHA-256, GSSAPI or SSPI")
 
 
 # --- examples -------------------------------------------------------------------------------------------------
@@ -260,6 +285,7 @@ _MD5: Final = _authentication(5, b"\x8d\x11\x02\x7f")
 _NO_ENTRY: Final = _error(
     "28000", 'no pg_hba.conf entry for host "192.0.2.9", user "keurmeester-test", no encryption'
 )
+_NO_CERTIFICATE: Final = _error("28000", "connection requires a valid client certificate")
 _STARTING: Final = _error("57P03", "the database system is starting up")
 
 
@@ -276,15 +302,24 @@ def _seen(offer: bytes = b"S", clear: bytes = _NO_ENTRY, login: bytes = _SCRAM) 
 
 examples(
     clear_text_refused,
-    passes=_seen(),
+    passes=[_seen(), _seen(login=_NO_CERTIFICATE)],
     fails=[_seen(clear=_SCRAM), _seen(offer=b"N"), _seen(offer=b"N", clear=_authentication(0))],
-    unknown=[_seen(clear=_STARTING), _seen(offer=b"?"), _seen(clear=_SCRAM[:12])],
+    unknown=[
+        _seen(login=_NO_ENTRY),
+        _seen(clear=_STARTING),
+        _seen(offer=b"?"),
+        _seen(clear=_SCRAM[:12]),
+    ],
     notapplicable=at("http"),
 )
 examples(
     password_demanded,
     passes=[_seen(), _seen(login=_NO_ENTRY), _seen(login=_MD5)],
-    fails=[_seen(login=_authentication(0)), _seen(offer=b"N", clear=_MD5, login=_authentication(0))],
+    fails=[
+        _seen(login=_authentication(0)),
+        _seen(clear=_authentication(0)),
+        _seen(offer=b"N", clear=_MD5, login=_authentication(0)),
+    ],
     unknown=[_seen(login=_STARTING), _seen(login=_authentication(99))],
 )
 examples(

@@ -18,7 +18,7 @@ from checks.network.asking import (
     spoken,
     twice,
 )
-from checks.network.example_talks import at, http, talk
+from checks.network.example_talks import LOCKED, NO_TLS, SILENCE, at, http, talk
 from checks.network.ports import OpenPort
 from scanner import (
     DATA_FIRST,
@@ -49,9 +49,7 @@ _GUEST: Final = "guest"
 
 @fact
 class AmqpStart(Answered):
-    """How an AMQP broker opens: the ways to log in that it offers (``mechanisms``)."""
-
-    mechanisms: tuple[str, ...] = ()
+    """How an AMQP broker opens: whether a login without a name is among the ways in that it offers."""
 
 
 @fact
@@ -133,11 +131,13 @@ def _mechanisms(exchange: Exchange) -> tuple[str, ...]:
 def amqp_start(clear: Raw, secured: Raw, port: OpenPort) -> AmqpStart:
     """AMQP 0-9-1 specification, section 1.4.2.1 "connection.start"."""
     found = spoken(clear, secured, _speaks_amqp, "AMQP")
-    if not found.clear and not found.secured:
-        return AmqpStart(port.number, True, "TLS: a client certificate is demanded")
-    mechanisms = _mechanisms(found.exchange)
-    offered = f"mechanisms: {', '.join(mechanisms)}"
-    return AmqpStart(port.number, "ANONYMOUS" not in mechanisms, offered, found.clear is not None, mechanisms)
+    return judged(
+        AmqpStart,
+        port,
+        found,
+        lambda exchange: "ANONYMOUS" not in _mechanisms(exchange),
+        lambda exchange: f"mechanisms: {', '.join(_mechanisms(exchange))}",
+    )
 
 
 @probe(
@@ -156,7 +156,10 @@ def amqp_guest(clear: Raw, secured: Raw, port: OpenPort) -> AmqpGuest:
 
 
 def _guest_refused(exchange: Exchange) -> bool:
-    if "PLAIN" not in _mechanisms(exchange):
+    offered = _mechanisms(exchange)
+    if "PLAIN" not in offered:
+        if "AMQPLAIN" in offered:
+            raise NotUnderstood("passwords go by AMQPLAIN alone, which is not tried")
         return True
     if len(exchange.turns) < 2:
         raise NotUnderstood("no answer to the login")
@@ -224,13 +227,20 @@ def _speaks_mqtt(exchange: Exchange) -> bool:
 )
 def mqtt_connect(clear: Raw, secured: Raw, port: OpenPort) -> MqttConnect:
     """CONNACK, MQTT 3.1.1 section 3.2; whoever got in says goodbye (DISCONNECT)."""
-    found = spoken(clear, secured, _speaks_mqtt, "MQTT")
-    if not found.clear and not found.secured:
-        return MqttConnect(port.number, True, "TLS: a client certificate is demanded")
-    code = found.exchange.received[3]
+    return judged(
+        MqttConnect,
+        port,
+        spoken(clear, secured, _speaks_mqtt, "MQTT"),
+        _connection_refused,
+        lambda exchange: f"CONNACK with return code {exchange.received[3]}",
+    )
+
+
+def _connection_refused(exchange: Exchange) -> bool:
+    code = exchange.received[3]
     if code not in (0, *_MQTT_REFUSES):
         raise NotUnderstood(f"neither in nor out: CONNACK with return code {code}")
-    return MqttConnect(port.number, code != 0, f"CONNACK with return code {code}", found.clear is not None)
+    return code != 0
 
 
 # --- ZooKeeper ------------------------------------------------------------------------------------------------
@@ -401,10 +411,6 @@ def zookeeper_commands_refused(command: ZookeeperCommand) -> Verdict:
 
 # --- examples -------------------------------------------------------------------------------------------------
 
-_OFF: Final = talk(end="reset", note="TLS: WRONG_VERSION_NUMBER")
-_SILENT: Final = talk(end="timeout")
-_WANTED: Final = talk(end="reset", note="TLS: TLSV13_ALERT_CERTIFICATE_REQUIRED")
-
 
 def _opened(mechanisms: str) -> bytes:
     """Connection.Start as RabbitMQ gives it, with few properties."""
@@ -420,30 +426,30 @@ _BLOCKED: Final = _method(_CLOSE, b"\x02\x12" + _short("NOT_ALLOWED") + bytes(4)
 
 def _amqp(*answers: bytes, mechanisms: str = _NORMAL, over_tls: bool = False) -> dict[str, object]:
     words = talk((b"AMQP", _opened(mechanisms)), *((b"login", answer) for answer in answers))
-    return at("amqp", clear=_SILENT if over_tls else words, secured=words if over_tls else _OFF)
+    return at("amqp", clear=SILENCE if over_tls else words, secured=words if over_tls else NO_TLS)
 
 
 def _mqtt(code: int, over_tls: bool = False) -> dict[str, object]:
     words = talk((b"CONNECT", b"\x20\x02\0" + bytes([code])), (b"\xe0\0", b""))
-    return at("mqtt", clear=talk(end="closed") if over_tls else words, secured=words if over_tls else _OFF)
+    return at("mqtt", clear=talk(end="closed") if over_tls else words, secured=words if over_tls else NO_TLS)
 
 
 def _managed(*answer: str, body: str = "") -> dict[str, object]:
-    return at("rabbitmq", clear=http(*answer, body=body), secured=_OFF)
+    return at("rabbitmq", clear=http(*answer, body=body), secured=NO_TLS)
 
 
 def _zookeeper(answer: bytes) -> dict[str, object]:
     return at("zookeeper", command=talk((b"envi", answer), end="closed"))
 
 
-_LOCKED: Final = {"clear": talk(end="closed"), "secured": _WANTED}
+_LOCKED: Final = {"clear": talk(end="closed"), "secured": LOCKED}
 
 examples(
     amqp_clear_text_refused,
     passes=[_amqp(over_tls=True), at("amqp", **_LOCKED)],
     fails=_amqp(),
-    unknown=at("amqp", clear=talk(b"AMQP\0\1\0\0", end="closed"), secured=_OFF),
-    error=at("amqp", clear=_SILENT, secured=_OFF),
+    unknown=at("amqp", clear=talk(b"AMQP\0\1\0\0", end="closed"), secured=NO_TLS),
+    error=at("amqp", clear=SILENCE, secured=NO_TLS),
     notapplicable=at("http"),
 )
 examples(
@@ -461,7 +467,7 @@ examples(
         at("amqp", **_LOCKED),
     ],
     fails=[_amqp(_TUNED), _amqp(_TUNED, over_tls=True)],
-    unknown=[_amqp(_BLOCKED), _amqp(), _amqp(b"")],
+    unknown=[_amqp(_BLOCKED), _amqp(), _amqp(b""), _amqp(mechanisms="AMQPLAIN")],
 )
 examples(
     management_guest_refused,
@@ -470,13 +476,13 @@ examples(
     ),
     fails=_managed("200 OK", "server: Cowboy", body='{"name":"guest","tags":["administrator"]}'),
     unknown=[_managed("401 Unauthorized"), _managed("200 OK", body="<html>"), _managed("404 Not Found")],
-    notapplicable=at("rabbitmq", clear=talk(b"SSH-2.0-x\r\n"), secured=_OFF),
+    notapplicable=at("rabbitmq", clear=talk(b"SSH-2.0-x\r\n"), secured=NO_TLS),
 )
 examples(
     mqtt_anonymous_refused,
     passes=[_mqtt(5), _mqtt(4), _mqtt(5, over_tls=True), at("mqtt", **_LOCKED)],
     fails=[_mqtt(0), _mqtt(0, over_tls=True)],
-    unknown=[_mqtt(3), at("mqtt", clear=talk(end="closed"), secured=_OFF)],
+    unknown=[_mqtt(3), at("mqtt", clear=talk(end="closed"), secured=NO_TLS)],
     notapplicable=at("http"),
 )
 examples(mqtt_clear_text_refused, passes=_mqtt(5, over_tls=True), fails=[_mqtt(5), _mqtt(0)])

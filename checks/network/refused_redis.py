@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from checks.network.asking import MADE_UP, Answered, judged, said, spoken, twice
-from checks.network.example_talks import at, talk
+from checks.network.example_talks import NO_TLS, SILENCE, at, talk
 from checks.network.ports import OpenPort
 from scanner import (
     DATA_FIRST,
@@ -36,6 +36,8 @@ _LINE: Final = r"\r\n"
 _RESP: Final = re.compile(rb"[+:$-][^\r\n]*\r\n")
 #: Not without logging in, not with these rights, not from this address (protected mode).
 _REFUSED: Final = re.compile(rb"-(?:NOAUTH|NOPERM|DENIED) ")
+#: Whether the key is there, or which node of the cluster to ask.
+_ANSWERED: Final = re.compile(rb":[01]\r\n|-(?:MOVED|ASK) \d+ ")
 _WRONG: Final = re.compile(rb"-(?:WRONGPASS |ERR invalid password|DENIED )")
 #: What AUTH says where there is no password at all.
 _NO_PASSWORD: Final = re.compile(
@@ -60,7 +62,7 @@ def _speaks(exchange: Exchange) -> bool:
 def _reading_refused(exchange: Exchange) -> bool:
     """PING may be allowed to everybody; what counts is that nobody can look for a key."""
     last = exchange.turns[-1].received or exchange.received
-    if not _REFUSED.match(last) and not re.fullmatch(rb":[01]\r\n", last):
+    if not _REFUSED.match(last) and not _ANSWERED.match(last):
         raise NotUnderstood(f"neither an answer nor a refusal: {said(exchange)}")
     return _REFUSED.match(last) is not None
 
@@ -171,7 +173,6 @@ def clear_text_refused(answer: RedisAnswer) -> Verdict:
 _NOAUTH: Final = b"-NOAUTH Authentication required.\r\n"
 _PING: Final = b"PING\r\n"
 _EXISTS: Final = b"EXISTS keurmeester-test\r\n"
-_NO_TLS: Final = talk(end="reset", note="TLS: WRONG_VERSION_NUMBER")
 _ALERT: Final = talk((_PING, b"\x15\x03\x01\x00\x02\x02\x46"), end="closed")
 _LOCKED: Final = talk((_PING, b""), end="reset", note="TLS: TLSV13_ALERT_CERTIFICATE_REQUIRED")
 _DENIED: Final = talk(
@@ -180,11 +181,11 @@ _DENIED: Final = talk(
 
 
 def _asked(ping: bytes, exists: bytes, **more: object) -> dict[str, object]:
-    return at("redis", **{"clear": talk((_PING, ping), (_EXISTS, exists)), "secured": _NO_TLS, **more})
+    return at("redis", **{"clear": talk((_PING, ping), (_EXISTS, exists)), "secured": NO_TLS, **more})
 
 
 def _tried(answer: bytes) -> dict[str, object]:
-    return at("redis", clear=talk((b"AUTH foobared\r\n", answer)), secured=_NO_TLS)
+    return at("redis", clear=talk((b"AUTH foobared\r\n", answer)), secured=NO_TLS)
 
 
 examples(
@@ -195,7 +196,10 @@ examples(
         _asked(b"", b"", clear=_DENIED),
         _asked(b"", b"", clear=_ALERT, secured=_LOCKED),
     ],
-    fails=_asked(b"+PONG\r\n", b":0\r\n"),
+    fails=[
+        _asked(b"+PONG\r\n", b":0\r\n"),
+        _asked(b"+PONG\r\n", b"-MOVED 8211 192.0.2.12:6379\r\n"),
+    ],
     unknown=[
         _asked(
             b"-LOADING Redis is loading the dataset in memory\r\n",
@@ -204,7 +208,7 @@ examples(
         _asked(b"", b"", clear=_ALERT),
         _asked(b"", b"", clear=talk((_PING, b"?"))),
     ],
-    error=_asked(b"", b"", clear=talk(end="timeout")),
+    error=_asked(b"", b"", clear=SILENCE),
     notapplicable=[at("http"), _asked(b"", b"", clear=talk((_PING, b"HTTP/1.1 400 Bad Request\r\n\r\n")))],
 )
 examples(

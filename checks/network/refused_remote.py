@@ -39,16 +39,24 @@ _LOGGED_IN: Final = frozenset({"230", "232"})
 _GO_ON: Final = frozenset({"331", "332"})
 #: Not logged in (RFC 959), denied for want of protection (RFC 2228), denied at all. Never 500: that is a fault.
 _REFUSES: Final = frozenset({"430", "530", "532", "533", "534", "550"})
+#: Denied for policy reasons (RFC 2228): IIS. The others say it in words: vsftpd and ProFTPD, Pure-FTPd, FileZilla.
+_POLICY: Final = "534"
+_FOR_WANT_OF_TLS: Final = re.compile(
+    r"encrypt|\bTLS\b|\bSSL\b|clear-?text|AUTH first|anonymous only", re.IGNORECASE
+)
 
 
 @fact
 class FtpPort:
-    """What an FTP server does with a made-up name in the clear, and whether it offers TLS (AUTH TLS)."""
+    """What an FTP server does with a made-up name in the clear, and whether it offers TLS (AUTH TLS).
+
+    ``wants_tls``: it refuses that name for want of TLS, or lets nobody in by name at all.
+    """
 
     port: int
     server_name: str
     offers_tls: bool
-    name_refused: bool
+    wants_tls: bool
     said: str
 
     def __str__(self) -> str:
@@ -95,12 +103,14 @@ def _ftp(purpose: str, words: str, impact: Impact) -> Each:
 def ftp_port(offer: Raw, name: Raw, port: OpenPort) -> FtpPort:
     """RFC 959 (replies), RFC 4217 section 4 (AUTH TLS is answered with 234)."""
     offered, named = heard(offer), heard(name)
-    answer = _code(named, 1)
-    if answer not in _REFUSES | _GO_ON | _LOGGED_IN:
-        raise NotUnderstood(f"neither yes nor no: {_line(named, 1)}")
-    return FtpPort(
-        port.number, port.server_name, _code(offered, 1) == "234", answer in _REFUSES, _line(named, 1)
+    answer, words = _code(named, 1), _line(named, 1)
+    wants_tls = answer == _POLICY or (
+        answer not in _GO_ON | _LOGGED_IN and _FOR_WANT_OF_TLS.search(words) is not None
     )
+    if not wants_tls and answer not in _GO_ON | _LOGGED_IN:
+        # It may refuse whom it does not know before it asks for a password, and ask those it knows.
+        raise NotUnderstood(f"it does not say whether it wants TLS: {words}")
+    return FtpPort(port.number, port.server_name, _code(offered, 1) == "234", wants_tls, words)
 
 
 @probe(
@@ -309,7 +319,7 @@ def ftp_clear_text_refused(port: FtpPort) -> Verdict:
     With plain FTP name, password and files go over the network for all to read.
     """
     offer = "TLS offered" if port.offers_tls else "no TLS offered"
-    return holds(port.name_refused, f"{offer}; USER in the clear: {port.said}", "530 or 534")
+    return holds(port.wants_tls, f"{offer}; USER in the clear: {port.said}", "refused for want of TLS")
 
 
 @check(
@@ -426,7 +436,7 @@ examples(
     ftp_clear_text_refused,
     passes=[_ftp_seen(_ENCRYPT, auth=_OFFERED), _ftp_seen(b"530 This FTP server is anonymous only.\r\n")],
     fails=[_ftp_seen(_ASKS), _ftp_seen(_ASKS, auth=_OFFERED)],
-    unknown=_ftp_seen(b"421 Too many users.\r\n"),
+    unknown=[_ftp_seen(b"421 Too many users.\r\n"), _ftp_seen(b"530 Permission denied.\r\n", auth=_OFFERED)],
 )
 
 

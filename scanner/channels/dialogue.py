@@ -135,7 +135,18 @@ class _Talk:
             self._socket.settimeout(self._left())
             self._socket.sendall(data)
         except OSError as error:
-            raise self._ended(error) from None
+            raise self._last_words(self._ended(error)) from None
+
+    def _last_words(self, ended: _Ended) -> _Ended:
+        """What the other side had said before it ended the connection, such as why; it is still there to be read."""
+        try:
+            self._socket.settimeout(min(1, self._left()))
+            words = self._socket.recv(self._source.limit - self._total)
+        except OSError as error:
+            return self._ended(error) if isinstance(error, ssl.SSLError) else ended
+        self._heard += words
+        self._total += len(words)
+        return ended
 
     def _hear(self, say: Say) -> None:
         done = re.compile(say.until.encode("latin-1"), re.DOTALL) if say.until else None

@@ -206,7 +206,8 @@ class Names:
             plain.write_text(zone.text + key.read_text())
             nsec3 = () if signing.salt is None else ("-3", signing.salt or "-", "-H", str(signing.iterations))
             run(
-                "dnssec-signzone", "-q", "-P", "-z", "-O", "full", "-o", zone.name, "-f", signed,
+                "dnssec-signzone", "-q", "-P", "-z", "-d", self.folder / "keys",
+                "-O", "full", "-o", zone.name, "-f", signed,
                 "-s", _time(signing.since), "-e", _time(signing.until), *nsec3, *(("-A",) if signing.opt_out else ()),
                 plain, key,
             )  # fmt: skip
