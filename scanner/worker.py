@@ -127,9 +127,8 @@ class Worker:
 
             opened.append(LocalTransport())
             return opened[-1]
-        with _not_installed(
-            "invoke"
-        ):  # paramiko would take it along for ssh_config, which we do not read: 6 MiB
+        # paramiko would take it along for ssh_config, which we do not read: 6 MiB
+        with _not_installed("invoke"):
             from scanner.channels import ssh
 
         jump: Any = None
@@ -327,7 +326,8 @@ class Session:
 
                 return ssh_hello.opening(source, self._opening(source)) or ssh_hello.hello(source, address)
             case SshLogin():
-                from scanner.channels import ssh_login
+                with _not_installed("invoke"):
+                    from scanner.channels import ssh_login
 
                 return ssh_login.knock(source, address)
             case _:

@@ -972,10 +972,10 @@ def test_jump_host_that_goes_down_takes_the_targets_with_it(start, key):
 
 def test_a_scan_does_without_what_paramiko_wants_for_ssh_config() -> None:
     script = (
-        "import sys; from scanner.model import Inventory, Target; from scanner.vault import Vault\n"
-        "from scanner.worker import Unreachable, Worker\n"
+        "import sys; from scanner.model import Inventory, Target; from scanner.sources import Command\n"
+        "from scanner.vault import Vault; from scanner.worker import Unreachable, Worker\n"
         "worker = Worker(Inventory(sources=(), digest='', targets=()), Vault())\n"
-        "try: worker.session(Target(name='x', address='127.0.0.1')).__enter__()\n"
+        "try: worker.session(Target(name='x', address='127.0.0.1'), [Command('true')]).__enter__()\n"
         "except Unreachable: print('paramiko' in sys.modules, 'invoke' in sys.modules)"
     )
     done = subprocess.run(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from checks.linux.sockets import TlsPort
+from checks.network.ports import TlsPort
 from checks.network.tls_endpoint import TlsOffer, tls_offer
 from scanner import Absent, Blind, NotUnderstood
 from scanner.channels import ChannelError, tls

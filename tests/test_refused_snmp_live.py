@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scanner.model import Finding, State, Target
+from tests.lab.network import Box
 from tests.outside import look, server_at, told
 from tests.servers.ports import address
 from tests.servers.snmpd import snmpd
@@ -39,6 +40,16 @@ def test_a_user_without_a_password(tmp_path: Path) -> None:
         assert found(target, check).status is State.PASS
     with snmpd(tmp_path / "bad", user, "rouser initial noauth") as target:
         assert found(target, check).status is State.FAIL
+
+
+def test_an_agent_that_nobody_declared_is_found(tmp_path: Path) -> None:
+    box = Box()
+    try:
+        with box.entered(), snmpd(tmp_path, "rocommunity public", box=box) as target:
+            assert target.services == ()
+            assert found(target, "snmp.default-communities-refused").status is State.FAIL
+    finally:
+        box.close()
 
 
 def test_silence_is_no_refusal() -> None:

@@ -34,6 +34,12 @@ def at(service: str, **given: object) -> dict[str, object]:
     }
 
 
+def open_port(*numbers: int, **given: object) -> dict[str, object]:
+    """An example: a host on which these usual TCP ports are open, and what came of each question."""
+    seen = {"open": list(numbers), "refused": [], "silent": [], "failed": {}}
+    return {"swept": json.dumps({"from": "", "addresses": {"127.0.0.1": seen}}), **given}
+
+
 def http(status: str, *fields: str, body: str = "", end: str = "closed") -> str:
     """A conversation of one HTTP answer; the server ends it, as it was asked to."""
     head = "\r\n".join([f"HTTP/1.1 {status}", *fields])

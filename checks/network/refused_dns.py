@@ -12,8 +12,9 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
-from checks.network._heard import heard, open_port
-from checks.network._talk import OnTcp, conversation
+from checks.network._port import OnTcp
+from checks.network.asking import heard
+from checks.network.example_talks import open_port, talk
 from checks.network.ports import OpenPort, Sweep
 from scanner import (
     DEFAULT_DENY,
@@ -125,9 +126,8 @@ def served_zones(ports: list[OpenPort], target: Target) -> list[ServedZone]:
 
 def _messages(raw: Raw) -> list[dns.message.Message]:
     """The answers, turn by turn."""
-    exchange = conversation(raw)
-    heard = [turn.received for turn in exchange.turns if len(turn.received) > 2]
-    return [dns.message.from_wire(one[2:], ignore_trailing=True) for one in heard]
+    said = [turn.received for turn in heard(raw).turns if len(turn.received) > 2]
+    return [dns.message.from_wire(one[2:], ignore_trailing=True) for one in said]
 
 
 def _only(raw: Raw) -> dns.message.Message:
@@ -301,18 +301,18 @@ _SERVES: Final = {"domains": ["lab.test"]}
 
 
 def _copied(*answers: bytes) -> dict[str, object]:
-    return {**open_port(53, copy=heard(*answers)), "target": _SERVES}
+    return {**open_port(53, copy=talk(*answers)), "target": _SERVES}
 
 
 def _foreign(
     code: str = "NOERROR", flags: str = "QR RA", records: str = "example.com. 60 IN A 192.0.2.1"
 ) -> dict[str, object]:
-    return open_port(53, foreign=heard(_answer(code, flags, records, "example.com.", "A")))
+    return open_port(53, foreign=talk(_answer(code, flags, records, "example.com.", "A")))
 
 
 def _version(code: str = "NOERROR", text: str = "") -> dict[str, object]:
     records = f'version.bind. 0 CH TXT "{text}"' if text else ""
-    return open_port(53, version=heard(_answer(code, records=records, name="version.bind.", kind="TXT")))
+    return open_port(53, version=talk(_answer(code, records=records, name="version.bind.", kind="TXT")))
 
 
 _USED: Final = {"services": [{"port": 53, "name": "dns", "from": ["office"]}]}
@@ -333,7 +333,7 @@ examples(
     recursion_refused,
     passes=[_foreign("REFUSED", records=""), _foreign(flags="QR", records="")],
     fails=[_foreign(), _foreign("NXDOMAIN", records="")],
-    unknown=[_foreign("SERVFAIL", records=""), open_port(53, foreign=heard(end="closed"))],
+    unknown=[_foreign("SERVFAIL", records=""), open_port(53, foreign=talk(end="closed"))],
     notapplicable=[
         open_port(80),
         {
@@ -347,6 +347,6 @@ examples(
     version_hidden,
     passes=[_version("REFUSED"), _version(text="none"), _version()],
     fails=_version(text="9.18.28-1~deb12u2-Debian"),
-    unknown=[_version("SERVFAIL"), open_port(53, version=heard(b"\x00\x05hello"))],
+    unknown=[_version("SERVFAIL"), open_port(53, version=talk(b"\x00\x05hello"))],
     notapplicable=open_port(80),
 )

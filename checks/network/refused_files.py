@@ -9,8 +9,9 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from checks.network._heard import heard, open_port
-from checks.network._talk import OnTcp, conversation
+from checks.network._port import OnTcp
+from checks.network.asking import heard
+from checks.network.example_talks import open_port, talk
 from checks.network.ports import OpenPort
 from scanner import (
     DEFAULT_DENY,
@@ -112,7 +113,7 @@ def _call(program: int, version: int, procedure: int) -> Say:
 
 def _result(raw: Raw) -> bytes:
     """What was answered to the call. Raises NotUnderstood with the refusal."""
-    exchange = conversation(raw)
+    exchange = heard(raw)
     message = exchange.received[4:]
     if len(message) < 24 or not exchange.received[0] & 0x80:
         raise NotUnderstood("no answer of a remote procedure call in one piece")
@@ -283,7 +284,7 @@ def rsync_door(knock: Raw, module: RsyncModule) -> RsyncDoor:
 
 def _said(raw: Raw) -> list[str]:
     """The lines that came after the greeting."""
-    exchange = conversation(raw)
+    exchange = heard(raw)
     if len(exchange.turns) < 2 or not exchange.turns[0].received.startswith(b"@RSYNCD: "):
         raise NotUnderstood("no greeting of an rsync server")
     return exchange.turns[1].received.decode("utf-8", "replace").splitlines()
@@ -399,9 +400,9 @@ def _text(value: bytes) -> bytes:
     return struct.pack(">I", len(value)) + value + bytes(-len(value) % 4)
 
 
-def _answered(result: bytes, state: int = 0) -> Raw:
+def _answered(result: bytes, state: int = 0) -> str:
     message = struct.pack(">IIIIII", 0x4B4D, 1, 0, 0, 0, state) + result
-    return heard(struct.pack(">I", 1 << 31 | len(message)) + message)
+    return talk(struct.pack(">I", 1 << 31 | len(message)) + message)
 
 
 _MAPPED: Final = _answered(struct.pack(">IIIIII", 1, _MOUNT, 3, _TCP, 20048, 0))
@@ -416,13 +417,13 @@ def _exported(*folders: tuple[bytes, bytes]) -> dict[str, object]:
     return open_port(111, dump=_MAPPED, exports=_answered(listed + bytes(4)))
 
 
-def _listed(*lines: bytes, knock: Raw | str = "") -> dict[str, object]:
+def _listed(*lines: bytes, knock: str = "") -> dict[str, object]:
     said = b"".join(one + b"\n" for one in lines)
-    return open_port(873, listing=heard(b"@RSYNCD: 31.0\n", said), knock=knock)
+    return open_port(873, listing=talk(b"@RSYNCD: 31.0\n", said), knock=knock)
 
 
 def _knocked(answer: bytes) -> dict[str, object]:
-    return _listed(b"backup         \tevery night", b"@RSYNCD: EXIT", knock=heard(b"@RSYNCD: 31.0\n", answer))
+    return _listed(b"backup         \tevery night", b"@RSYNCD: EXIT", knock=talk(b"@RSYNCD: 31.0\n", answer))
 
 
 _NOWHERE: Final = open_port(80, dump="", exports="", listing="", knock="")
@@ -434,7 +435,7 @@ examples(
     unknown=[
         open_port(111, dump=_answered(b"", state=3), exports=""),
         open_port(111, dump=_MAPPED, exports=_answered(struct.pack(">III", 1, 99, 0))),
-        open_port(111, dump=_MAPPED, exports=heard(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n")),
+        open_port(111, dump=_MAPPED, exports=talk(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n")),
     ],
     notapplicable=[_NOWHERE, open_port(111, dump=_NO_MOUNT, exports="")],
 )
@@ -447,7 +448,7 @@ examples(
     modules_hidden,
     passes=[_listed(b"@RSYNCD: EXIT"), _listed(b"Welcome to us", b"@RSYNCD: EXIT")],
     fails=_listed(b"backup         \tevery night", b"@RSYNCD: EXIT"),
-    unknown=[_listed(b"@ERROR: protocol startup error"), open_port(873, listing=heard(b"220 ready\r\n"))],
+    unknown=[_listed(b"@ERROR: protocol startup error"), open_port(873, listing=talk(b"220 ready\r\n"))],
     notapplicable=_NOWHERE,
 )
 examples(

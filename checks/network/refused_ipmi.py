@@ -8,9 +8,10 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from checks.network._heard import heard
-from checks.network._talk import OnUdp, conversation
-from checks.network.declared import DeclaredUdp
+from checks.network._port import OnUdp
+from checks.network.asking import heard
+from checks.network.example_talks import talk
+from checks.network.udp_services import UdpService
 from scanner import (
     DEFAULT_DENY,
     FAIL_SECURE,
@@ -83,7 +84,7 @@ def _open_session(tag: int, role: int) -> Say:
 
 def _ask(purpose: str, *turns: Say) -> Each:
     return Each(
-        DeclaredUdp,
+        UdpService,
         lambda service: Dialogue(
             purpose=purpose,
             port=service.number,
@@ -97,15 +98,14 @@ def _ask(purpose: str, *turns: Say) -> Each:
 
 
 def _datagrams(raw: Raw) -> list[bytes]:
-    exchange = conversation(raw)
-    heard = [turn.received for turn in exchange.turns]
-    if not all(one.startswith(b"\x06\x00\xff\x07") for one in heard):
+    said = [turn.received for turn in heard(raw).turns]
+    if not all(one.startswith(_RMCP) for one in said):
         raise NotUnderstood("no answer of IPMI")
-    return heard
+    return said
 
 
 @probe("outside", welcome=_ask("IPMI authentication capabilities", _request(_CAPABILITIES, b"\x8e\x04")))
-def bmc_welcome(welcome: Raw, service: DeclaredUdp) -> BmcWelcome:
+def bmc_welcome(welcome: Raw, service: UdpService) -> BmcWelcome:
     """Section 22.13: kinds of authentication in the first byte, kinds of login in the second."""
     (answer,) = _datagrams(welcome)
     message = answer[14:]
@@ -118,7 +118,7 @@ def bmc_welcome(welcome: Raw, service: DeclaredUdp) -> BmcWelcome:
 @probe(
     "outside", tries=_ask("IPMI cipher suite 0", _open_session(1, _ADMINISTRATOR), _open_session(2, _USER))
 )
-def cipher_zero(tries: Raw, service: DeclaredUdp) -> CipherZero:
+def cipher_zero(tries: Raw, service: UdpService) -> CipherZero:
     """Table 13-10: behind the tag is the status; a session that is opened names its algorithms, which must be ours."""
     statuses = []
     for tag, answer in enumerate(_datagrams(tries), 1):
@@ -193,7 +193,7 @@ def _welcomes(kinds: int, logins: int, code: int = 0) -> dict[str, object]:
     message = b"\x81\x1c\x63\x20\x04" + bytes(
         [_CAPABILITIES, code, 1, 0x80 | kinds, logins, 2, 0, 0, 0, 0, 0]
     )
-    return {**_HERE, "welcome": heard(_RMCP + bytes(9) + bytes([len(message)]) + message)}
+    return {**_HERE, "welcome": talk(_RMCP + bytes(9) + bytes([len(message)]) + message)}
 
 
 def _opened(tag: int, status: int, authentication: int = 0) -> bytes:
@@ -206,7 +206,7 @@ def _opened(tag: int, status: int, authentication: int = 0) -> bytes:
 
 
 def _tried(one: bytes, other: bytes) -> dict[str, object]:
-    return {**_HERE, "tries": heard(one, other)}
+    return {**_HERE, "tries": talk(one, other)}
 
 
 examples(
@@ -216,14 +216,14 @@ examples(
     unknown=[
         _tried(_opened(1, 0x01), _opened(2, 0x11)),
         _tried(_opened(1, 0, authentication=1), _opened(2, 0x11)),
-        {**_HERE, "tries": heard(_opened(1, 0x11))},
+        {**_HERE, "tries": talk(_opened(1, 0x11))},
     ],
-    notapplicable=[{"tries": ""}, {**_HERE, "tries": heard(end="refused")}],
+    notapplicable=[{"tries": ""}, {**_HERE, "tries": talk(end="refused")}],
 )
 examples(
     anonymous_refused,
     passes=_welcomes(0b000100, 0b100),
     fails=[_welcomes(0b000101, 0b100), _welcomes(0b000100, 0b101)],
-    unknown=[_welcomes(0, 0, code=0xC1), {**_HERE, "welcome": heard(b"nonsense")}],
+    unknown=[_welcomes(0, 0, code=0xC1), {**_HERE, "welcome": talk(b"nonsense")}],
     notapplicable={"welcome": ""},
 )

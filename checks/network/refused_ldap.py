@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Final
 
 from checks.network._ber import ENUMERATED, OCTETS, SEQUENCE, elements, integer, number, tlv
-from checks.network._heard import heard, open_port
-from checks.network._talk import OnTcp, conversation
+from checks.network._port import OnTcp
+from checks.network.asking import heard
+from checks.network.example_talks import open_port, talk
 from checks.network.ports import OpenPort
 from scanner import (
     DEFAULT_DENY,
@@ -170,7 +171,7 @@ def _in_the_clear(port: OpenPort) -> bool:
 
 def _answers(raw: Raw) -> list[tuple[int, int, bytes]]:
     """Number, operation and content of each message that came back."""
-    exchange = conversation(raw)
+    exchange = heard(raw)
     found = []
     for tag, value in elements(exchange.received):
         parts = list(elements(value))
@@ -406,20 +407,20 @@ def _entry(id_: int, name: bytes, **attributes: list[bytes]) -> bytes:
     return tlv(SEQUENCE, integer(id_), tlv(_ENTRY, tlv(OCTETS, name), tlv(SEQUENCE, *listed)))
 
 
-_ROOT: Final = heard(
+_ROOT: Final = talk(
     _entry(1, b"", namingContexts=[b"dc=lab,dc=test"], supportedExtension=[_STARTTLS]) + _result(1, _DONE, 0)
 )
-_HIDDEN: Final = heard(_entry(1, b"", supportedExtension=[_STARTTLS]) + _result(1, _DONE, 0))
+_HIDDEN: Final = talk(_entry(1, b"", supportedExtension=[_STARTTLS]) + _result(1, _DONE, 0))
 _TLS_AGREED: Final = _result(1, _EXTENDED_ANSWER, 0)
 
 
 def _looked(*found: bytes, bind: int = 0) -> dict[str, object]:
-    look = heard(_TLS_AGREED, _result(2, _BIND_ANSWER, bind), b"".join(found))
+    look = talk(_TLS_AGREED, _result(2, _BIND_ANSWER, bind), b"".join(found))
     return open_port(389, root=_ROOT, look=look)
 
 
 def _emptily(code: int) -> dict[str, object]:
-    return open_port(389, root=_ROOT, login=heard(_TLS_AGREED, _result(2, _BIND_ANSWER, code)))
+    return open_port(389, root=_ROOT, login=talk(_TLS_AGREED, _result(2, _BIND_ANSWER, code)))
 
 
 examples(
@@ -433,9 +434,9 @@ examples(
     unknown=[
         _looked(_result(3, _DONE, 51)),
         _looked(),
-        open_port(389, root=_HIDDEN, look=heard(_TLS_AGREED, _result(2, _BIND_ANSWER, 0))),
-        open_port(389, root=heard(_result(1, _DONE, 13)), look=heard(_result(2, _BIND_ANSWER, 13))),
-        open_port(389, root=heard(b"220 ftp.example ready\r\n"), look=""),
+        open_port(389, root=_HIDDEN, look=talk(_TLS_AGREED, _result(2, _BIND_ANSWER, 0))),
+        open_port(389, root=talk(_result(1, _DONE, 13)), look=talk(_result(2, _BIND_ANSWER, 13))),
+        open_port(389, root=talk(b"220 ftp.example ready\r\n"), look=""),
     ],
     notapplicable=open_port(80, root="", look=""),
 )
@@ -448,19 +449,19 @@ examples(
 )
 examples(
     clear_login_refused,
-    passes=[open_port(389, root=_ROOT, login=heard(_result(1, _BIND_ANSWER, code))) for code in (13, 8)],
-    fails=[open_port(389, root=_ROOT, login=heard(_result(1, _BIND_ANSWER, code))) for code in (49, 0)],
+    passes=[open_port(389, root=_ROOT, login=talk(_result(1, _BIND_ANSWER, code))) for code in (13, 8)],
+    fails=[open_port(389, root=_ROOT, login=talk(_result(1, _BIND_ANSWER, code))) for code in (49, 0)],
     unknown=[
-        open_port(389, root=_ROOT, login=heard(_result(1, _BIND_ANSWER, 53))),
-        open_port(389, root=_HIDDEN, login=heard(_result(1, _BIND_ANSWER, 49))),
-        open_port(389, root=_ROOT, login=heard(end="closed")),
+        open_port(389, root=_ROOT, login=talk(_result(1, _BIND_ANSWER, 53))),
+        open_port(389, root=_HIDDEN, login=talk(_result(1, _BIND_ANSWER, 49))),
+        open_port(389, root=_ROOT, login=talk(end="closed")),
     ],
-    notapplicable=[open_port(636, root=_ROOT), open_port(389, root=_ROOT, login=heard(end="refused"))],
+    notapplicable=[open_port(636, root=_ROOT), open_port(389, root=_ROOT, login=talk(end="refused"))],
 )
 examples(
     starttls_offered,
-    passes=open_port(389, request=heard(_result(1, _EXTENDED_ANSWER, 0))),
-    fails=open_port(389, request=heard(_result(1, _EXTENDED_ANSWER, 2))),
-    unknown=open_port(389, request=heard(_result(1, _EXTENDED_ANSWER, 51))),
+    passes=open_port(389, request=talk(_result(1, _EXTENDED_ANSWER, 0))),
+    fails=open_port(389, request=talk(_result(1, _EXTENDED_ANSWER, 2))),
+    unknown=open_port(389, request=talk(_result(1, _EXTENDED_ANSWER, 51))),
     notapplicable=open_port(636),
 )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from checks.network._heard import heard, open_port
-from checks.network._talk import OnTcp, conversation
+from checks.network._port import OnTcp
+from checks.network.asking import heard
+from checks.network.example_talks import open_port, talk
 from checks.network.ports import OpenPort
 from scanner import (
     FAIL_SECURE,
@@ -60,7 +61,7 @@ class MailboxDoor(OnTcp):
 )
 def mailbox_door(talk: Raw, port: OpenPort) -> MailboxDoor:
     """The capabilities; a server that names none cannot be judged."""
-    exchange = conversation(talk)
+    exchange = heard(talk)
     if len(exchange.turns) < 2:
         raise NotUnderstood("the server ended the conversation too early")
     said = exchange.turns[1].received.decode("ascii").upper()
@@ -114,11 +115,11 @@ def login_after_tls(door: MailboxDoor) -> Verdict:
 
 def _imap(words: bytes) -> dict[str, object]:
     said = b"* CAPABILITY IMAP4rev1 " + words + b"\r\na1 OK Pre-login capabilities listed.\r\n"
-    return open_port(143, talk=heard(b"* OK Dovecot ready.\r\n", said, b"* BYE\r\na2 OK\r\n"))
+    return open_port(143, talk=talk(b"* OK Dovecot ready.\r\n", said, b"* BYE\r\na2 OK\r\n"))
 
 
 def _pop3(said: bytes) -> dict[str, object]:
-    return open_port(110, talk=heard(b"+OK Dovecot ready.\r\n", said, b"+OK\r\n"))
+    return open_port(110, talk=talk(b"+OK Dovecot ready.\r\n", said, b"+OK\r\n"))
 
 
 examples(
@@ -135,8 +136,8 @@ examples(
     ],
     unknown=[
         _pop3(b"-ERR unknown command\r\n"),
-        open_port(143, talk=heard(b"* OK ready\r\n", b"a1 BAD no\r\n")),
-        open_port(143, talk=heard(b"* BYE too many\r\n", end="closed")),
+        open_port(143, talk=talk(b"* OK ready\r\n", b"a1 BAD no\r\n")),
+        open_port(143, talk=talk(b"* BYE too many\r\n", end="closed")),
     ],
-    notapplicable=[open_port(993), open_port(143, talk=heard(end="refused"))],
+    notapplicable=[open_port(993), open_port(143, talk=talk(end="refused"))],
 )

@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from checks.network._heard import heard, open_port
-from checks.network._talk import conversation
-from checks.network.declared import DeclaredUdp
+from checks.network.asking import heard
+from checks.network.example_talks import open_port, talk
 from checks.network.ports import OpenPort
 from scanner import (
     DEFAULT_DENY,
@@ -77,7 +76,7 @@ class SipProgram:
 
 
 @probe("outside")
-def sip_ports(ports: list[OpenPort], declared: list[DeclaredUdp], target: Target) -> list[SipPort]:
+def sip_ports(ports: list[OpenPort], target: Target) -> list[SipPort]:
     """The open TCP ports of SIP, and the UDP ports that the inventory declares."""
     found = [
         SipPort(one.number, "tcp", one.service == _SECURE or one.tls, one.server_name or target.address)
@@ -85,7 +84,9 @@ def sip_ports(ports: list[OpenPort], declared: list[DeclaredUdp], target: Target
         if one.service in {_CLEAR, _SECURE}
     ]
     return found + [
-        SipPort(one.number, "udp", False, target.address) for one in declared if one.service == _CLEAR
+        SipPort(one.port, "udp", False, target.address)
+        for one in target.services or ()
+        if one.protocol == "udp" and one.name == _CLEAR
     ]
 
 
@@ -119,7 +120,7 @@ def _dialogue(port: SipPort, method: str, purpose: str, impact: Impact) -> Dialo
 
 def _answer(raw: Raw) -> str:
     """The last answer: those before it only say that another follows."""
-    exchange = conversation(raw)
+    exchange = heard(raw)
     said = re.search(_FINAL, exchange.received.decode("utf-8", "replace"))
     if said is None:
         raise NotUnderstood("no answer of SIP")
@@ -203,27 +204,27 @@ def _said(status: str, *lines: str) -> bytes:
 
 
 def _registers(status: str) -> dict[str, object]:
-    return open_port(5060, query=heard(_said(status)))
+    return open_port(5060, query=talk(_said(status)))
 
 
 def _calls_itself(*lines: str) -> dict[str, object]:
-    return open_port(5060, options=heard(_said("200 OK", *lines)))
+    return open_port(5060, options=talk(_said("200 OK", *lines)))
 
 
 examples(
     register_refused,
     passes=[
         _registers("401 Unauthorized"),
-        open_port(5061, query=heard(_said("100 Trying") + _said("403 Forbidden"))),
+        open_port(5061, query=talk(_said("100 Trying") + _said("403 Forbidden"))),
     ],
     fails=_registers("200 OK"),
-    unknown=[_registers("404 Not Found"), open_port(5060, query=heard(b"HTTP/1.1 400 Bad Request\r\n\r\n"))],
+    unknown=[_registers("404 Not Found"), open_port(5060, query=talk(b"HTTP/1.1 400 Bad Request\r\n\r\n"))],
     notapplicable=[_registers("405 Method Not Allowed"), open_port(80, query="")],
 )
 examples(
     version_hidden,
     passes=[_calls_itself(), _calls_itself("Server: pbx")],
     fails=_calls_itself("Server: kamailio (5.6.3 (x86_64/linux))"),
-    unknown=open_port(5060, options=heard(end="closed")),
+    unknown=open_port(5060, options=talk(end="closed")),
     notapplicable=open_port(80, options=""),
 )

@@ -9,8 +9,9 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from checks.network._heard import heard, open_port
-from checks.network._talk import OnTcp, conversation
+from checks.network._port import OnTcp
+from checks.network.asking import heard
+from checks.network.example_talks import open_port, talk
 from checks.network.ports import OpenPort
 from scanner import (
     DEFAULT_DENY,
@@ -194,7 +195,7 @@ def _ask(purpose: str, impact: Impact, *turns: Say) -> Each:
 
 
 def _turns(raw: Raw) -> tuple[tuple[Turn, ...], str]:
-    exchange = conversation(raw)
+    exchange = heard(raw)
     return exchange.turns, exchange.end
 
 
@@ -401,12 +402,12 @@ def _old_answer(chosen: int) -> bytes:
     return len(message).to_bytes(4, "big") + message
 
 
-def _offered(old: Raw, hello: bytes = _agreed()) -> dict[str, object]:
-    return open_port(445, hello=heard(hello), old=old)
+def _offered(old: str, hello: bytes = _agreed()) -> dict[str, object]:
+    return open_port(445, hello=talk(hello), old=old)
 
 
 def _talk(*said: bytes) -> dict[str, object]:
-    return open_port(445, talk=heard(_agreed(), *said))
+    return open_port(445, talk=talk(_agreed(), *said))
 
 
 _CONTINUES: Final = _said(_SESSION, _GO_ON, bytes(9))
@@ -415,18 +416,18 @@ _FAILED: Final = _said(_SESSION, 0xC000006D)
 
 examples(
     version_one_refused,
-    passes=[_offered(heard(end="closed")), _offered(heard(_old_answer(0xFFFF)))],
-    fails=_offered(heard(_old_answer(0))),
-    unknown=[_offered(heard(end="closed"), b""), _offered(heard(_agreed()))],
-    notapplicable=[open_port(80), _offered(heard(end="refused"))],
+    passes=[_offered(talk(end="closed")), _offered(talk(_old_answer(0xFFFF)))],
+    fails=_offered(talk(_old_answer(0))),
+    unknown=[_offered(talk(end="closed"), b""), _offered(talk(_agreed()))],
+    notapplicable=[open_port(80), _offered(talk(end="refused"))],
 )
 examples(
     signing_required,
-    passes=open_port(445, hello=heard(_agreed(3))),
-    fails=open_port(445, hello=heard(_agreed(1))),
+    passes=open_port(445, hello=talk(_agreed(3))),
+    fails=open_port(445, hello=talk(_agreed(1))),
     unknown=[
-        open_port(445, hello=heard(_said(_NEGOTIATE, 0xC00000BB))),
-        open_port(445, hello=heard(end="closed")),
+        open_port(445, hello=talk(_said(_NEGOTIATE, 0xC00000BB))),
+        open_port(445, hello=talk(end="closed")),
     ],
     notapplicable=open_port(80),
 )
@@ -447,7 +448,7 @@ _NAMED: Final = _said(
 
 
 def _stranger(*said: bytes) -> dict[str, object]:
-    return {**_talk(*said), "offer": heard(_agreed(), _NAMED)}
+    return {**_talk(*said), "offer": talk(_agreed(), _NAMED)}
 
 
 examples(
@@ -457,7 +458,7 @@ examples(
     unknown=[
         _stranger(_CONTINUES, _said(_SESSION, 0xC000000D)),
         _stranger(_IN),
-        open_port(445, offer=heard(_agreed(), _FAILED), talk=""),
+        open_port(445, offer=talk(_agreed(), _FAILED), talk=""),
     ],
     notapplicable=open_port(80, offer="", talk=""),
 )

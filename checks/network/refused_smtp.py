@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from checks.network._heard import heard, open_port
-from checks.network._talk import OnTcp, conversation
+from checks.network._port import OnTcp
+from checks.network.asking import heard
+from checks.network.example_talks import open_port, talk
 from checks.network.ports import OpenPort
 from scanner import (
     DEFAULT_DENY,
@@ -136,7 +137,7 @@ def _introduced(server: MailServer, purpose: str, *lines: str) -> Dialogue:
 
 def _replies(raw: Raw) -> list[tuple[int, list[str]]]:
     """Code and lines of each reply, turn by turn; the first is the greeting."""
-    exchange = conversation(raw)
+    exchange = heard(raw)
     found = []
     for turn in exchange.turns:
         lines = turn.received.decode("latin-1").replace("\r\n", "\n").rstrip("\n").split("\n")
@@ -367,12 +368,12 @@ _OK: Final = b"250 2.1.0 Ok\r\n"
 
 
 def _offered(offer: bytes) -> dict[str, object]:
-    return open_port(25, hello=heard(_GREETS, offer, _BYE))
+    return open_port(25, hello=talk(_GREETS, offer, _BYE))
 
 
 def _asked(name: str, *said: bytes, offer: bytes = _OFFER) -> dict[str, object]:
     before = (_GREETS, offer, _READY, _PLAIN) if offer == _OFFER else (_GREETS, offer)
-    return {**_offered(offer), name: heard(*before, *said, _BYE)}
+    return {**_offered(offer), name: talk(*before, *said, _BYE)}
 
 
 _DENIED: Final = b"554 5.7.1 <keurmeester-test@example.com>: Relay access denied\r\n"
@@ -390,7 +391,7 @@ examples(
         _asked("message", _OK, b"554 5.7.1 Service unavailable; client blocked\r\n", _OK),
         _asked("message", b"451 later\r\n", b"503 bad sequence\r\n", _OK),
         _asked("message"),
-        open_port(25, hello=heard(b"554 no service\r\n"), message=""),
+        open_port(25, hello=talk(b"554 no service\r\n"), message=""),
     ],
     notapplicable=_NOTHING,
 )
@@ -398,8 +399,8 @@ examples(
     login_after_tls,
     passes=_offered(_OFFER),
     fails=_offered(_PLAIN),
-    unknown=[_offered(b"502 no\r\n"), open_port(25, hello=heard(b"SSH-2.0-OpenSSH_9.2\r\n"))],
-    notapplicable=[_NOTHING, open_port(465, hello=heard(_GREETS, _PLAIN, _BYE))],
+    unknown=[_offered(b"502 no\r\n"), open_port(25, hello=talk(b"SSH-2.0-OpenSSH_9.2\r\n"))],
+    notapplicable=[_NOTHING, open_port(465, hello=talk(_GREETS, _PLAIN, _BYE))],
 )
 examples(starttls_offered, passes=_offered(_OFFER), fails=_offered(_PLAIN), notapplicable=_NOTHING)
 examples(
@@ -416,7 +417,7 @@ examples(
 )
 examples(
     hello_required,
-    passes=open_port(25, message=heard(_GREETS, b"503 5.5.1 Error: send HELO/EHLO first\r\n", _BYE)),
-    fails=open_port(25, message=heard(_GREETS, _OK, _BYE)),
-    unknown=open_port(25, message=heard(_GREETS, b"530 5.7.0 Must issue STARTTLS first\r\n", _BYE)),
+    passes=open_port(25, message=talk(_GREETS, b"503 5.5.1 Error: send HELO/EHLO first\r\n", _BYE)),
+    fails=open_port(25, message=talk(_GREETS, _OK, _BYE)),
+    unknown=open_port(25, message=talk(_GREETS, b"530 5.7.0 Must issue STARTTLS first\r\n", _BYE)),
 )

@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Final
 
 from checks.network._ber import INTEGER, NULL, OBJECT, OCTETS, SEQUENCE, elements, integer, number, tlv
-from checks.network._heard import heard
-from checks.network._talk import OnUdp, conversation
-from checks.network.declared import DeclaredUdp
+from checks.network._port import OnUdp
+from checks.network.asking import heard
+from checks.network.example_talks import talk
+from checks.network.udp_services import UdpService
 from scanner import (
     DEFAULT_DENY,
     FAIL_SECURE,
@@ -107,11 +108,11 @@ def _say(message: bytes, quiet: float = 0.0) -> Say:
     return Say(message.decode("latin-1"), quiet=quiet)
 
 
-def _is_snmp(service: DeclaredUdp) -> bool:
+def _is_snmp(service: UdpService) -> bool:
     return service.service == "snmp"
 
 
-def _try_communities(service: DeclaredUdp) -> Dialogue:
+def _try_communities(service: UdpService) -> Dialogue:
     return Dialogue(
         purpose="SNMP with the communities public and private",
         port=service.number,
@@ -131,7 +132,7 @@ def _try_communities(service: DeclaredUdp) -> Dialogue:
 
 
 def _datagrams(raw: Raw) -> list[bytes]:
-    exchange = conversation(raw)
+    exchange = heard(raw)
     return [turn.received for turn in exchange.turns if turn.received]
 
 
@@ -153,8 +154,8 @@ def _third(parts: list[tuple[int, bytes]]) -> tuple[int, bytes, int, list[tuple[
     return id_, security[0][1], kind, list(elements(content))
 
 
-@probe("outside", tries=Each(DeclaredUdp, _try_communities, when=_is_snmp))
-def communities(tries: Raw, service: DeclaredUdp) -> Communities:
+@probe("outside", tries=Each(UdpService, _try_communities, when=_is_snmp))
+def communities(tries: Raw, service: UdpService) -> Communities:
     """An answer is known by its number; it may come late."""
     answered: list[str] = []
     there: set[int] = set()
@@ -173,7 +174,7 @@ def communities(tries: Raw, service: DeclaredUdp) -> Communities:
 @probe(
     "outside",
     name=Each(
-        DeclaredUdp,
+        UdpService,
         lambda service: Dialogue(
             purpose="SNMP engine",
             port=service.number,
@@ -184,7 +185,7 @@ def communities(tries: Raw, service: DeclaredUdp) -> Communities:
         when=_is_snmp,
     ),
 )
-def snmp_engine(name: Raw, service: DeclaredUdp) -> SnmpEngine:
+def snmp_engine(name: Raw, service: UdpService) -> SnmpEngine:
     """The report on a message to no engine, RFC 3414 section 4."""
     (datagram,) = _datagrams(name)
     version, parts = _message(datagram)
@@ -285,11 +286,11 @@ def _uptime(id_: int, version: int, community: str) -> bytes:
 
 
 def _tried(*datagrams: bytes) -> dict[str, object]:
-    return {**_HERE, "tries": heard(*datagrams)}
+    return {**_HERE, "tries": talk(*datagrams)}
 
 
 def _as_user(answer: bytes) -> dict[str, object]:
-    return {**_HERE, "name": heard(_report(_BEFORE)), "question": heard(answer)}
+    return {**_HERE, "name": talk(_report(_BEFORE)), "question": talk(answer)}
 
 
 examples(
@@ -304,7 +305,7 @@ examples(
         _tried(),
         _tried(_uptime(99, _V2C, "public")),
     ],
-    notapplicable=[{"tries": ""}, {**_HERE, "tries": heard(end="refused")}],
+    notapplicable=[{"tries": ""}, {**_HERE, "tries": talk(end="refused")}],
 )
 examples(
     no_password_refused,

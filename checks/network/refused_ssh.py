@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from checks.network._heard import open_port
-from checks.network._talk import OnTcp
+from checks.network._port import OnTcp
+from checks.network.example_talks import open_port
 from checks.network.ports import OpenPort
 from checks.network.ssh_seen import SSH_SERVICES
 from scanner import (

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from checks.network._heard import heard
-from checks.network._talk import OnUdp, conversation
-from checks.network.declared import DeclaredUdp
+from checks.network._port import OnUdp
+from checks.network.asking import heard
+from checks.network.example_talks import talk
+from checks.network.udp_services import UdpService
 from scanner import (
     DEFAULT_DENY,
     Dialogue,
@@ -56,7 +57,7 @@ def _say(message: bytes) -> Say:
 @probe(
     "outside",
     questions=Each(
-        DeclaredUdp,
+        UdpService,
         lambda service: Dialogue(
             purpose="NTP questions of mode 6 and 7",
             port=service.number,
@@ -69,11 +70,11 @@ def _say(message: bytes) -> Say:
         when=lambda service: service.service == "ntp",
     ),
 )
-def time_server(questions: Raw, service: DeclaredUdp) -> TimeServer:
+def time_server(questions: Raw, service: UdpService) -> TimeServer:
     """An answer is known by its mode; it may come late. One that says "no" is no answer."""
     told: set[bytes] = set()
     sizes = {6: 0, 7: 0}
-    for turn in conversation(questions).turns:
+    for turn in heard(questions).turns:
         said = turn.received
         if not said:
             continue
@@ -131,7 +132,7 @@ def _told(cookie: bytes) -> bytes:
 def _answers(
     variables: bytes = b"", monitor_list: bytes = b"", after: bytes = _told(_AFTER)
 ) -> dict[str, object]:
-    return {**_HERE, "questions": heard(_told(_BEFORE), variables, monitor_list, after)}
+    return {**_HERE, "questions": talk(_told(_BEFORE), variables, monitor_list, after)}
 
 
 examples(
@@ -142,6 +143,6 @@ examples(
         _answers(monitor_list=bytes.fromhex("d700032a00010048") + bytes(72)),
         _answers(variables=_VARIABLES, after=b""),
     ],
-    unknown=[_answers(after=b""), {**_HERE, "questions": heard()}, _answers(variables=b"\x16nonsense")],
-    notapplicable=[{"questions": ""}, {**_HERE, "questions": heard(end="refused")}],
+    unknown=[_answers(after=b""), {**_HERE, "questions": talk()}, _answers(variables=b"\x16nonsense")],
+    notapplicable=[{"questions": ""}, {**_HERE, "questions": talk(end="refused")}],
 )

@@ -10,8 +10,9 @@ import re
 from typing import Final
 
 from checks.linux.ssh_crypto import without_weak
-from checks.network._heard import heard, open_port
-from checks.network._talk import OnTcp, conversation
+from checks.network._port import OnTcp
+from checks.network.asking import heard
+from checks.network.example_talks import open_port, talk
 from checks.network.ports import OpenPort
 from scanner import (
     SECURE_DESIGN,
@@ -90,7 +91,7 @@ def ssh_offer(hello: Raw, port: OpenPort) -> SshOffer:
 
 def _said(hello: Raw) -> tuple[re.Match[bytes], bytes]:
     """The banner, and what came after it."""
-    exchange = conversation(hello)
+    exchange = heard(hello)
     banner = _BANNER.search(exchange.received)
     if banner is None:
         raise NotUnderstood("no SSH banner came")
@@ -331,7 +332,7 @@ def _packet(**lists: str) -> bytes:
 def _hello_example(banner: str = "SSH-2.0-OpenSSH_9.2p1 Debian-2", **lists: str) -> dict[str, object]:
     """A host with one open port on which this is said; with ``kex`` empty the banner is all."""
     packet = _packet(**lists) if lists.get("kex", "x") else b""
-    return open_port(22, hello=heard(banner.encode() + b"\r\n" + packet))
+    return open_port(22, hello=talk(banner.encode() + b"\r\n" + packet))
 
 
 examples(

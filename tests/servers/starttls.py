@@ -5,11 +5,13 @@ Most give up their rights, so their folder is a `public_folder`.
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.servers import free_port, listens, program, running
@@ -50,7 +52,11 @@ def postfix(folder: Path, pair: Keys | None) -> Iterator[int]:
     )
     command = [program("postfix"), "-c", here / "etc", "start-fg"]
     with running(command, listens(port), folder=here):
-        yield port
+        try:
+            yield port
+        finally:  # its master leads a session of its own
+            with suppress(FileNotFoundError, ProcessLookupError):
+                os.kill(int((here / "queue/pid/master.pid").read_text()), signal.SIGTERM)
 
 
 @contextmanager

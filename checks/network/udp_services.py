@@ -1,0 +1,37 @@
+"""The UDP services that may be asked further: those the inventory declares, and those that answered to a harmless word.
+
+Others are left alone: silence tells nothing, and there are very many ports.
+"""
+
+from __future__ import annotations
+
+from checks.network.datagrams import Datagram
+from scanner import Absent, Gap, State, Target, Unseen, fact, probe
+
+
+@fact
+class UdpService:
+    """A UDP port of the target, and the service that is to be expected there."""
+
+    number: int
+    service: str
+
+    def __str__(self) -> str:
+        return f"{self.number}/udp"
+
+
+@probe("outside")
+def udp_services(target: Target, datagrams: list[Datagram] | Gap) -> list[UdpService | Unseen]:
+    """None on the scanner's own host, which has no outside."""
+    if target.channel == "local":
+        raise Absent("the scanner runs on this host itself: nothing is seen from outside")
+    found = {
+        one.port: UdpService(one.port, one.name) for one in target.services or () if one.protocol == "udp"
+    }
+    if isinstance(datagrams, Gap):
+        known: list[UdpService | Unseen] = list(found.values())
+        return known if datagrams.state is State.NOTAPPLICABLE else [*known, Unseen("other ports", datagrams)]
+    for one in datagrams:
+        if one.answers and one.understood and not one.asked.address:
+            found.setdefault(one.asked.number, UdpService(one.asked.number, one.service))
+    return list(found.values())
