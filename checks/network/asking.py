@@ -20,8 +20,10 @@ from scanner import (
     NotUnderstood,
     Raw,
     Say,
+    Verdict,
     exchanges,
     fact,
+    holds,
 )
 
 #: A name that no real account has: nothing of ours may ever be taken for somebody's.
@@ -144,6 +146,11 @@ def judged(
         return kind(port.number, True, "TLS: a client certificate is demanded")
     answer = found.exchange
     return kind(port.number, refused(answer), told(answer), found.clear is not None)
+
+
+def over_tls_only(answer: Answered) -> Verdict:
+    """The verdict on whether a port talks in the clear."""
+    return holds(not answer.in_clear, f"in the clear: {'yes' if answer.in_clear else 'no'}", "no")
 
 
 def wants_certificate(exchange: Exchange) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from checks.network.asking import Answered, Response, asked_over_http, request, twice
+from checks.network.asking import Answered, Response, asked_over_http, over_tls_only, request, twice
 from checks.network.example_talks import NO_TLS, SILENCE, at, http, talk
 from checks.network.ports import OpenPort
 from scanner import (
@@ -205,6 +205,26 @@ def etcd_refuses(answer: EtcdAnswer) -> Verdict:
 
 
 @check(
+    "refused-containers.etcd-clear-text",
+    principle=(DATA_FIRST, FAIL_SECURE),
+    severity=Severity.HIGH,
+    layer=Layer.DATA,
+    title_nl="Etcd praat alleen over TLS",
+    why_nl="Zonder TLS leest wie meeluistert op het netwerk de geheimen van het cluster mee.",
+    fix="printf 'ETCD_LISTEN_CLIENT_URLS=https://0.0.0.0:2379\\nETCD_CERT_FILE=/etc/etcd/server.pem\\n"
+    "ETCD_KEY_FILE=/etc/etcd/server.key\\n' >> /etc/default/etcd\nsystemctl restart etcd",
+    verify="curl http://HOST:2379/version",
+    references=("etcd documentation, Transport security model", "BIO2 1.3, 8.21.04"),
+)
+def etcd_clear_text_refused(answer: EtcdAnswer) -> Verdict:
+    """Etcd speaks over TLS only.
+
+    Without TLS whoever listens in on the network reads the secrets of the cluster.
+    """
+    return over_tls_only(answer)
+
+
+@check(
     "refused-containers.kubelet-without-login",
     principle=FAIL_SECURE,
     severity=Severity.CRITICAL,
@@ -360,3 +380,10 @@ examples(
     fails=_clear("registry", "200 OK", _REGISTRY, body="{}"),
     unknown=[_clear("registry", "200 OK", body="{}"), _clear("registry", "503 Service Unavailable", _REGISTRY)],
 )  # fmt: skip
+
+_NAMELESS: Final = f'{{"error":"{_EMPTY}","message":"{_EMPTY}","code":3}}'
+examples(
+    etcd_clear_text_refused,
+    passes=[at("etcd", **_LOCKED), _secured("etcd", "400 Bad Request", _JSON, body=_NAMELESS)],
+    fails=_clear("etcd", "400 Bad Request", _JSON, body=_NAMELESS),
+)

@@ -13,6 +13,7 @@ from checks.network.asking import (
     heard,
     judged,
     not_spoken,
+    over_tls_only,
     request,
     said,
     spoken,
@@ -289,7 +290,7 @@ def amqp_clear_text_refused(start: AmqpStart) -> Verdict:
 
     Without TLS whoever listens in on the network reads the passwords and all messages.
     """
-    return holds(not start.in_clear, f"in the clear: {'yes' if start.in_clear else 'no'}", "no")
+    return over_tls_only(start)
 
 
 @check(
@@ -387,7 +388,7 @@ def mqtt_clear_text_refused(connect: MqttConnect) -> Verdict:
 
     Without TLS whoever listens in on the network reads the passwords and changes readings on their way.
     """
-    return holds(not connect.in_clear, f"in the clear: {'yes' if connect.in_clear else 'no'}", "no")
+    return over_tls_only(connect)
 
 
 @check(
