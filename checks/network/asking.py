@@ -174,8 +174,9 @@ def not_spoken(exchange: Exchange, protocol: str) -> Exception:
 
 
 def said(exchange: Exchange, limit: int = 80) -> str:
-    """The answer in short, for an observation; what cannot be printed as a question mark."""
-    text = "".join(chr(byte) if 32 <= byte < 127 else "?" for byte in exchange.received[:limit])
+    """The answer in short, for an observation: on one line; what cannot be printed as a question mark."""
+    flat = b" ".join(exchange.received[:limit].split())
+    text = "".join(chr(byte) if 32 <= byte < 127 else "?" for byte in flat)
     ended = f"the connection ended ({exchange.end})" if exchange.end != "done" else "nothing"
     return text or (f"{ended}, {exchange.note}" if exchange.note else ended)
 
