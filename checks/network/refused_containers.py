@@ -23,7 +23,8 @@ from scanner import (
 )
 
 _ETCD: Final = ("etcd", "etcds")
-_KUBELET: Final = ("kubelet",)
+#: The second is the port for reading, that nobody need log in to: older clusters still open it.
+_KUBELET: Final = ("kubelet", "kubelet-open")
 _KUBERNETES: Final = ("kubernetes", "kube-apiserver")
 #: The key "keurmeester-test", in base64 as etcd wants it.
 _KEY: Final = '{"key":"a2V1cm1lZXN0ZXItdGVzdA=="}'
@@ -349,9 +350,12 @@ examples(
         _secured("kubelet", "403 Forbidden", body=_ANONYMOUS),
         at("kubelet", **_LOCKED),
     ],
-    fails=_secured(
-        "kubelet", "200 OK", _JSON, body='{"kind":"PodList","apiVersion":"v1","metadata":{},"items":null}'
-    ),
+    fails=[
+        _secured(
+            "kubelet", "200 OK", _JSON, body='{"kind":"PodList","apiVersion":"v1","metadata":{},"items":null}'
+        ),
+        _clear("kubelet-open", "200 OK", _JSON, body='{"kind":"PodList","apiVersion":"v1","items":[]}'),
+    ],
     unknown=[
         _secured("kubelet", "401 Unauthorized", body="<html>"),
         _secured("kubelet", "200 OK", body="ok"),
