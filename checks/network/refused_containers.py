@@ -252,7 +252,7 @@ def kubelet_refuses(answer: KubeletAnswer) -> Verdict:
     layer=Layer.APPLICATION,
     title_nl="De API van Kubernetes weigert vragen van wie niet is ingelogd",
     why_nl="Wie zonder aanmelding iets mag in het cluster, begint daar met rondkijken naar meer.",
-    fix="kubectl delete clusterrolebinding --field-selector metadata.name=ANONYMOUS_BINDING",
+    fix="kubectl delete clusterrolebinding ANONYMOUS_BINDING",
     verify="curl -k https://HOST:6443/api/v1/namespaces",
     references=("Kubernetes documentation, Authenticating: anonymous requests",),
     advice="Look with 'kubectl get clusterrolebindings -o wide' which binding names system:anonymous or"

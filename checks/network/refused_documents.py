@@ -267,7 +267,7 @@ def mongodb_refuses(answer: MongodbAnswer) -> Verdict:
     layer=Layer.APPLICATION,
     platform="database",
     title_nl="Elasticsearch en OpenSearch weigeren vragen van wie niet is ingelogd",
-    why_nl="In een zoekindex staat vaak alles bij elkaar: wie zonder aanmelding binnenkomt, leest het in een keer.",
+    why_nl="In een zoekindex staat vaak alles bij elkaar: wie zonder aanmelding binnenkomt, leest het in één keer.",
     fix="echo 'xpack.security.enabled: true' >> /etc/elasticsearch/elasticsearch.yml\n"
     "systemctl restart elasticsearch\n/usr/share/elasticsearch/bin/elasticsearch-reset-password -u elastic",
     verify="curl https://HOST:9200/_cat/indices",
@@ -288,7 +288,7 @@ def search_refuses(answer: SearchAnswer) -> Verdict:
     layer=Layer.APPLICATION,
     platform="database",
     title_nl="CouchDB vertelt wie niet is ingelogd niet welke databases er zijn",
-    why_nl="Wie de namen van de databases kent, probeert ze een voor een; vanouds was ook de inhoud voor iedereen.",
+    why_nl="Wie de namen van de databases kent, probeert ze één voor één; vanouds was ook de inhoud voor iedereen.",
     fix="printf '[chttpd]\\nrequire_valid_user = true\\nadmin_only_all_dbs = true\\n' >> /opt/couchdb/etc/local.ini\n"
     "systemctl restart couchdb",
     verify="curl http://HOST:5984/_all_dbs",

@@ -262,7 +262,7 @@ def root_refused(login: MysqlRoot) -> Verdict:
     platform="database",
     title_nl="MySQL en MariaDB weigeren wie geen naam geeft",
     why_nl="Een account zonder naam laat iedereen binnen, en niemand is erop aan te spreken.",
-    fix="mysql -e \"DELETE FROM mysql.global_priv WHERE User=''; FLUSH PRIVILEGES\"",
+    fix="mysql -e \"DROP USER IF EXISTS ''@'%', ''@'localhost'\"",
     verify="mysql -h HOST -u '' --skip-password -e 'SELECT CURRENT_USER()'",
     references=("MySQL reference manual, 8.2.4 Specifying Account Names",),
 )
