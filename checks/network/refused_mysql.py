@@ -148,9 +148,14 @@ def mysql_port(clear: Raw, port: OpenPort) -> MysqlPort:
     said = str(error) if error else "logged in" if answer[0] == 0 else "the login goes on"
     tls = bool(flags & _TLS)
     return MysqlPort(
-        port.number, refused, said, not refused, port.server_name, tls,
+        port=port.number,
+        refused=refused,
+        said=said,
+        in_clear=not refused,
+        server_name=port.server_name,
+        offers_tls=tls,
         certain=refused or not tls or answer[0] == 0,
-    )  # fmt: skip
+    )
 
 
 @probe("outside", root=_as("root", Impact.TRY))

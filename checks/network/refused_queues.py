@@ -427,7 +427,7 @@ _BLOCKED: Final = _method(_CLOSE, b"\x02\x12" + _short("NOT_ALLOWED") + bytes(4)
 
 def _amqp(*answers: bytes, mechanisms: str = _NORMAL, over_tls: bool = False) -> dict[str, object]:
     words = talk((b"AMQP", _opened(mechanisms)), *((b"login", answer) for answer in answers))
-    return at("amqp", clear=SILENCE if over_tls else words, secured=words if over_tls else NO_TLS)
+    return at("amqp", clear=talk(end="closed") if over_tls else words, secured=words if over_tls else NO_TLS)
 
 
 def _mqtt(code: int, over_tls: bool = False) -> dict[str, object]:
@@ -450,7 +450,10 @@ examples(
     passes=[_amqp(over_tls=True), at("amqp", **_LOCKED)],
     fails=_amqp(),
     unknown=at("amqp", clear=talk(b"AMQP\0\1\0\0", end="closed"), secured=NO_TLS),
-    error=at("amqp", clear=SILENCE, secured=NO_TLS),
+    error=[
+        at("amqp", clear=SILENCE, secured=NO_TLS),
+        at("amqp", clear=SILENCE, secured=talk((b"AMQP", _opened(_NORMAL)))),
+    ],
     notapplicable=at("http"),
 )
 examples(
