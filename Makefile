@@ -12,6 +12,7 @@ scan:  ## install what is locked, scan this machine, print the summary and the r
 test:  ## install what the tests need (Debian packages too, as root) and run everything
 	@tests/lab/install.sh
 	@requirements/install.sh requirements/dev.lock
+	@tests/oracles/install.sh
 	@$(MAKE) --no-print-directory lint
 	.venv/bin/pytest
 
@@ -29,6 +30,7 @@ lint:
 bench:  ## the figures of speed and size, as ratios within one run
 	@tests/lab/install.sh
 	@requirements/install.sh requirements/dev.lock
+	@tests/oracles/install.sh
 	.venv/bin/python -m tests.bench
 
 docs:  ## generate the pages of checks and the pictures in the README

@@ -206,6 +206,9 @@ class InventoryFile(Part):
     dns_anchors: tuple[str, ...] = Field(
         default=(), description="Files with DS or DNSKEY records: trust anchors for DNSSEC of your own"
     )
+    route_origins: str = Field(
+        default="", description="An export of validated route origins (JSON, of routinator or rpki-client)"
+    )
 
 
 def read(path: Path) -> Inventory:
@@ -258,6 +261,7 @@ class _Reader:
             resolvers=file.resolvers,
             revocation_hosts=file.revocation_hosts,
             dns_anchors=tuple(self.files("dns_anchors", file.dns_anchors, folder)),
+            route_origins=self.route_origins(folder),
         )
 
     def written(self) -> Iterator[tuple[Place, Fields]]:
@@ -366,6 +370,14 @@ class _Reader:
             raise self.located.error(
                 ("targets", chain[0], "jump"), f"goes round: {' -> '.join(chain)}", remedy
             )
+
+    def route_origins(self, folder: Path) -> str:
+        """The export, which must be there when it is named."""
+        name = self.file.route_origins
+        path = _beside(folder, name) if name else ""
+        if path and not Path(path).is_file():
+            raise self.located.error(("route_origins",), f"there is no file {path!r}", "check the path")
+        return path
 
     def files(self, key: str, names: tuple[str, ...], folder: Path) -> Iterator[str]:
         """The files, which must be there: without them all that is your own would be distrusted."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
@@ -21,6 +22,9 @@ STATES: Final = ("fail", "error", "unknown", "notchecked", "pass", "notapplicabl
 QUIET: Final = frozenset({"pass", "notapplicable"})
 LANGUAGES: Final = ("nl", "en")
 SEVERITIES: Final = ("critical", "high", "medium", "low", "info")
+
+#: Days within which something that ends calls for attention.
+SOON: Final = 30
 
 Record = dict[str, Any]
 T = TypeVar("T")
@@ -95,6 +99,11 @@ class RunFolder:
                     if _is_head(key, head):
                         known[key] = meaning
                 yield target, meaning, line
+
+
+def days_left(ends: str, started: str) -> int:
+    """Whole days between the start of a run and a moment (both as in the files of a run); negative when it was past."""
+    return (datetime.fromisoformat(ends) - datetime.fromisoformat(started)).days
 
 
 def parse(line: bytes) -> Record:

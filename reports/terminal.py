@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.escape import shown
-from reports.runfolder import SEVERITIES, STATES, Record, RunFolder, parse
+from reports.runfolder import SEVERITIES, SOON, STATES, Record, RunFolder, days_left, parse
 from scanner import visible
 
 Language = Literal["nl", "en"]
@@ -51,6 +51,8 @@ _WORDS: Final[dict[Language, dict[str, str]]] = {
         "principle": "Principe", "verdict": "Oordeel", "coverage": "Dekking",
         "fix first": "Eerst herstellen", "systems": "systemen", "fleet": "alle systemen samen",
         "of": "van", "more": "en nog {n} andere controles die niet voldoen; zie het rapport",
+        "ends": "certificaat verloopt binnen 30 dagen:",
+        "end": "certificaten verlopen binnen 30 dagen; het eerst",
         "gaps": "Niet vastgesteld", "one": "oordeel ", "many": "oordelen", "on": "op", "and": "en nog",
         "report": "Rapport", "folder": "Map", "exit": "Exitcode",
         "reached": "{reached} van {planned} systemen bereikt, {established} van {applicable} oordelen vastgesteld",
@@ -67,6 +69,8 @@ _WORDS: Final[dict[Language, dict[str, str]]] = {
         "principle": "Principle", "verdict": "Verdict", "coverage": "Coverage",
         "fix first": "Fix first", "systems": "systems", "fleet": "all systems together",
         "of": "of", "more": "and {n} more checks that do not conform; see the report",
+        "ends": "certificate ends within 30 days:",
+        "end": "certificates end within 30 days; first",
         "gaps": "Not established", "one": "finding ", "many": "findings", "on": "on", "and": "and",
         "report": "Report", "folder": "Folder", "exit": "Exit code",
         "reached": "{reached} of {planned} systems reached, {established} of {applicable} findings established",
@@ -128,6 +132,7 @@ def write(run: Path, *, lang: Language = "nl", console: Console | None = None) -
     _line(console, Text(words["legend"], style=_QUIET))
     _worst(console, folder, failed, lang, words)
     _gaps(console, folder, words, causes)
+    _calendar(console, folder, words)
 
     code, wide = about["exit_code"], max(len(words[name]) for name in ("report", "folder", "exit")) + 1
     console.print()
@@ -233,6 +238,25 @@ def _gaps(console: Console, folder: RunFolder, words: Mapping[str, str], causes:
             if len(names) > 3:
                 line.append(f" {words['and']} {len(names) - 3}", style=_QUIET)
         _line(console, line)
+
+
+def _calendar(console: Console, folder: RunFolder, words: Mapping[str, str]) -> None:
+    """How much ends within `SOON` days, and what first; nothing when nothing does."""
+    entries = folder.assessment.get("calendar", {"entries": []})["entries"]
+    started = folder.run["started"]
+    soon = [entry for entry in entries if days_left(entry["ends"], started) < SOON]
+    if not soon:
+        return
+    first = soon[0]
+    past = days_left(first["ends"], started) < 0
+    line = Text.assemble((f"{_SIGN['error']} {len(soon):>4} ", _STYLE["fail" if past else "error"]))
+    line.append(words["ends" if len(soon) == 1 else "end"])
+    line.append(f" {', '.join(visible(name) for name in first['names'][:1])} ({first['ends'][:10]})")
+    where = first["seen"][0]
+    owner = "".join(f" · {visible(name)}" for name in first["owners"][:1])
+    line.append(f" · {visible(where['target'])} {visible(where['place'])}{owner}", style=_QUIET)
+    console.print()
+    _line(console, line)
 
 
 def _failed(folder: RunFolder) -> list[_Failed]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Unseen,
         at_least,
         check,
+        dated,
         examples,
         fact,
         holds,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
         Layer,
         PortChoice,
         Raw,
+        Renewal,
         Service,
         Severity,
         State,
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
         Lookup,
         NameAnchors,
         Ports,
+        RouteOrigins,
         Say,
         SshHello,
         SshLogin,
@@ -88,18 +91,18 @@ if TYPE_CHECKING:
 
 _HOME = {
     "declare": (
-        "Absent Blind Check Each Fleet NotUnderstood Results Row ScanTime Unseen at_least check examples fact "
-        "holds probe read table"
+        "Absent Blind Check Each Fleet NotUnderstood Results Row ScanTime Unseen at_least check dated "
+        "examples fact holds probe read table"
     ),
     "model": (
         "DATA_FIRST DEFAULT_DENY FAIL_SECURE IN_DEPTH NO_GAP SECURE_DEFAULT SECURE_DEPLOYMENT SECURE_DESIGN "
-        "Cause Credential Finding Gap Impact InputError Inventory Layer PortChoice Raw Service Severity State "
-        "Target Timed Verdict"
+        "Cause Credential Finding Gap Impact InputError Inventory Layer PortChoice Raw Renewal Service "
+        "Severity State Target Timed Verdict"
     ),
     "plain": "visible",
     "sources": (
-        "Command Dialogue Fetch File Lookup NameAnchors Ports Say SshHello SshLogin TlsWalk Tree TrustAnchors "
-        "tree_files"
+        "Command Dialogue Fetch File Lookup NameAnchors Ports RouteOrigins Say SshHello SshLogin TlsWalk Tree "
+        "TrustAnchors tree_files"
     ),
     "transcript": "Exchange Turn exchanges",
     "yamlfile": "Located load_yaml",
@@ -111,10 +114,10 @@ __all__ = [
     "SECURE_DEPLOYMENT", "SECURE_DESIGN", "Absent", "Blind", "Cause", "Check", "Command", "Credential",
     "Dialogue", "Each", "Exchange", "Fetch", "File", "Finding", "Fleet", "Gap", "Impact", "InputError",
     "Inventory", "Layer", "Located", "Lookup", "NameAnchors", "NotUnderstood", "PortChoice", "Ports", "Raw",
-    "Results", "Row", "Say", "ScanTime", "Service", "Severity", "SshHello", "SshLogin", "State", "Target",
-    "Timed", "TlsWalk", "Tree", "TrustAnchors", "Turn", "Unseen", "Verdict", "__version__", "at_least",
-    "check", "examples", "exchanges", "fact", "holds", "load_yaml", "probe", "read", "table", "tree_files",
-    "visible",
+    "Renewal", "Results", "RouteOrigins", "Row", "Say", "ScanTime", "Service", "Severity", "SshHello",
+    "SshLogin", "State", "Target", "Timed", "TlsWalk", "Tree", "TrustAnchors", "Turn", "Unseen", "Verdict",
+    "__version__", "at_least", "check", "dated", "examples", "exchanges", "fact", "holds", "load_yaml",
+    "probe", "read", "table", "tree_files", "visible",
 ]  # fmt: skip
 
 

@@ -32,7 +32,7 @@ from typing import (
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass as validated
 
-from scanner.model import Cause, Finding, Gap, Layer, Raw, Severity, State, Target, Timed, Verdict
+from scanner.model import Cause, Finding, Gap, Layer, Raw, Renewal, Severity, State, Target, Timed, Verdict
 from scanner.sources import Source
 
 T = TypeVar("T")
@@ -285,6 +285,14 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Dated:
+    """A pure function that says of a fact what ends some day: lines of the calendar."""
+
+    function: Callable[..., list[Renewal]]
+    fact: type[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Check:
     """One claim about a target, a fleet or the findings themselves (an XCCDF Rule)."""
 
@@ -349,6 +357,7 @@ class Registry:
     probes: dict[type[Any], dict[str, Probe]] = field(default_factory=dict)
     checks: dict[str, Check] = field(default_factory=dict)
     examples: dict[str, list[tuple[State, Any]]] = field(default_factory=dict)
+    calendar: list[Dated] = field(default_factory=list)
 
     def probe_for(self, kind: type[Any], platform: str) -> Probe | None:
         """The probe that gives this fact on a target of this platform, or None."""
@@ -386,6 +395,7 @@ class Registry:
                             f"{given.name}: {kind.__name__} is given already on {platform}"
                         )
                     self.probes.setdefault(kind, {})[platform] = given
+        self.calendar += [one for one in other.calendar if ours(one.function.__module__)]
         for id_, one in other.checks.items():
             if ours(one.module):
                 if id_ in self.checks:
@@ -573,6 +583,20 @@ def check(
     return declare
 
 
+def dated(function: F) -> F:
+    """Declare what of a fact ends some day: ``@dated`` on a function of one fact that returns a list of `Renewal`.
+
+    It is put in the calendar of a run when the fact was seen; nothing is asked for its sake.
+    """
+    where = f"calendar {function.__module__}.{function.__qualname__}"
+    hints = _hints(function, where)
+    asks = [_ask(name, hints[name], where) for name in _parameters(function)]
+    if len(asks) != 1 or asks[0].kind is not Kind.FACT or asks[0].fact is None:
+        raise DeclarationError(f"{where}: it takes one fact")
+    _current.calendar.append(Dated(function, asks[0].fact))
+    return function
+
+
 def table(*rows: Row, platform: str = "") -> Callable[[F], F]:
     """Declare one check per row, all judged by one function that takes the row as keyword-only ``row``."""
 
@@ -748,5 +772,5 @@ def _ask(name: str, hint: Any, where: str) -> Ask:
 __all__ = [
     "Absent", "Ask", "Blind", "Check", "DeclarationError", "Each", "Fleet", "Gap", "Kind", "NotUnderstood", "Probe",
     "Registry", "Results", "Row", "ScanTime", "Tunable", "Unseen", "at_least", "check", "collecting",
-    "default_registry", "examples", "fact", "holds", "probe", "read", "table",
+    "dated", "default_registry", "examples", "fact", "holds", "probe", "read", "table",
 ]  # fmt: skip

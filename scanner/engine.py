@@ -21,7 +21,7 @@ from scanner.evaluate import Collected, Facts, scan_time
 from scanner.evidence import Manifest, Store
 from scanner.model import Cause, Gap, State, Target, Timed
 from scanner.plan import ROUNDS, Plan
-from scanner.sources import NameAnchors, Source, TrustAnchors
+from scanner.sources import NameAnchors, RouteOrigins, Source, TrustAnchors
 from scanner.worker import Unreachable, Worker
 
 #: Hosts looked at at the same time, unless told otherwise.
@@ -96,7 +96,10 @@ class LocalEngine:
                 queue.give_back(target)
 
     def collect(self, target: Target) -> Manifest:
-        """One target in at most `ROUNDS` rounds over one connection; its manifest, sealed, without its answers."""
+        """One target in at most `ROUNDS` rounds over one connection; its manifest, sealed, without its answers.
+
+        A target whose account does not get in counts as not reached, whatever was seen of it from outside.
+        """
         manifest = Manifest(target.name, started=time.time(), channel=target.channel, by=self._by)
         try:
             now = scan_time(manifest.started)
@@ -105,7 +108,8 @@ class LocalEngine:
                 self._progress("open", target)
                 self._rounds(target, manifest, first, session.ask)
                 manifest.account = session.account
-            manifest.gap = _nothing_seen(manifest)
+                manifest.gap = session.kept_out
+            manifest.gap = manifest.gap or _nothing_seen(manifest)
         except Unreachable as unreachable:
             manifest.gap = unreachable.gap
         except Exception as error:
@@ -137,7 +141,7 @@ def _nothing_seen(manifest: Manifest) -> Gap | None:
     asked = [
         raw.gap
         for source, (raw, _) in manifest.answers.items()
-        if not isinstance(source, TrustAnchors | NameAnchors)
+        if not isinstance(source, TrustAnchors | NameAnchors | RouteOrigins)
     ]
     gaps = [
         gap for gap in asked if gap is not None and gap.state is State.ERROR and gap.cause in _NOT_REACHED

@@ -38,7 +38,8 @@ from scanner.sources import Shell, Source
 OBSERVED_LIMIT: Final = 1000
 FLEET: Final = "*"
 
-_NOT_COLLECTED: Final = Gap(State.ERROR, Cause.INTERNAL, "not collected in this run")
+#: Why a source has no answer that this run did not ask for.
+NOT_COLLECTED: Final = Gap(State.ERROR, Cause.INTERNAL, "not collected in this run")
 _SEEN_ORDER: Final = (State.ERROR, State.UNKNOWN, State.NOTAPPLICABLE)
 _SUDO_REFUSES: Final = re.compile(
     r"sudo: a (?:password|terminal) is required|"
@@ -176,7 +177,7 @@ class Facts:
         answers: Mapping[Source, Collected],
         registry: Registry,
         now: ScanTime,
-        missing: Gap = _NOT_COLLECTED,
+        missing: Gap = NOT_COLLECTED,
         memory: Memory | None = None,
     ) -> None:
         self.target, self.answers, self.registry, self.now = target, answers, registry, now

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -199,6 +199,21 @@ class Finding(NamedTuple):
     collected_at: float
 
 
+class Renewal(NamedTuple):
+    """Something that ends some day and that somebody must renew: a certificate, at one place where it was seen.
+
+    ``sha256`` (hexadecimal) names it, so that what is seen at several places is one. ``ends`` is seconds since the
+    epoch, UTC. ``how``: ``acme`` (renews itself, as far as can be seen), ``public-ca``, ``own-ca`` or ``self``.
+    """
+
+    sha256: str
+    names: tuple[str, ...]
+    issuer: str
+    ends: float
+    how: str
+    place: str
+
+
 class Model(BaseModel):
     """Boundary data: immutable, and an unknown field is an error."""
 
@@ -218,8 +233,26 @@ def _valid_name(value: str) -> str:
 
 Name = Annotated[str, AfterValidator(_valid_name)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+#: What may be spoken before TLS; the dialogues are in channels/starttls.py.
+StartTls: TypeAlias = Literal[
+    "", "smtp", "lmtp", "imap", "pop3", "sieve", "ftp", "nntp", "irc", "xmpp-client", "xmpp-server", "ldap",
+    "postgresql", "mysql", "rdp",
+]  # fmt: skip
+
+
+def _valid_ports(value: object) -> object:
+    numbers = value if isinstance(value, list | tuple) else ()
+    if value in ("usual", "all") or (
+        numbers and all(type(one) is int and 0 < one < 65536 for one in numbers)
+    ):
+        return value
+    raise ValueError("this is no choice of ports\nwrite usual, all, or a list of numbers from 1 to 65535")
+
+
 #: Which TCP ports to try from outside.
-PortChoice = Literal["usual", "all"] | tuple[Port, ...]
+PortChoice = Annotated[Literal["usual", "all"] | tuple[Port, ...], BeforeValidator(_valid_ports)]
 
 
 def _valid_path(value: str) -> str:
@@ -245,7 +278,7 @@ class Service(Model):
     tls: bool = False
     client_certificate: bool = False
     server_name: str = ""
-    starttls: str = ""
+    starttls: StartTls = ""
     from_: tuple[str, ...] = Field(default=(), alias="from")
     protected: tuple[UrlPath, ...] = ()
 
@@ -332,8 +365,8 @@ class Inventory(Model):
 
     ``digest`` is the SHA-256 over the source files; ``zones`` bounds how many hosts of one zone are looked at
     at the same time. ``vantage`` is the zone the scanner itself stands in; ``resolvers`` are the addresses of the name
-    servers it asks, none for the system's; ``revocation_hosts`` may be asked what CAs publish.
-    servers it asks, none for the system's. ``dns_anchors`` are files with trust anchors for DNSSEC of your own.
+    servers it asks, none for the system's; ``revocation_hosts`` may be asked what CAs publish. ``dns_anchors`` are
+    files with trust anchors for DNSSEC of your own; ``route_origins`` is an export of a validator of the RPKI.
     """
 
     sources: tuple[str, ...]
@@ -346,6 +379,7 @@ class Inventory(Model):
     resolvers: tuple[str, ...] = ()
     revocation_hosts: tuple[str, ...] = ()
     dns_anchors: tuple[str, ...] = ()
+    route_origins: str = ""
 
     def target(self, name: str) -> Target:
         """The target of that name. Raises KeyError."""
@@ -393,6 +427,7 @@ class Inventory(Model):
                 dict.fromkeys(one for some in inventories for one in some.revocation_hosts)
             ),
             dns_anchors=tuple(dict.fromkeys(path for one in inventories for path in one.dns_anchors)),
+            route_origins=next((one.route_origins for one in inventories if one.route_origins), ""),
         )
 
 

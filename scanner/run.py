@@ -24,8 +24,10 @@ from pydantic_core import to_json
 from scanner import policy, profiles
 from scanner._version import __version__
 from scanner.aggregate import Assessor, coverage, exit_code
+from scanner.calendar import Calendar
 from scanner.declare import Check, Registry
 from scanner.evaluate import (
+    NOT_COLLECTED,
     Facts,
     Known,
     Member,
@@ -52,8 +54,10 @@ _quoted: Final = (
 class Judgement:
     """Judges a run's evidence one target at a time; what fleet checks need is kept, all else let go."""
 
-    def __init__(self, selected: Sequence[Selected], registry: Registry) -> None:
-        self._registry, self._memory = registry, Memory()
+    def __init__(
+        self, selected: Sequence[Selected], registry: Registry, calendar: Calendar | None = None
+    ) -> None:
+        self._registry, self._calendar, self._memory = registry, calendar or Calendar(registry), Memory()
         self._single = [
             (one.check, remembered(one.check, judge(one.check, registry, one.settings)))
             for one in selected
@@ -70,7 +74,7 @@ class Judgement:
         """The findings of one target: its checks, then the aggregates over them."""
         now = scan_time(manifest.started)
         self._latest = max(self._latest, manifest.ended)
-        missing = manifest.gap or Gap(State.ERROR, Cause.INTERNAL, "not collected in this run")
+        missing = manifest.gap or NOT_COLLECTED
         facts = Facts(target, manifest.answers, self._registry, now, missing, self._memory)
         made: list[tuple[Check, Finding]] = []
         for check, run in self._single:
@@ -83,6 +87,7 @@ class Judgement:
             if self._applies(one.check, target):
                 known = self._once(fleet_share(one.check, self._registry, facts))
                 self._shares[one.check.id].append(Member(target, known))
+        self._calendar.add(target, facts)
 
     def _once(self, known: Known) -> Known:
         """The same, with an equal value that is kept already in the place of its own: hosts are much alike."""
@@ -129,8 +134,9 @@ def finish(run: Path, scope: Scope, *, interrupted: bool = False) -> int:
     header = read_json(run / "run.json")
     assessor = Assessor((one.check for one in scope.selected), scope.loaded.catalogue)
     unreached: dict[str, Gap] = {}
+    registry, calendar = scope.loaded.registry, Calendar(scope.loaded.registry)
     _seal_missing(store, scope.targets)
-    judged = _judged(store, scope.targets, scope.selected, scope.loaded.registry, unreached)
+    judged = _judged(store, scope.targets, scope.selected, registry, unreached, calendar)
     _write_results(run / "results.jsonl", judged, assessor, Encoder(header["run"]))
     counts = assessor.counts()
     code = exit_code(counts)
@@ -143,7 +149,8 @@ def finish(run: Path, scope: Scope, *, interrupted: bool = False) -> int:
         "digest": store.digest(),
         "exit_code": code,
     }
-    _write_json(run / "assessment.json", assessor.assessment(header["run"], scope.targets, unreached))
+    assessment = assessor.assessment(header["run"], scope.targets, unreached)
+    _write_json(run / "assessment.json", {**assessment, "calendar": calendar.data()})
     _write_json(run / "run.json", header, indent=1)
     return code
 
@@ -164,9 +171,10 @@ def _judged(
     selected: Sequence[Selected],
     registry: Registry,
     unreached: dict[str, Gap],
+    calendar: Calendar,
 ) -> Iterator[tuple[Check, Finding]]:
-    """Every finding of a run, in one fixed order; fills ``unreached`` on the way."""
-    judgement = Judgement(selected, registry)
+    """Every finding of a run, in one fixed order; fills ``unreached`` and ``calendar`` on the way."""
+    judgement = Judgement(selected, registry, calendar)
     for target in targets:
         manifest = store.manifest(target.name)
         if manifest.gap is not None:
@@ -320,10 +328,11 @@ def replay(run: Path, loaded: Loaded) -> Replay:
     selected, differences = _again(kept_checks, loaded)
     assessor = Assessor((one.check for one in selected), loaded.catalogue)
     encode, unreached, findings = Encoder(header["run"]), dict[str, Gap](), 0
+    calendar = Calendar(loaded.registry)
 
     def again() -> Iterator[bytes]:
         try:
-            for check, finding in _judged(store, targets, selected, loaded.registry, unreached):
+            for check, finding in _judged(store, targets, selected, loaded.registry, unreached, calendar):
                 assessor.add(finding)
                 yield encode(check, finding)
         except EvidenceError as error:
@@ -337,7 +346,7 @@ def replay(run: Path, loaded: Loaded) -> Replay:
                 differences.append(_difference(number, before, after))
     counts = assessor.counts()
     summary = {"counts": counts, "coverage": coverage(counts), "exit_code": exit_code(counts)}
-    assessment = assessor.assessment(header["run"], targets, unreached)
+    assessment = {**assessor.assessment(header["run"], targets, unreached), "calendar": calendar.data()}
     differences += _differing("run.json", header, summary)
     differences += _differing("assessment.json", read_json(run / "assessment.json"), assessment)
     return Replay(tuple(faults), tuple(differences), findings)

@@ -163,7 +163,8 @@ class TlsWalk:
 
     ``parts``: "chain" asks for the certificates alone, in one connection; "offer" for versions, suites, their order
     and groups; "all" for those and everything else. ``starttls`` names the protocol that is spoken before TLS
-    (channels/starttls.py), or is empty. ``timeout`` is for all connections together. No handshake is finished.
+    (channels/starttls.py), or is empty. ``timeout`` is for all connections together. Only "all" finishes a handshake,
+    twice: to ask for renegotiation, and for the tickets of TLS 1.3.
     """
 
     channel: ClassVar[str] = "tls"
@@ -181,7 +182,7 @@ class TlsWalk:
         what = {
             "chain": "one TLS hello",
             "offer": "TLS hellos (some 25 to 80)",
-            "all": "TLS hellos (some 30 to 100)",
+            "all": "TLS hellos (some 40 to 120)",
         }
         name = f" for {self.server_name}" if self.server_name else ""
         after = f", after {self.starttls} STARTTLS" if self.starttls else ""
@@ -194,8 +195,8 @@ class TrustAnchors:
 
     Trusted are its system's store and the inventory's `trust_anchors`. ``names`` are the digests of the
     subjects wanted: see `names_of`. The answer is one line,
-    ``<count> of <all> trust anchors, sha256 of all <digest>``, and then so many certificates in PEM; the digest is
-    that of all the files, one after the other.
+    ``<count> of <all> trust anchors, sha256 of all <digest>``, and then so many certificates in PEM, those of the
+    inventory behind the line ``# of the inventory``; the digest is that of all the files, one after the other.
     """
 
     channel: ClassVar[str] = "tls"
@@ -224,6 +225,24 @@ class NameAnchors:
     def describe(self) -> str:
         """Nothing goes over the wire."""
         return "the inventory's own trust anchors for the DNS"
+
+
+@dataclass(frozen=True, slots=True)
+class RouteOrigins:
+    """What the inventory's export of validated route origins (`route_origins`) has for these addresses.
+
+    Parse with `json.loads`: ``{"generated": seconds since the epoch, "total": count, "covering": [[address, prefix,
+    maximum length, number of the autonomous system], ..]}``. Not there when the inventory names no export.
+    """
+
+    channel: ClassVar[str] = "dns"
+    addresses: tuple[str, ...]
+    timeout: int = 60
+    limit: int = MEBIBYTE
+
+    def describe(self) -> str:
+        """Nothing goes over the wire."""
+        return f"the inventory's validated route origins for {len(self.addresses)} addresses"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,9 +331,9 @@ class Ports(Outside):
     """Which of these ports answer from here, on every address of the target: connections that say nothing.
 
     ``addresses`` are further ones, which the inventory names. Parse with `json.loads`: ``{"from": zone, "addresses":
-    {address: {"source": ours, "open": [..], "refused": [..], "silent": [..], "failed": {port: errno name}}}}``, with
-    ports as numbers; ``source`` is empty without a route. Asked politely: so many at a time and in a second, silence
-    once more.
+    {address: {"source": ours, "open": [..], "refused": [..], "silent": [..], "failed": {port: errno name}, "still":
+    true}}}``, with ports as numbers. ``source`` is empty without a route; ``still`` says whether a port that had
+    answered did so at the end. Asked politely: so many at a time and in a second, silence once more.
     """
 
     numbers: tuple[int, ...]
@@ -335,8 +354,8 @@ class Lookup(Outside):
     ``questions`` are (name, type) pairs; none at all is a complete answer too, and nothing is sent. With ``server``
     they go to that address of the inventory instead; ``recursive`` says whether recursion is desired. Parse with
     `scanner.exchanges`: an exchange per question, in order, with the message as it came (over TCP when the datagram was
-    cut short); RFC 1035 section 4. One question without an answer leaves all of them without: ask apart what is to be
-    judged apart.
+    cut short); RFC 1035 section 4. When the first gets no answer there is none at all; a later one that
+    gets none in time has ``timeout`` for its end, and no bytes.
     """
 
     questions: tuple[tuple[str, str], ...]
@@ -402,7 +421,17 @@ class SshLogin(Outside):
 
 
 Source: TypeAlias = (
-    Shell | TlsWalk | TrustAnchors | NameAnchors | Dialogue | Ports | Lookup | Fetch | SshHello | SshLogin
+    Shell
+    | TlsWalk
+    | TrustAnchors
+    | NameAnchors
+    | RouteOrigins
+    | Dialogue
+    | Ports
+    | Lookup
+    | Fetch
+    | SshHello
+    | SshLogin
 )
 
 _KINDS: Final[dict[str, type[Any]]] = {
@@ -414,6 +443,7 @@ _KINDS: Final[dict[str, type[Any]]] = {
         TlsWalk,
         TrustAnchors,
         NameAnchors,
+        RouteOrigins,
         Dialogue,
         Ports,
         Lookup,

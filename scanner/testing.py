@@ -122,6 +122,8 @@ def _example_raw(check: Check, step: Step, given: Mapping[str, Any]) -> Raw:
                 f" ({step.source.describe()}) gives"
             )
         value = ABSENT
+    if callable(value):
+        value = value()
     if isinstance(value, Mapping):
         value = value[step.subject]
     if callable(value):

@@ -5,14 +5,18 @@ The channel asks the next question by it, and the probes read the facts from it:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from itertools import takewhile
+from typing import TYPE_CHECKING, Final
 
 from scanner import tlswire as wire
-from scanner.tlsnames import SSL2, SUITES, TLS13
-from scanner.transcript import Exchange
+from scanner.tlsnames import SSL2, SUITES, TLS12, TLS13
+from scanner.transcript import Exchange, Turn
+
+if TYPE_CHECKING:
+    from scanner import tlskeys12
 
 #: Alerts that refuse what was offered. Others may have another reason; they count when they come twice.
 REFUSALS: Final = frozenset({40, 70, 71, 86, 116, 120})
@@ -146,11 +150,15 @@ class Answer:
             return [], None
         from scanner import tlskeys
 
+        return tlskeys.open_flight(*self._conversation())
+
+    def _conversation(self) -> tuple[list[tuple[int, bytes]], wire.ServerHello, bytes, tuple[bytes, ...]]:
+        """The hellos of both sides in turn, the last of the server's, our random, and what is encrypted."""
+        assert self.hello is not None
+        theirs = [one for one in self.flight.messages if one[0] == wire.SERVER_HELLO]
         ours = [one for one in self.sent if one[0] == wire.CLIENT_HELLO]
         said = [one for pair in zip(ours, theirs, strict=True) for one in pair]
-        return tlskeys.open_flight(
-            said, chosen.suite, dict(chosen.extensions), self.hello.random, seen.sealed
-        )
+        return said, wire.server_hello(theirs[-1][1]), self.hello.random, self.flight.sealed
 
     def message(self, kind: int) -> bytes | None:
         """The body of the server's first message of that kind, or None."""
@@ -171,6 +179,79 @@ class Answer:
             return self.key_exchange.scheme if self.key_exchange else None
         body = self.message(wire.CERTIFICATE_VERIFY)
         return wire.Reader(body).number(2) if body is not None else None
+
+    @property
+    def protocol(self) -> str:
+        """The application protocol it took (ALPN), or nothing."""
+        if self.chosen is None:
+            return ""
+        said: Mapping[int, bytes] = self.chosen.extensions
+        if self.chosen.version == TLS13:
+            body = self.message(wire.ENCRYPTED_EXTENSIONS)
+            said = wire.encrypted_extensions(body) if body is not None else {}
+        return wire.protocol_name(said[wire.ALPN]) if wire.ALPN in said else ""
+
+    @property
+    def next_word(self) -> bytes:
+        """What comes next in a handshake of TLS 1.2 inside which another one is asked for; nothing when all is said."""
+        if self.chosen is None or self.chosen.version != TLS12 or not self.whole:
+            return b""
+        from scanner import tlskeys12
+
+        said = len(self.exchange.turns) - len(self._before)
+        if said == 1:
+            return self._finish.records
+        return (
+            tlskeys12.again(self._finish, self.hello.body)
+            if said == 2 and self.flight.sealed and self.hello
+            else b""
+        )
+
+    @property
+    def renegotiated(self) -> bool | None:
+        """Whether a client may ask for another handshake inside the first; None while that is not known."""
+        if self.chosen is None or len(self.exchange.turns) - len(self._before) < 3:
+            return None
+        theirs = self._finish.theirs
+        for record in self.flight.sealed:
+            kind, content = theirs.open(record)
+            if kind == wire.HANDSHAKE and content[:1] == bytes([wire.SERVER_HELLO]):
+                return True
+            if kind == wire.ALERT:
+                return False
+        return False if self.exchange.end in {"closed", "reset"} else None
+
+    @property
+    def _before(self) -> list[Turn]:
+        """What was said before the hello."""
+        return list(takewhile(lambda turn: not is_hello(turn.sent), self.exchange.turns))
+
+    @property
+    def _finish(self) -> tlskeys12.Finish:
+        """Our part of finishing a handshake of TLS 1.2."""
+        from scanner import tlskeys12
+
+        keys, chosen = self.key_exchange, self.chosen
+        if keys is None or keys.group is None or chosen is None or self.hello is None:
+            raise ValueError("no key exchange with a group")
+        said = b"".join(wire.message(*one) for one in (*self.sent, *self.flight.messages))
+        asked = self.flight.first(wire.CERTIFICATE_REQUEST) is not None
+        randoms = (self.hello.random, chosen.random)
+        return tlskeys12.finish(chosen.suite, keys.group, keys.public, randoms, said, asked=asked)
+
+    @property
+    def tickets(self) -> list[wire.Ticket]:
+        """The tickets that came after a finished handshake of TLS 1.3."""
+        return [wire.session_ticket(body) for kind, body in self.messages if kind == wire.NEW_SESSION_TICKET]
+
+    @property
+    def farewell(self) -> bytes:
+        """What finishes the handshake of TLS 1.3 and ends the connection; nothing when it is too early, or too late."""
+        if not self.whole or self.gave_up or any(turn.sent[:1] == b"\x17" for turn in self.exchange.turns):
+            return b""
+        from scanner import tlskeys
+
+        return tlskeys.farewell(*self._conversation())
 
     @cached_property
     def staple(self) -> bytes:
@@ -255,15 +336,11 @@ def read(exchange: Exchange) -> Answer:
     hello, received = turns[first].sent, b"".join(turn.received for turn in turns[first:])
     if hello[0] != wire.HANDSHAKE:
         return Answer(exchange, ssl2=wire.read_ssl2_client_hello(hello), received=received)
-    sent = sent_messages([turn.sent for turn in turns[first:]])
+    hellos = [turn.sent for turn in turns[first:]][: 2 if wire.RETRY in received else 1]
+    sent = tuple(one for data in hellos if is_hello(data) for one in wire.flight(data).messages)
     return Answer(exchange, hello=wire.read_client_hello(sent[0][1]), sent=sent, received=received)
 
 
 def is_hello(sent: bytes) -> bool:
     """Whether these bytes begin a ClientHello, of TLS or of SSL 2."""
     return (sent[:2] == b"\x16\3" and sent[5:6] == b"\1") or (sent[:1] >= b"\x80" and sent[2:5] == b"\1\0\2")
-
-
-def sent_messages(sent: Sequence[bytes]) -> tuple[tuple[int, bytes], ...]:
-    """The handshake messages that we sent in clear."""
-    return tuple(one for data in sent if data for one in wire.flight(data).messages)

@@ -78,26 +78,34 @@ class Scheme(NamedTuple):
 Row = TypeVar("Row")
 
 
-def _table(name: str, row: Callable[[dict[str, str]], Row]) -> list[Row]:
+def _table(name: str, row: Callable[..., Row]) -> list[Row]:
+    """The rows of a table behind its remarks and its header line."""
     lines = Path(__file__).with_name(f"{name}.csv").read_text(encoding="utf-8").splitlines()
-    return [row(one) for one in csv.DictReader(line for line in lines if not line.startswith("#"))]
+    rows = csv.reader(line for line in lines if not line.startswith("#"))
+    next(rows)
+    return [row(*one) for one in rows]
 
 
-def _suite(row: dict[str, str]) -> Suite:
+def _suite(
+    code: str, name: str, exchange: str, authentication: str, cipher: str, bits: str, digest: str, *rest: str
+) -> Suite:
+    export, first, last, _source = rest
     return Suite(
-        int(row["code"], 16), row["name"], row["exchange"], row["authentication"], row["cipher"], int(row["bits"]),
-        row["hash"], row["export"] == "yes", VERSIONS[row["first"]], VERSIONS[row["last"]],
+        int(code, 16), name, exchange, authentication, cipher, int(bits), digest, export == "yes", VERSIONS[first],
+        VERSIONS[last],
     )  # fmt: skip
 
 
-def _group(row: dict[str, str]) -> Group:
-    first, last = VERSIONS[row["first"]], VERSIONS[row["last"]]
-    return Group(int(row["code"], 16), row["name"], row["kind"], int(row["bits"]), first, last)
+def _group(code: str, name: str, kind: str, bits: str, first: str, last: str, _source: str) -> Group:
+    return Group(int(code, 16), name, kind, int(bits), VERSIONS[first], VERSIONS[last])
 
 
-def _scheme(row: dict[str, str]) -> Scheme:
-    first, last = VERSIONS[row["first"]], VERSIONS[row["last"]]
-    return Scheme(int(row["code"], 16), row["name"], row["algorithm"], row["hash"], first, last)
+def _scheme(code: str, name: str, algorithm: str, digest: str, first: str, last: str, _source: str) -> Scheme:
+    return Scheme(int(code, 16), name, algorithm, digest, VERSIONS[first], VERSIONS[last])
+
+
+def _prime(name: str, _bits: str, digest: str, _source: str) -> tuple[str, str]:
+    return digest, name
 
 
 _ALL: Final = _table("tls_suites", _suite)
@@ -109,9 +117,7 @@ GROUPS: Final[Mapping[int, Group]] = MappingProxyType({one.code: one for one in 
 SCHEMES: Final[Mapping[int, Scheme]] = MappingProxyType(
     {one.code: one for one in _table("tls_schemes", _scheme)}
 )
-_PRIMES: Final = {
-    digest: name for name, digest in _table("tls_primes", lambda row: (row["name"], row["sha256"]))
-}
+_PRIMES: Final = dict(_table("tls_primes", _prime))
 
 #: RFC 8446 section 6, RFC 5246 section 7.2, and the extensions that add one.
 ALERTS: Final[Mapping[int, str]] = MappingProxyType(

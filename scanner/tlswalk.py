@@ -63,6 +63,8 @@ NEW_SUITES: Final = tuple(one.code for one in SUITES.values() if one.first == TL
 UNKNOWN: Final = "no-such-name.invalid"
 #: A short offer for servers that choke on a long one.
 FEW: Final = 60
+#: The most suites whose order is put together from parts, when the server is far away.
+MERGED: Final = 12
 OLD_GROUPS: Final = (
     29,
     23,
@@ -101,8 +103,8 @@ class Question:
     again: Callable[[Answer], bytes] = lambda answer: b""
 
 
-Walk: TypeAlias = Generator[Question, "Answer | None", None]
-"""The answer sent in is None when it does not count: the walk should end."""
+Walk: TypeAlias = Generator["Question | list[Walk]", "Answer | None", None]
+"""The answer sent in is None when it does not count: the walk should end. A list is of walks to go side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,7 @@ def ssl2(visit: Visit) -> Walk:
     )
 
 
-def _sure(question: Question) -> Generator[Question, Answer | None, Answer | None]:
+def _sure(question: Question) -> Generator[Question | list[Walk], Answer | None, Answer | None]:
     """The answer; a refusal that may be something else is asked for once more."""
     answer = yield question
     if answer is not None and answer.turned_away:
@@ -176,6 +178,7 @@ class Found:
     groups: list[int] = field(default_factory=list)
     curve: int | None = None
     choked: bool = False
+    parts: list[Found] = field(default_factory=list)
 
 
 #: Newest first: what is most spoken is asked first.
@@ -185,8 +188,8 @@ _ASKED: Final = (TLS13, TLS12, TLS11, TLS10, SSL3)
 class Survey:
     """All questions for one endpoint: `stages` of walks that may go side by side."""
 
-    def __init__(self, visit: Visit, parts: str) -> None:
-        self.visit, self.parts = visit, parts
+    def __init__(self, visit: Visit, parts: str, far: Callable[[], bool] = lambda: False) -> None:
+        self.visit, self.parts, self.far = visit, parts, far
         self.found = {number: Found() for number in _ASKED}
 
     def stages(self) -> Iterator[list[Walk]]:
@@ -194,11 +197,11 @@ class Survey:
         if self.parts == "chain":
             yield [chain(self.visit)]
             return
-        walks = [version(self.visit, number, found) for number, found in self.found.items()]
+        walks = [version(self.visit, number, found, self.far) for number, found in self.found.items()]
         yield [*walks, ssl2(self.visit), *([chain(self.visit)] if self.parts == "all" else ())]
         if not any(found.accepted for number, found in self.found.items() if number < TLS13):
             yield [short(self.visit, number, found) for number, found in self.found.items() if found.choked]
-        yield list(self._orders())
+        yield [*self._orders(), *self._old_groups()]
         if self.parts == "all":
             yield list(self._rest())
 
@@ -207,6 +210,12 @@ class Survey:
         several = [number for number, found in self.found.items() if len(found.accepted) > 1]
         for number in [*several[:1], *[one for one in several[1:2] if several[0] == TLS13]]:
             yield order(self.visit, number, self.found[number])
+
+    def _old_groups(self) -> Iterator[Walk]:
+        """The groups of the newest older version, of a server that speaks no TLS 1.2."""
+        if not self.found[TLS12].accepted:
+            old = [number for number in (TLS11, TLS10) if self.found[number].accepted]
+            yield from (groups(self.visit, number, self.found[number]) for number in old[:1])
 
     def _rest(self) -> Iterator[Walk]:
         spoken = [number for number, found in self.found.items() if found.accepted]
@@ -217,16 +226,50 @@ class Survey:
         for number in (TLS12, TLS13):
             if self.found[number].accepted:
                 yield schemes(self.visit, number, self.found[number])
+        yield protocols(self.visit, spoken[0])
+        if self.found[TLS12].accepted:
+            yield renegotiation(self.visit)
+        if self.found[TLS13].accepted:
+            yield ticket(self.visit)
         if self.visit.server_name:
             yield chain(self.visit, "chain without a name", server_name="")
         yield chain(self.visit, "chain for an unknown name", server_name=UNKNOWN)
 
 
-def version(visit: Visit, number: int, found: Found) -> Walk:
-    """Everything about one version of SSL 3 to TLS 1.3: suites, whose order counts, groups."""
-    yield from suites(visit, number, NEW_SUITES if number == TLS13 else OLD_SUITES, found)
-    if found.accepted and number in (TLS12, TLS13):
-        yield from groups(visit, number, found)
+def version(visit: Visit, number: int, found: Found, far: Callable[[], bool]) -> Walk:
+    """Everything about one version of SSL 3 to TLS 1.3: suites and groups.
+
+    With a server that is ``far`` away the rest of the offer goes in parts, side by side, as do the groups.
+    """
+    offer = NEW_SUITES if number == TLS13 else OLD_SUITES
+    yield from suites(visit, number, offer, found, once=True)
+    if not found.accepted:
+        return
+    left = [code for code in offer if code not in found.accepted]
+    beside = [groups(visit, number, found)] if number in (TLS12, TLS13) else []
+    if not far():
+        yield from suites(visit, number, left, found)
+        for walk in beside:
+            yield from walk
+        return
+    parts = [left] if number == TLS13 else _parts(left)
+    found.parts = [Found() for _ in parts]
+    yield [*(suites(visit, number, part, one) for part, one in zip(parts, found.parts, strict=True)), *beside]
+    for one in found.parts:
+        found.accepted += one.accepted
+
+
+def _parts(offer: list[int]) -> list[list[int]]:
+    """The offer in parts of which most servers accept about as many of each."""
+    kinds: dict[str, list[int]] = {}
+    for code in offer:
+        suite = SUITES[code]
+        usual = suite.authentication in {"ECDSA", "RSA"} and suite.exchange in {"ECDHE", "DHE", "RSA"}
+        kind = (
+            ("AES" if suite.exchange == "ECDHE" else "other AES") if "AES" in suite.cipher else suite.exchange
+        )
+        kinds.setdefault(kind if usual else "unusual", []).append(code)
+    return list(kinds.values())
 
 
 def short(visit: Visit, number: int, found: Found) -> Walk:
@@ -239,8 +282,8 @@ def short(visit: Visit, number: int, found: Found) -> Walk:
         yield from groups(visit, number, found)
 
 
-def suites(visit: Visit, number: int, offer: Iterable[int], found: Found) -> Walk:
-    """Offer suites and strike what is chosen, until the server refuses the rest."""
+def suites(visit: Visit, number: int, offer: Iterable[int], found: Found, *, once: bool = False) -> Walk:
+    """Offer suites and strike what is chosen, until the server refuses the rest, or only ``once``."""
     left = list(offer)
     words = ask("suites", VERSION_NAMES[number])
     while left:
@@ -256,6 +299,8 @@ def suites(visit: Visit, number: int, offer: Iterable[int], found: Found) -> Wal
             found.groups.append(answer.group)
         if found.curve is None and answer.chain:
             found.curve = curve_of(answer.chain[0])
+        if once:
+            return
 
 
 def _of_version(answer: Answer) -> bool:
@@ -275,9 +320,52 @@ def order(visit: Visit, number: int, found: Found) -> Walk:
     chacha = next((code for code in backwards if "ChaCha" in SUITES[code].cipher), None)
     if answer is None or answer.server is None or answer.server.suite == backwards[0]:
         return
+    if found.parts:
+        yield from merge(visit, number, found)
     if chacha is not None and chacha != found.accepted[0]:
         first = [chacha, *(code for code in found.accepted if code != chacha)]
         yield Question(ask("chacha", VERSION_NAMES[number]), visit.hello(number, first).record)
+
+
+def merge(visit: Visit, number: int, found: Found) -> Walk:
+    """The server's order over all parts: each suite finds its place among those placed already.
+
+    First the parts' ends are held against each other: often that is enough. It is done in the newest version up to
+    TLS 1.2 only, for a server has one list for all of those; and not for more than `MERGED` suites, as it would
+    undo what asking in parts has won.
+    """
+    if len(found.accepted) > MERGED:
+        return
+    lists = sorted((one.accepted for one in found.parts if one.accepted), key=len, reverse=True)
+    placed = [found.accepted[0], *lists[0]] if lists else []
+    for one in lists[1:]:
+        first = yield Question(
+            ask("merge", VERSION_NAMES[number]), visit.hello(number, [one[0], placed[-1]]).record
+        )
+        if first is None or first.server is None:
+            return
+        if first.server.suite == placed[-1]:
+            placed += one
+            continue
+        places: dict[int, int] = {}
+        yield [_place(visit, number, code, placed, places) for code in one]
+        if len(places) < len(one):
+            return
+        for code in reversed(one):
+            placed.insert(places[code], code)
+
+
+def _place(visit: Visit, number: int, code: int, among: list[int], places: dict[int, int]) -> Walk:
+    """Where a suite belongs among others that are in the server's order."""
+    low, high = 0, len(among)
+    while low < high:
+        middle = (low + high) // 2
+        offer = [code, among[middle]]
+        answer = yield Question(ask("merge", VERSION_NAMES[number]), visit.hello(number, offer).record)
+        if answer is None or answer.server is None:
+            return
+        low, high = (low, middle) if answer.server.suite == code else (middle + 1, high)
+    places[code] = low
 
 
 def groups(visit: Visit, number: int, found: Found) -> Walk:
@@ -335,28 +423,81 @@ def _signed(suite: Suite) -> bool:
     )
 
 
-def chain(visit: Visit, words: str = "chain", **rest: Any) -> Walk:
-    """The certificates, in one connection, with whatever version of TLS the server likes best."""
-    from scanner import tlskeys
+def protocols(visit: Visit, number: int) -> Walk:
+    """Which application protocols it knows (ALPN, RFC 7301): offer them and strike the one it takes."""
+    left = list(PROTOCOLS)
+    while left and number > SSL3:
+        listed = wire.vector(b"".join(wire.vector(name.encode(), 1) for name in left))
+        question = conversation(visit, "protocols", visit.dice(32), more={wire.ALPN: listed}, **_EVERYTHING)
+        answer = yield from _sure(question)
+        if answer is None or not answer.accepted or answer.protocol not in left:
+            return
+        left.remove(answer.protocol)
 
-    yield conversation(
-        visit,
-        words,
-        visit.dice(32),
-        [*tlskeys.SUITES, *OLD_SUITES],
-        tuple(dict.fromkeys((*OLD_SCHEMES, *NEW_SCHEMES))),
-        older=(TLS12, TLS11, TLS10),
-        more={wire.RENEGOTIATION_INFO: b"\0", wire.EXTENDED_MASTER_SECRET: b"", wire.SESSION_TICKET: b""},
-        **rest,
+
+def renegotiation(visit: Visit) -> Walk:
+    """May a client ask for another handshake inside the first (TLS 1.2)? That one has to be finished for it."""
+    from scanner import tlskeys, tlskeys12
+
+    made = wire.client_hello(
+        TLS12,
+        tlskeys12.SUITES,
+        random=visit.dice(32),
+        groups=[code for code in tlskeys.GROUPS if GROUPS[code].first < TLS13],
+        schemes=OLD_SCHEMES,
+        server_name=visit.server_name,
+        more={wire.RENEGOTIATION_INFO: b"\0"},
+    )
+    yield Question(
+        "renegotiation",
+        made.record,
+        lambda answer: answer.renegotiated is not None or not (answer.accepted or not answer.complete),
+        lambda answer: answer.next_word,
     )
 
 
+def ticket(visit: Visit) -> Walk:
+    """The tickets for a next time, which TLS 1.3 gives after the handshake: the only one that is finished.
+
+    It says good-bye in the same breath, so that the server closes whether it gives tickets or not.
+    """
+    question = conversation(visit, "ticket", visit.dice(32))
+
+    def again(answer: Answer) -> bytes:
+        return question.again(answer) or answer.farewell
+
+    yield Question("ticket", question.hello, lambda answer: bool(answer.alert), again)
+
+
+def chain(visit: Visit, words: str = "chain", **rest: Any) -> Walk:
+    """The certificates, in one connection, with whatever version of TLS the server likes best."""
+    more = {wire.RENEGOTIATION_INFO: b"\0", wire.EXTENDED_MASTER_SECRET: b"", wire.SESSION_TICKET: b""}
+    yield conversation(visit, words, visit.dice(32), more=more, **_EVERYTHING, **rest)
+
+
+#: What `conversation` takes to offer TLS 1.0 and newer, in one hello.
+_EVERYTHING: Final[dict[str, Any]] = {
+    "suites": OLD_SUITES,
+    "schemes": tuple(dict.fromkeys((*OLD_SCHEMES, *NEW_SCHEMES))),
+    "older": (TLS12, TLS11, TLS10),
+}
+
+
 def conversation(
-    visit: Visit, words: str, random: bytes, suites: Sequence[int], schemes: Sequence[int], **rest: Any
+    visit: Visit,
+    words: str,
+    random: bytes,
+    suites: Sequence[int] = (),
+    schemes: Sequence[int] = NEW_SCHEMES,
+    **rest: Any,
 ) -> Question:
     """A hello of TLS 1.3 with keys in it, so that the server's whole first flight can be read."""
     from scanner import tlskeys
 
+    suites = (
+        [*(code for code in tlskeys.SUITES if code not in suites), *suites] if "older" in rest else suites
+    )
+    suites = suites or tlskeys.SUITES
     old = () if "older" not in rest else tuple(code for code in OLD_GROUPS if code not in tlskeys.GROUPS)
     made = Visit(visit.server_name, lambda size: random).hello(
         TLS13,
@@ -384,18 +525,22 @@ def conversation(
     return Question(words, made.record, lambda answer: answer.whole, again)
 
 
-def curve_of(certificate: bytes) -> int | None:
-    """The group of a certificate's own key, when it is on a curve that has a number."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+#: id-ecPublicKey and, behind it, the curve (RFC 5480 section 2.1.1): as it stands in a certificate's key.
+_EC_KEY: Final = bytes.fromhex("06072a8648ce3d0201")
+_CURVES: Final = {
+    bytes.fromhex(curve): group
+    for curve, group in {
+        "06082a8648ce3d030101": 19, "06052b81040021": 21, "06052b8104000a": 22, "06082a8648ce3d030107": 23,
+        "06052b81040022": 24, "06052b81040023": 25, "06092b2403030208010107": 26, "06092b240303020801010b": 27,
+        "06092b240303020801010d": 28,
+    }.items()
+}  # fmt: skip
 
-    try:
-        key = x509.load_der_x509_certificate(certificate).public_key()
-    except Exception:  # a strange certificate is for the checks to judge
-        return None
-    if not isinstance(key, EllipticCurvePublicKey):
-        return None
-    return next((code for code, one in GROUPS.items() if one.name == key.curve.name), None)
+
+def curve_of(certificate: bytes) -> int | None:
+    """The group of a certificate's own key (DER), when it is on a curve that has a number."""
+    _, key, curve = certificate.partition(_EC_KEY)
+    return next((group for oid, group in _CURVES.items() if key and curve.startswith(oid)), None)
 
 
 __all__ = ["SSL2", "Found", "Question", "Survey", "Visit", "Walk"]

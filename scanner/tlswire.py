@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from struct import pack, unpack
 from typing import Final, NamedTuple
 
 from scanner.tlsnames import ALERTS, SSL3, SUITES, TLS10, TLS12, TLS13
@@ -74,12 +75,17 @@ def vector(data: bytes, size: int = 2) -> bytes:
 
 def numbers(values: Iterable[int], size: int = 2) -> bytes:
     """A list of numbers, without its length."""
+    if size == 2:
+        listed = tuple(values)
+        return pack(f"!{len(listed)}H", *listed)
     return b"".join(value.to_bytes(size) for value in values)
 
 
 def _split(data: bytes, size: int) -> tuple[int, ...]:
     if len(data) % size:
         raise ValueError("a list in a TLS message has half an item")
+    if size == 2:
+        return unpack(f"!{len(data) // 2}H", data)
     return tuple(int.from_bytes(data[at : at + size]) for at in range(0, len(data), size))
 
 
@@ -256,9 +262,11 @@ class Flight:
 def flight(data: bytes) -> Flight:
     """Read records and the handshake messages in them; what is not complete yet is left out.
 
+    Behind ChangeCipherSpec all is encrypted; but not after a HelloRetryRequest, where it says nothing.
+
     Raises ValueError when the bytes are no TLS.
     """
-    handshake, alert, at = b"", None, 0
+    handshake, alert, changed, at = b"", None, False, 0
     sealed: list[bytes] = []
     while alert is None and at < len(data):
         kind = data[at]
@@ -272,7 +280,8 @@ def flight(data: bytes) -> Flight:
         body = data[at + 5 : at + 5 + size]
         if len(body) < size:
             break
-        if kind == DATA or (sealed and kind != CHANGE):
+        changed = changed or kind == CHANGE
+        if kind == DATA or (kind != CHANGE and (sealed or (changed and RETRY not in handshake))):
             sealed.append(data[at : at + 5 + size])
         elif kind == HANDSHAKE:
             handshake += body
@@ -373,7 +382,7 @@ def key_exchange(body: bytes, suite: int, version: int) -> KeyExchange:
     elif "PSK" not in known.authentication:
         raise ValueError(f"a ServerKeyExchange for {known.name}")
     scheme = None
-    if known.authentication in {"RSA", "DSS", "ECDSA"} and reader.left:
+    if known.authentication in {"RSA", "DSS", "ECDSA"}:
         scheme = reader.number(2) if version >= TLS12 else None
         reader.vector(2)
     reader.end()

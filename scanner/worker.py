@@ -26,6 +26,7 @@ from scanner.sources import (
     NameAnchors,
     Outside,
     Ports,
+    RouteOrigins,
     Shell,
     Source,
     SshHello,
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 #: Questions from outside put to one target at the same time.
 OUTSIDE_AT_ONCE: Final = 4
+#: Datagrams among them, beside those: most of them are waiting for silence.
+DATAGRAMS_AT_ONCE: Final = 12
 
 
 class Unreachable(Exception):  # noqa: N818 -- an outcome
@@ -187,6 +190,10 @@ def _not_installed(name: str) -> Iterator[None]:
         sys.modules.pop(name, None)
 
 
+def _is_datagram(source: Source) -> bool:
+    return isinstance(source, Dialogue) and source.protocol == "udp"
+
+
 class Session:
     """One target for the length of a scan: one login, kept over all rounds, and questions from outside beside it."""
 
@@ -229,6 +236,11 @@ class Session:
             if not any(isinstance(source, Outside | TlsWalk) for source in sources):
                 raise Unreachable(self._no_shell) from error
 
+    @property
+    def kept_out(self) -> Gap | None:
+        """Why the account that the inventory gives us did not get in; None when it did, or there is none."""
+        return self._no_shell if self._target.credential is not None else None
+
     def ask(self, sources: Sequence[Source]) -> dict[Source, Timed]:
         """Put these questions: shell sources in one batch (slow ones in a second, beside it), those from outside a few
         at a time, all at once.
@@ -242,8 +254,14 @@ class Session:
             for some in filter(None, (fast, slow)):
                 answers |= self._run(some)
             return answers | {source: self._look(source) for source in others}
-        with ThreadPoolExecutor(OUTSIDE_AT_ONCE) as outside, ThreadPoolExecutor(1) as beside:
-            looks = [outside.submit(self._look, source) for source in others]
+        with (
+            ThreadPoolExecutor(OUTSIDE_AT_ONCE) as outside,
+            ThreadPoolExecutor(DATAGRAMS_AT_ONCE) as light,
+            ThreadPoolExecutor(1) as beside,
+        ):
+            looks = [
+                (light if _is_datagram(source) else outside).submit(self._look, source) for source in others
+            ]
             late = beside.submit(self._run, slow) if fast and slow else None
             if fast or slow:
                 answers |= self._run(fast or slow)
@@ -286,6 +304,10 @@ class Session:
                 from scanner.channels import dns
 
                 return dns.name_anchors(inventory.dns_anchors, source.limit)
+            case RouteOrigins():
+                from scanner.channels import route_origins
+
+                return route_origins.covering(inventory.route_origins, source)
             case Dialogue():
                 from scanner.channels.dialogue import converse
 

@@ -555,6 +555,9 @@ def hostile(path: Path) -> Path:
     for target, evil in zip(assessment["targets"], HOSTILE, strict=False):
         target["role"] = target["zone"] = target["owner"] = evil
         target["detail"] = evil
+    for entry, evil in zip(assessment["calendar"]["entries"], HOSTILE, strict=False):
+        entry["names"] = entry["owners"] = [evil]
+        entry["issuer"] = entry["seen"][0]["place"] = evil
     (path / "assessment.json").write_text(_json(assessment))
     checks = json.loads((path / "checks.json").read_text())
     for check, evil in zip(checks, HOSTILE, strict=False):
@@ -682,7 +685,30 @@ def _assess(
         for (status, cause, detail), (names, ids, count) in rows.gaps.items()
     ]  # fmt: skip
     norms = [_norm(checks, rows)]
-    return {"run": run, "principles": principles, "norms": norms, "targets": targets, "gaps": gaps}
+    return {
+        "run": run,
+        "principles": principles,
+        "norms": norms,
+        "targets": targets,
+        "gaps": gaps,
+        "calendar": {"entries": _calendar([name for name, _, _ in hosts]), "unseen": sorted(silent)},
+    }
+
+
+def _calendar(hosts: list[str]) -> list[dict[str, Any]]:
+    """Three certificates: one that has ended, one that ends within a month, one that has time; soonest first."""
+    return [
+        {
+            "sha256": digest("certificate", ends), "names": [f"{name}.zeedrecht.example"], "issuer": issuer,
+            "ends": f"{ends}T12:00:00Z", "how": how, "owners": ["Team Infra"] if how != "self" else [],
+            "seen": [{"target": host, "place": "443/tcp"} for host in hosts[:seen]],
+        }
+        for name, ends, issuer, how, seen in (
+            ("oud", "2026-11-20", "CN=oud.zeedrecht.example", "self", 1),
+            ("zaken", "2026-12-10", "CN=Zeedrecht Issuing CA,O=Zeedrecht", "own-ca", 5),
+            ("www", "2027-05-31", "CN=Voorbeeld OV CA,O=Voorbeeld,C=NL", "public-ca", 2),
+        )
+    ]  # fmt: skip
 
 
 def _norm(checks: list[dict[str, Any]], rows: Rows) -> dict[str, Any]:

@@ -8,12 +8,14 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from checks.network.x509.paths import spki
 from checks.network.x509.status import question
 from scanner.model import Cause, Finding, State, Target
 from tests.outside import look, server_at, state, told
@@ -28,6 +30,7 @@ from tests.servers.authority import (
     roca_key,
     timestamps,
 )
+from tests.servers.names import RESOLVER, Names, Zone
 from tests.servers.publisher import Publisher, publishing
 
 pytestmark = [pytest.mark.server, pytest.mark.filterwarnings("ignore:Parsed a serial number")]
@@ -104,14 +107,20 @@ def seen(
     name: str = NAME,
     hosts: tuple[str, ...] = (),
     staple: bytes = b"",
+    public: bool = False,
     **fields: Any,
 ) -> list[Finding]:
     """The findings of one check about a server that shows this certificate."""
     root = folder / "root.pem"
     root.write_bytes(lab.root.certificate.public_bytes(Encoding.PEM))
-    with serving(issued, folder / "server", staple=staple) as port:
-        target = server_at("127.0.0.1", {"port": port, "tls": True, "server_name": NAME}, **fields)
-        return look(target, only=[check], trust_anchors=(str(root),), revocation_hosts=hosts)[check]
+    own = () if public else (str(root),)
+    with serving(issued, folder / "server", staple=staple) as port, pytest.MonkeyPatch.context() as patch:
+        if public:  # our root is then all that the system trusts
+            patch.setenv("SSL_CERT_FILE", str(root))
+        target = server_at(
+            "127.0.0.1", {"port": port, "tls": True, "server_name": NAME}, ports=(port,), **fields
+        )
+        return look(target, only=[check], trust_anchors=own, revocation_hosts=hosts)[check]
 
 
 #: Check -> the certificate that must not pass.
@@ -176,15 +185,15 @@ MADE: tuple[tuple[str, Callable[[Authority], Issued], Callable[[Authority], Issu
         "certificates.no-internal-names",
         lambda lab: lab.issue("www.gemeente.nl", policies=[OV]),
         lambda lab: lab.issue(NAME, "db.local", policies=[OV]),
-        {},
+        {"public": True},
     ),
-    ("certificates.validity-limit", _public, lambda lab: _public(lab, ends=380), {}),
-    ("certificates.logged", _public, lambda lab: _public(lab, extra=[timestamps(1)]), {}),
+    ("certificates.validity-limit", _public, lambda lab: _public(lab, ends=380), {"public": True}),
+    ("certificates.logged", _public, lambda lab: _public(lab, extra=[timestamps(1)]), {"public": True}),
     (
         "certificates.organisation-validated",
         _public,
         lambda lab: _public(lab, policies=[DV]),
-        {"tags": ["persoonsgegevens"]},
+        {"public": True, "tags": ["persoonsgegevens"]},
     ),
     (
         "certificates.exponent-sound",
@@ -231,6 +240,12 @@ def test_the_verdict_follows_what_was_issued(
     for issue, expected in ((good, State.PASS), (bad, State.FAIL), (good, State.PASS)):
         found = seen(check, issue(lab), lab, tmp_path, **fields)
         assert state(found) is expected, told(found)
+
+
+def test_a_ca_of_our_own_is_not_public_whatever_it_states(lab: Authority, tmp_path: Path) -> None:
+    check, fields = "certificates.organisation-validated", {"tags": ["persoonsgegevens"]}
+    assert state(seen(check, _public(lab), lab, tmp_path, public=True, **fields)) is State.PASS
+    assert state(seen(check, _public(lab), lab, tmp_path, **fields)) is State.FAIL
 
 
 # --- revocation -----------------------------------------------------------------------------------------------
@@ -289,8 +304,8 @@ def test_what_was_fetched_is_not_fetched_again(lab: Authority, publisher: Publis
         serving(issued, tmp_path / "b", "127.0.0.2") as two,
     ):
         found = look(
-            server_at("127.0.0.1", {"port": one, "tls": True, "server_name": NAME}, name="a"),
-            server_at("127.0.0.2", {"port": two, "tls": True, "server_name": NAME}, name="b"),
+            server_at("127.0.0.1", {"port": one, "tls": True, "server_name": NAME}, name="a", ports=(one,)),
+            server_at("127.0.0.2", {"port": two, "tls": True, "server_name": NAME}, name="b", ports=(two,)),
             only=["revocation.not-revoked"],
             trust_anchors=(str(root),),
             revocation_hosts=(publisher.host,),
@@ -329,6 +344,32 @@ def test_the_verdict_follows_what_is_stapled(
     assert state(found) is expected, told(found)
 
 
+# --- the DNS --------------------------------------------------------------------------------------------------
+
+
+def test_the_verdict_follows_the_dns(lab: Authority, tmp_path: Path) -> None:
+    """CAA that names the CA or another, TLSA of this key or another, in a zone of our own."""
+    ca = lab.authority("E7", lab.root, number=61, organisation="Let's Encrypt")
+    issued = lab.issue(issuer=ca, policies=[DV])
+    root = tmp_path / "root.pem"
+    root.write_bytes(lab.root.certificate.public_bytes(Encoding.PEM))
+    pins = {True: issued, False: lab.issue(number=62)}
+    checks = ("certificate-dns.issuer-allowed", "certificate-dns.pin-matches")
+
+    def zone(port: int, good: bool) -> Zone:
+        pin = sha256(spki(pins[good].certificate)).hexdigest()
+        named = "letsencrypt.org" if good else "pki.goog"
+        return Zone("lab.test", f'@ CAA 0 issue "{named}"\n_{port}._tcp.www TLSA 3 1 1 {pin}\n')
+
+    with serving(issued, tmp_path / "server") as port, Names(tmp_path, [zone(port, True)]) as names_:
+        target = server_at("127.0.0.1", {"port": port, "tls": True, "server_name": NAME}, ports=(port,))
+        for good in (True, False, True):
+            names_.change(zone(port, good))
+            found = look(target, only=checks, trust_anchors=(str(root),), resolvers=(RESOLVER,))
+            for check in checks:
+                assert state(found[check]) is (State.PASS if good else State.FAIL), told(found[check])
+
+
 # --- across the fleet -----------------------------------------------------------------------------------------
 
 
@@ -338,8 +379,8 @@ def _together(check: str, first: Issued, second: Issued, lab: Authority, folder:
     with serving(first, folder / "a", "127.0.0.1") as port, serving(second, folder / "b", "127.0.0.2", port):
         service = {"port": port, "tls": True, "server_name": NAME}
         targets: list[Target] = [
-            server_at("127.0.0.1", service, name="a", cluster=cluster),
-            server_at("127.0.0.2", service, name="b", cluster=cluster),
+            server_at("127.0.0.1", service, name="a", cluster=cluster, ports=(port,)),
+            server_at("127.0.0.2", service, name="b", cluster=cluster, ports=(port,)),
         ]
         return state(look(*targets, only=[check], trust_anchors=(str(root),))[check])
 
@@ -356,3 +397,11 @@ def test_a_node_that_was_forgotten_shows(lab: Authority, tmp_path: Path) -> None
     assert _together(check, issued, issued, lab, tmp_path, "web") is State.PASS
     assert _together(check, issued, lab.issue(ends=9), lab, tmp_path, "web") is State.FAIL
     assert _together(check, issued, issued, lab, tmp_path, "web") is State.PASS
+
+
+def test_a_serial_number_that_was_given_out_twice_shows(lab: Authority, tmp_path: Path) -> None:
+    check, once = "certificates.serials-unique", lab.issue()
+    first, second = lab.issue(serial=4711), lab.issue("b.lab.test", serial=4711, number=41)
+    assert _together(check, first, once, lab, tmp_path, "") is State.PASS
+    assert _together(check, first, second, lab, tmp_path, "") is State.FAIL
+    assert _together(check, first, once, lab, tmp_path, "") is State.PASS

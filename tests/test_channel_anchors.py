@@ -56,7 +56,21 @@ def test_the_answer_is_the_anchors_of_these_names_and_the_digest_of_the_whole_st
     head, _, pem = answer.out.partition(b"\n")
     assert whole.count(b"-----BEGIN CERTIFICATE-----") == anchors.count > 20
     assert head.decode() == f"1 of {anchors.count} trust anchors, sha256 of all {sha256(whole).hexdigest()}"
+    own, _, pem = pem.partition(b"\n")
+    assert own == b"# of the inventory"
     assert pem.decode().replace("\n", "") == _pem(made.ROOT).replace("\n", "")
+
+
+def test_what_the_inventory_adds_is_told_from_what_the_system_trusts(
+    files: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = read(made.GOOD)
+    root = read(made.ROOT)[0]
+    assert paths.read_anchors(Anchors(files).answer(wanted(chain)).out).own == {root}
+    monkeypatch.setenv("SSL_CERT_FILE", files[0])
+    for extra in ([], files):
+        found = paths.read_anchors(Anchors(extra).answer(wanted(chain)).out)
+        assert (root in found, found.own) == (True, frozenset())
 
 
 def test_every_root_of_the_system_is_found_by_its_name(files: list[str]) -> None:

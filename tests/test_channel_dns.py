@@ -15,6 +15,8 @@ import dns.rcode
 import dns.rrset
 import pytest
 
+from checks.network.answers import Answers
+from scanner import Blind
 from scanner.channels import ChannelError
 from scanner.channels import dns as channel
 from scanner.channels.dns import look_up, name_anchors
@@ -190,6 +192,23 @@ def test_more_than_the_limit_is_an_error() -> None:
     ):
         look_up(source, ["127.0.0.1"], port)
     assert caught.value.cause is Cause.TRUNCATED
+
+
+def test_a_later_question_without_an_answer_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "PATIENCE", 0.2)
+    source = Lookup(questions=(("a.test", "TXT"), ("lame.test", "TXT"), ("b.test", "TXT")))
+    with server(lambda query: [] if b"lame" in query else [reply(query, "here", flags=dns.flags.RA)]) as port:
+        raw = look_up(source, ["127.0.0.1"], port)
+    assert [(one.ask, one.end, bool(one.received)) for one in exchanges(raw)] == [
+        ("a.test TXT", "done", True),
+        ("lame.test TXT", "timeout", False),
+        ("b.test TXT", "done", True),
+    ]
+    answers = Answers(raw)
+    assert answers("b.test", "TXT").strings == ("here",)
+    with pytest.raises(Blind) as caught:
+        answers("lame.test", "TXT")
+    assert caught.value.cause is Cause.TIMEOUT
 
 
 def test_no_question_is_no_traffic_and_a_whole_answer() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from checks.network.ports import TlsPort
+from checks.linux.sockets import TlsPort
 from checks.network.tls_endpoint import TlsOffer, tls_offer
 from scanner import Absent, Blind, NotUnderstood
 from scanner.channels import ChannelError, tls
@@ -112,7 +112,7 @@ def test_a_weak_nginx_is_seen_in_full(rsa: Keys, tmp_path: Path) -> None:
     assert names(offered, "TLSv1.3")[0] == "TLS_AES_256_GCM_SHA384"
     assert {key: part.whole for key, part in offered.server_order.items()} == {"TLSv1.3": True, "older": True}
     assert offered.chacha_first is False
-    assert [group.name for group in offered.groups["TLSv1.2"].whole] == [
+    assert [group.name for group in offered.groups["older"].whole] == [
         "x25519", "secp256r1", "x448", "secp521r1", "secp384r1",
     ]  # fmt: skip
     assert len(offered.groups["TLSv1.3"].whole) == 10
@@ -150,7 +150,7 @@ def test_only_what_is_configured_is_accepted(ec: Keys, tmp_path: Path) -> None:
         offered = offer(port)
     assert offered.accepted.whole == ("TLSv1.3",)
     assert {group.name for group in offered.groups["TLSv1.3"].whole} == {"x25519", "secp384r1"}
-    assert offered.groups["TLSv1.2"].whole == ()
+    assert offered.groups["older"].whole == ()
     assert offered.secure_renegotiation.whole is None
     assert offered.fallback_refused.whole is None
 
@@ -184,6 +184,18 @@ def test_tlslite_and_a_weak_prime_of_its_own(rsa: Keys, tmp_path: Path) -> None:
     assert (512, "", 2) in [tuple(one)[:3] for one in offered.primes.whole]
 
 
+@pytest.mark.parametrize("group", ["x25519mlkem768", "secp256r1mlkem768", "secp384r1mlkem1024"])
+def test_a_server_that_takes_nothing_but_a_hybrid_shows_its_certificate_too(
+    group: str, rsa: Keys, tmp_path: Path
+) -> None:
+    only = {"minVersion": [3, 4], "eccCurves": [group], "keyShares": [group], "dhGroups": []}
+    with servers.tlslite(tmp_path, rsa, **only) as port:
+        offered = offer(port)
+    assert [one.name.lower() for one in offered.groups["TLSv1.3"].whole] == [group]
+    assert [one.kind for one in offered.groups["TLSv1.3"].whole] == ["hybrid"]
+    assert len(offered.shown["right"].whole.chain) == 2
+
+
 def test_the_name_decides_the_certificate(rsa: Keys, ec: Keys, tmp_path: Path) -> None:
     other = (
         f"server {{ listen 127.0.0.1:PORT ssl default_server; server_name _; ssl_certificate {ec.chain};"
@@ -211,6 +223,53 @@ def test_whose_certificates_a_client_may_show(protocol: str, rsa: Keys, tmp_path
         authorities = offer(port).client_certificate.whole
     subject = x509.load_pem_x509_certificate(anchor.read_bytes()).subject
     assert authorities == (subject.public_bytes(),)
+
+
+@pytest.mark.parametrize(("setting", "expected"), [("on", 16384), ("off", 0)])
+def test_early_data_follows_the_setting(setting: str, expected: int, ec: Keys, tmp_path: Path) -> None:
+    with servers.nginx(tmp_path, [ec], "ssl_protocols TLSv1.3;", f"ssl_early_data {setting};") as port:
+        assert offer(port).early_data.whole == expected
+
+
+def test_a_server_without_tickets_allows_no_early_data(ec: Keys, tmp_path: Path) -> None:
+    with servers.openssl(tmp_path, ec, "-tls1_3", "-num_tickets", "0") as port:
+        assert offer(port).early_data.whole == 0
+
+
+@pytest.mark.parametrize("ciphers", ["ECDHE+AES128", "ECDHE+AES256", "ECDHE+CHACHA20"])
+@pytest.mark.parametrize("more", [(), ("-verify", "1")])
+def test_renegotiation_by_the_client_follows_the_setting(
+    ciphers: str, more: tuple[str, ...], ec: Keys, tmp_path: Path
+) -> None:
+    with servers.openssl(tmp_path, ec, "-cipher", ciphers, "-client_renegotiation", *more) as port:
+        assert offer(port).renegotiation.whole is True
+    with servers.openssl(tmp_path, ec, "-cipher", ciphers, *more) as port:
+        assert offer(port).renegotiation.whole is False
+
+
+def test_renegotiation_that_cannot_be_asked_for_is_no_answer(rsa: Keys, tmp_path: Path) -> None:
+    with servers.openssl(tmp_path, rsa, "-tls1_2", "-cipher", "AES128-SHA") as port:
+        offered = offer(port)
+    with pytest.raises(Blind):
+        _ = offered.renegotiation.whole
+
+
+@pytest.mark.parametrize("protocol", ["-tls1_2", "-tls1_3"])
+def test_the_application_protocols(protocol: str, ec: Keys, tmp_path: Path) -> None:
+    with servers.openssl(tmp_path, ec, protocol, "-alpn", "http/1.1,h2") as port:
+        assert set(offer(port).protocols.whole) == {"h2", "http/1.1"}
+    with servers.openssl(tmp_path, ec, protocol) as port:
+        assert offer(port).protocols.whole == ()
+
+
+def test_a_stapled_answer_is_shown_in_either_version(ec: Keys, tmp_path: Path) -> None:
+    staple = tmp_path / "staple.der"
+    staple.write_bytes(b"\x30\x03\x0a\x01\x06")  # OCSPResponse: unauthorized (RFC 6960 section 4.2.1)
+    for protocol in ("-tls1_2", "-tls1_3"):
+        with servers.openssl(tmp_path, ec, protocol, "-status_file", str(staple)) as port:
+            assert offer(port).staple.whole == staple.read_bytes()
+        with servers.openssl(tmp_path, ec, protocol) as port:
+            assert offer(port).staple.whole == b""
 
 
 def test_the_connections_are_counted(ec: Keys, tmp_path: Path) -> None:
@@ -349,3 +408,56 @@ def test_what_breaks_off_never_reads_as_refused(how: str, every: int, rsa: Keys,
             assert set(groups.whole) == set(truth.groups[version].whole)
     if how != "close":  # a close without a word is asked for once more
         assert not all(part.established for part in (*seen.suites.values(), *seen.groups.values()))
+
+
+@contextmanager
+def between(to: int, change: Callable[[bytes, bytes], bytes]) -> Iterator[int]:
+    """A proxy to a port that may change the first answer, knowing what was asked; nothing left is a close."""
+
+    def answer(connection: socket.socket) -> None:
+        asked = connection.recv(4000)
+        with socket.create_connection(("127.0.0.1", to)) as far:
+            far.sendall(asked)
+            far.settimeout(1)
+            first = change(asked, far.recv(65536))
+            connection.sendall(first)
+            with suppress(TimeoutError):
+                while first and (data := far.recv(65536)):
+                    connection.sendall(data)
+
+    with serving(answer) as port:
+        yield port
+
+
+def test_a_server_that_hangs_up_instead_of_refusing_is_understood(rsa: Keys, tmp_path: Path) -> None:
+    def rude(_asked: bytes, said: bytes) -> bytes:
+        return b"" if said[:1] == b"\x15" else said
+
+    with servers.nginx(tmp_path, [rsa], "ssl_protocols TLSv1.2;") as real:
+        truth = offer(real, parts="offer")
+        with between(real, rude) as port:
+            seen = tls_offer(look(port, "offer"), TlsPort(port, NAME))
+    assert seen.accepted.whole == ("TLSv1.2",)
+    assert set(names(seen, "TLSv1.2")) == set(names(truth, "TLSv1.2"))
+    assert set(seen.groups["older"].whole) == set(truth.groups["older"].whole)
+
+
+def test_a_server_that_chokes_on_a_long_offer_is_asked_in_short_ones(rsa: Keys, tmp_path: Path) -> None:
+    def choking(asked: bytes, said: bytes) -> bytes:
+        return b"\x15\3\1\0\2\2\x28" if len(asked) > 600 else said
+
+    with servers.nginx(tmp_path, [rsa], "ssl_protocols TLSv1.2;", "ssl_ciphers HIGH:!aNULL;") as real:
+        truth = offer(real, parts="offer")
+        with between(real, choking) as port:
+            seen = tls_offer(look(port, "offer"), TlsPort(port, NAME))
+    assert set(seen.suites["TLSv1.2"].seen) == set(truth.suites["TLSv1.2"].whole)
+    assert seen.version["TLSv1.2"].whole is True
+
+
+def test_a_reset_in_answer_to_a_version_is_no_refusal(rsa: Keys, tmp_path: Path) -> None:
+    def answer(connection: socket.socket) -> None:
+        connection.recv(4000)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    with serving(answer) as port:
+        assert cause(port, "all") is Cause.RESET

@@ -194,7 +194,7 @@ def test_ports_that_listen_and_those_that_do_not() -> None:
         raw = scan(Ports(numbers=(open_, closed)), "127.0.0.1", "beheer")
     assert raw.text == (
         f'{{"from":"beheer","addresses":{{"127.0.0.1":{{"source":"127.0.0.1","open":[{open_}],"refused":[{closed}],'
-        '"silent":[],"failed":{}}}}'
+        '"silent":[],"failed":{},"still":true}}}'
     )
 
 

@@ -4,7 +4,10 @@ server or the agreement, and moves back.
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +16,7 @@ from typing import Any, Final
 import pytest
 
 from checks.network import zones
+from scanner import cli
 from scanner.model import Finding, State, Target
 from tests.machine import Machine, machines
 from tests.outside import look, server_at, state, told
@@ -171,6 +175,31 @@ def test_twins_show_the_same_ports(pair: list[Machine], machine: Machine) -> Non
         assert "also 6379/tcp" in said
         pair[0].filter("tcp flags syn drop", "meta l4proto udp drop")
         assert state(looked("exposure.twins-alike", *both)) is State.ERROR
+
+
+def test_a_scan_without_any_account_and_judged_again(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("i.yaml").write_text(
+        f"vantage: kantoor\nzones: {{kantoor: , dmz: }}\ntargets:\n  one:\n    address: {machine.address}\n"
+        f'    addresses: ["{machine.address6}"]\n    platform: other\n    zone: dmz\n    owner: Team Web\n'
+        "    services: [{port: 8080, name: http, purpose: website, from: [any]}]\n"
+    )
+    with machine.all_listening(8080, 23):
+        scan = ("scan", "i.yaml", "--quiet", "--only", 'topic in ("exposure", "zones", "banners")')
+        monkeypatch.setattr(sys, "argv", ["keurmeester", *scan])
+        assert cli.run() == 1
+    (run,) = Path("runs").iterdir()
+    findings = [json.loads(line) for line in (run / "results.jsonl").read_text().splitlines()]
+    failed = {finding["check"] for finding in findings if finding["status"] == "fail"}
+    assert failed == {
+        "exposure.only-declared", "exposure.described", "exposure.silent-by-default", "zones.no-readable-logins",
+    }  # fmt: skip
+    assert not {finding["check"] for finding in findings if finding["status"] in {"error", "unknown"}}
+    monkeypatch.setattr(sys, "argv", ["keurmeester", "replay", str(run)])
+    capsys.readouterr()
+    assert cli.run() == 0, capsys.readouterr().out
 
 
 # --- every kind, by zone --------------------------------------------------------------------------------------
@@ -367,14 +396,50 @@ def avahi(machine: Machine, folder: Path) -> Iterator[None]:
 
 @contextmanager
 def nmbd(machine: Machine, folder: Path) -> Iterator[None]:
-    own = "\n".join(
-        f"{what} = {folder}" for what in ("private dir", "state directory", "lock directory", "cache directory",
-                                          "pid directory", "ncalrpc dir")
-    )  # fmt: skip
-    (folder / "smb.conf").write_text(f"[global]\nnetbios name = LAB\nworkgroup = LAB\n{own}\n")
+    (folder / "private").mkdir()
+    (folder / "smb.conf").write_text(
+        f"[global]\nnetbios name = LAB\nworkgroup = LAB\n{_samba_folders(folder)}"
+    )
     command = ("nmbd", "-F", "--no-process-group", "-s", folder / "smb.conf", "-l", folder)
     with machine.server(*command, log=folder / "log", ready=machine.listens(137, "udp")):
         yield
+
+
+@contextmanager
+def samba(machine: Machine, folder: Path) -> Iterator[None]:
+    """A domain controller as far as its directory goes."""
+    machine.run(
+        "unshare", "--uts", "sh", "-c", 'hostname dc1; exec "$@"', "lab",
+        "samba-tool", "domain", "provision", "--realm=LAB.TEST", "--domain=LAB", "--server-role=dc",
+        "--dns-backend=NONE", "--adminpass=Keurmeester.1", f"--host-ip={machine.address}", "--host-name=dc1",
+        f"--targetdir={folder}", "--backend-store=tdb",
+    )  # fmt: skip
+    own = _samba_folders(folder, "winbindd socket directory", "ntp signd socket directory")
+    (folder / "smb.conf").write_text(
+        "[global]\nnetbios name = DC1\nrealm = LAB.TEST\nworkgroup = LAB\ntls enabled = no\n"
+        "server role = active directory domain controller\nserver services = ldap, cldap\n"
+        f"dcerpc endpoint servers =\n{own}"
+    )
+    command = ("samba", "-s", folder / "smb.conf", "-i", "--debug-stdout", "-M", "single")
+    with machine.server(*command, log=folder / "log", ready=machine.listens(389, "udp")):
+        yield
+
+
+def _samba_folders(folder: Path, *more: str) -> str:
+    """Everything Samba keeps, in a folder of the test's own; the private one is where the domain was made."""
+    lines = []
+    for what in (
+        "state directory",
+        "lock directory",
+        "cache directory",
+        "pid directory",
+        "ncalrpc dir",
+        *more,
+    ):
+        own = folder / what.partition(" ")[0]
+        own.mkdir(exist_ok=True)
+        lines.append(f"{what} = {own}")
+    return "\n".join([f"private dir = {folder}/private", *lines, ""])
 
 
 @contextmanager
@@ -421,12 +486,12 @@ def miniupnpd(machine: Machine, folder: Path) -> Iterator[None]:
 SERVERS: Final = {
     "ntp": (123, chronyd), "snmp": (161, snmpd), "rpcbind": (111, rpcbind), "memcached": (11211, memcached),
     "ike": (500, charon), "mdns": (5353, avahi), "netbios": (137, nmbd), "dns": (53, nsd),
-    "ipmi": (623, ipmi), "ssdp": (1900, miniupnpd),
+    "ipmi": (623, ipmi), "ssdp": (1900, miniupnpd), "cldap": (389, samba),
 }  # fmt: skip
 BY_ZONE: Final = {
     "snmp": "zones.management-login", "rpcbind": "zones.remote-calls", "memcached": "zones.queues-and-caches",
     "mdns": "zones.local-discovery", "netbios": "zones.local-discovery", "ipmi": "zones.hardware",
-    "ssdp": "zones.local-discovery",
+    "ssdp": "zones.local-discovery", "cldap": "zones.directory",
 }  # fmt: skip
 
 
@@ -435,12 +500,13 @@ def test_a_udp_service_answers_until_the_firewall_drops_it(
     machine: Machine, tmp_path: Path, service: str
 ) -> None:
     number, start = SERVERS[service]
+    more = 3268 if service == "cldap" else number  # a domain controller has the global catalogue besides
     host = target(machine, WEB, addresses=(), ports="usual")
     ids = ["exposure.udp-as-declared", *([BY_ZONE[service]] if service in BY_ZONE else [])]
     with start(machine, tmp_path), machine.listening(8080):
         for rules, expected in (
             ((), State.FAIL),
-            ((f"meta l4proto {{ tcp, udp }} th dport {number} drop",), State.PASS),
+            ((f"meta l4proto {{ tcp, udp }} th dport {{ {number}, {more} }} drop",), State.PASS),
             ((), State.FAIL),
         ):
             machine.filter(*rules)
@@ -452,6 +518,18 @@ def test_a_udp_service_answers_until_the_firewall_drops_it(
         assert state(found := looked("exposure.udp-as-declared", declared)) is State.PASS, told(found)
         excluded = target(machine, WEB, {**agreed, "from": ["beheer"]}, addresses=(), ports="usual")
         assert state(looked("exposure.udp-as-declared", excluded)) is State.FAIL
+
+
+def test_datagrams_are_asked_of_every_address(machine: Machine, tmp_path: Path) -> None:
+    host = target(machine, WEB)
+    with snmpd(machine, tmp_path), machine.listening(8080):
+        said = told(looked("exposure.udp-as-declared", host))
+        assert f"161/udp (snmp), 161/udp (snmp) of {machine.address6}" in said
+        machine.filter("meta nfproto ipv4 udp dport 161 drop")
+        said = told(looked("exposure.udp-as-declared", host))
+        assert f"not agreed: 161/udp (snmp) of {machine.address6}" in said
+        machine.filter("udp dport 161 drop")
+        assert state(looked("exposure.udp-as-declared", host)) is State.PASS
 
 
 def test_a_service_that_answers_with_much_more_than_was_asked(machine: Machine, tmp_path: Path) -> None:
@@ -524,11 +602,37 @@ def test_a_mail_server_tells_its_version_when_it_is_told_to(machine: Machine, tm
         assert state(found, "1143/tcp") is expected, told(found)
 
 
+def test_mariadb_tells_its_version_unless_it_is_told_otherwise(machine: Machine, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    common = ("--no-defaults", f"--datadir={data}", "--user=root")
+    subprocess.run(
+        ["mariadb-install-db", *common, "--auth-root-authentication-method=normal", "--skip-test-db"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    (tmp_path / "let-in").write_text("CREATE USER IF NOT EXISTS 'lab'@'%' IDENTIFIED BY 'keurmeester-lab';\n")
+    host = target(machine, {"port": 3306, "name": "mysql"}, addresses=())
+    let_in = f"--init-file={tmp_path}/let-in"
+    for option, expected in (
+        ((), State.PASS),  # no account may come from here, so that the server turns us away
+        ((let_in,), State.FAIL),
+        ((let_in, "--version=10-db"), State.PASS),
+        ((let_in,), State.FAIL),
+    ):
+        command = (
+            "mariadbd", *common, *option, f"--socket={tmp_path}/socket", f"--pid-file={tmp_path}/pid",
+            "--bind-address=0.0.0.0", "--port=3306", "--innodb-buffer-pool-size=8M", "--innodb-fast-shutdown=2",
+        )  # fmt: skip
+        with machine.server(*command, log=tmp_path / "log", ready=machine.listens(3306)):
+            found = looked("banners.database-tells-no-version", host)
+        assert state(found, "3306/tcp") is expected, told(found)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _programs() -> None:
     """A missing server must fail the tests, with its name."""
     needed = (
-        "avahi-daemon chronyd dovecot ipmi_sim memcached miniupnpd nft nmbd nsd rpcbind snmpd ss sshd vsftpd"
+        "avahi-daemon chronyd dovecot ipmi_sim mariadb-install-db mariadbd memcached miniupnpd nft nmbd nsd rpcbind"
+        " samba samba-tool snmpd ss sshd vsftpd"
     )
     missing = [
         program

@@ -567,6 +567,14 @@ def test_the_committed_schema_is_the_one_of_the_format() -> None:
     assert committed == schema(), "write schema() to inventories/inventory.schema.json again"
 
 
+@pytest.mark.parametrize("ports", ["everything", "22", "[0]", "[22, 70000]", "[]", "[true]"])
+def test_a_wrong_choice_of_ports_says_what_there_is_to_choose(tmp_path: Path, ports: str) -> None:
+    with pytest.raises(InputError) as caught:
+        inventory(tmp_path, f"targets:\n  a: {{address: 192.0.2.1, ports: {ports}}}\n")
+    assert "ports: this is no choice of ports" in str(caught.value)
+    assert caught.value.remedy == "write usual, all, or a list of numbers from 1 to 65535"
+
+
 def test_the_format_offers_each_field_of_a_target() -> None:
     fields = format_.Fields.model_fields
     assert {"name", *fields} == set(Target.model_fields)
@@ -594,3 +602,37 @@ def test_the_page_explains_each_field_and_its_example_works(tmp_path: Path) -> N
     models = (format_.Fields, format_.Group, format_.InventoryFile, Service, Credential)
     names = {field.alias or name for model in models for name, field in model.model_fields.items()}
     assert [name for name in sorted(names) if f"`{name}`" not in page] == []
+
+
+# --- hosts of CAs ---------------------------------------------------------------------------------------------
+
+
+def revocation_hosts(tmp_path: Path, *hosts: str) -> tuple[str, ...]:
+    file = tmp_path / "hosts.yaml"
+    listed = ", ".join(f"'{host}'" for host in hosts)
+    file.write_text(f"revocation_hosts: [{listed}]\ntargets: {{web1: {{address: 192.0.2.1}}}}\n")
+    return read(file).revocation_hosts
+
+
+def test_hosts_of_cas_are_names_domains_and_ports(tmp_path: Path) -> None:
+    written = ("CRL.Example.nl", "*.example.nl", "127.0.0.1:2560")
+    assert revocation_hosts(tmp_path, *written) == ("crl.example.nl", "*.example.nl", "127.0.0.1:2560")
+    assert revocation_hosts(tmp_path) == ()
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "http://crl.example.nl",
+        "crl.example.nl/x",
+        "*",
+        "*.",
+        "a:b",
+        "crl.example.nl:0",
+        "crl.example.nl:99999",
+        "",
+    ],
+)
+def test_what_is_no_host_of_a_ca_is_refused(host: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        revocation_hosts(tmp_path, host)

@@ -39,10 +39,10 @@ def test_every_address_is_tried_and_says_whom_it_sees(machine: Machine) -> None:
     with machine.listening(80), machine.listening(81, "0.0.0.0"):
         found = swept(machine, 80, 81, 82)
     assert found[machine.address] == {
-        "source": "10.77.0.1", "open": [80, 81], "refused": [82], "silent": [], "failed": {},
+        "source": "10.77.0.1", "open": [80, 81], "refused": [82], "silent": [], "failed": {}, "still": True,
     }  # fmt: skip
     assert found[machine.address6] == {
-        "source": "fd77::1", "open": [80], "refused": [81, 82], "silent": [], "failed": {},
+        "source": "fd77::1", "open": [80], "refused": [81, 82], "silent": [], "failed": {}, "still": True,
     }  # fmt: skip
 
 
@@ -92,6 +92,21 @@ def test_a_packet_that_gets_lost_hides_nothing(machine: Machine) -> None:
     assert found[machine.address]["open"] == [80, 81, 82, 83]
 
 
+def test_a_host_that_shuts_us_out_halfway_is_told(machine: Machine) -> None:
+    machine.filter(
+        "tcp flags syn ip saddr @seen drop",
+        "tcp flags syn limit rate over 1/minute burst 20 packets add @seen { ip saddr } drop",
+        first="set seen { type ipv4_addr; flags dynamic,timeout; timeout 1m; size 100; }",
+    )
+    with machine.listening(80):
+        found = swept(machine, *range(80, 140))[machine.address]
+        assert found["open"] == [80]
+        assert found["silent"]
+        assert not found["still"]
+        machine.filter()
+        assert swept(machine, *range(80, 140))[machine.address]["still"]
+
+
 def test_no_port_of_ours_stays_occupied(machine: Machine, tmp_path: Path) -> None:
     machine.filter()
     with machine.all_listening(*range(2000, 2100)):
@@ -105,6 +120,7 @@ def test_without_a_route_it_failed_and_without_time_it_is_an_error(machine: Mach
     found = json.loads(scan(Ports(numbers=(80, 81)), "198.51.100.1", "").text)["addresses"]
     assert found["198.51.100.1"] == {
         "source": "", "open": [], "refused": [], "silent": [], "failed": {"80": "ENETUNREACH", "81": "ENETUNREACH"},
+        "still": True,
     }  # fmt: skip
     machine.filter("tcp flags syn drop")
     with pytest.raises(ChannelError, match="not all were asked in 1 seconds") as caught:

@@ -191,6 +191,24 @@ def test_norm_tells_outcome_and_the_part_not_measured(run: Path) -> None:
     assert "Niet gemeten: De procedure eromheen." in text
 
 
+def test_calendar_tells_who_renews_what_when(run: Path) -> None:
+    said = Page(write(run)).text
+    assert "Certificaten: wie vernieuwt wat wanneer" in said
+    assert "2 certificaten verlopen binnen 30 dagen, of eerder al." in said
+    assert "zaken.zeedrecht.example" in said
+    assert "10 december 2026nog 16 dagen" in said
+    assert "aanvragen bij de eigen CA" in said
+    assert "20 november 2026verlopen" in said
+    assert "niet in de inventaris" in said
+
+
+def test_run_of_before_the_calendar_has_none(run: Path) -> None:
+    assessment = json.loads((run / "assessment.json").read_text())
+    del assessment["calendar"]
+    (run / "assessment.json").write_text(json.dumps(assessment))
+    assert "wie vernieuwt wat wanneer" not in Page(write(run)).text
+
+
 def test_limits_set_otherwise_and_replay_are_told(run: Path) -> None:
     text = Page(write(run)).text
     assert "tls.certificate-expiry: days = 14 (standaard 30)" in text

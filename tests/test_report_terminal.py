@@ -118,6 +118,17 @@ def test_what_could_not_be_seen_paths_and_exit_code_are_told(run: Path) -> None:
     assert "Exitcode 2: niet alles kon worden vastgesteld" in text
 
 
+def test_what_ends_within_a_month_is_told_and_what_does_not_is_not(tmp_path: Path) -> None:
+    run = report_data.municipality(tmp_path / "run")
+    said = told(run)
+    assert "2 certificaten verlopen binnen 30 dagen; het eerst oud.zeedrecht.example (2026-11-20)" in said
+    assert "www.zeedrecht.example" not in said
+    assessment = json.loads((run / "assessment.json").read_text())
+    assessment["calendar"]["entries"] = assessment["calendar"]["entries"][2:]
+    (run / "assessment.json").write_text(json.dumps(assessment))
+    assert "binnen 30 dagen" not in told(run)
+
+
 def test_english(run: Path) -> None:
     text = told(run, "en")
     assert "Default deny" in text
@@ -129,7 +140,7 @@ def test_english(run: Path) -> None:
 def test_main_part_fits_a_small_terminal(run: Path) -> None:
     lines = told(run).splitlines()
     assert lines.index("Eerst herstellen") <= 16
-    assert len(lines) <= 36
+    assert len(lines) <= 38
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])

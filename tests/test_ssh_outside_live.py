@@ -14,7 +14,11 @@ from typing import Any
 import paramiko
 import pytest
 
+from scanner.channels import ChannelError
+from scanner.channels.ssh_hello import hello
+from scanner.channels.ssh_login import knock
 from scanner.model import Cause, Impact, State, Target
+from scanner.sources import SshHello, SshLogin
 from tests.outside import look, server_at, state, told
 from tests.sshd import Sshd, by_key, keygen, public
 
@@ -205,6 +209,45 @@ def test_a_stranger_is_not_played_without_consent(start: Start) -> None:
     sshd = start()
     found = look(at(sshd, consent=Impact.KNOCK), only=["ssh.none-refused"])["ssh.none-refused"]
     assert {one.cause for one in found} == {Cause.POLICY}
+
+
+def test_a_server_too_old_for_us_is_seen_but_not_logged_in_to(start: Start) -> None:
+    sshd = start("KexAlgorithms diffie-hellman-group1-sha1", host_keys=("rsa",))
+    assert seen(sshd, "ssh.seen-key-exchange") is State.FAIL
+    found = look(at(sshd), only=["ssh.none-refused"])["ssh.none-refused"]
+    assert [one.cause for one in found if one.subject == f"{sshd.port}/tcp"] == [Cause.POLICY], told(found)
+
+
+@pytest.mark.parametrize(
+    "drip", [b"", b"hello\r\n", b"x"], ids=["silent", "lines without end", "a letter at a time"]
+)
+def test_a_tarpit_ends_within_its_time(drip: bytes) -> None:
+    listener = socket.create_server(("127.0.89.4", 0))
+    stop = threading.Event()
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            while not stop.wait(0.05):
+                connection.sendall(drip)
+
+    port = listener.getsockname()[1]
+    asked: list[tuple[Callable[[Any, str], object], Any]] = [
+        (hello, SshHello(port=port, timeout=2)),
+        (knock, SshLogin(port=port, timeout=2)),
+    ]
+    for ask, source in asked:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        began = time.monotonic()
+        with pytest.raises(ChannelError) as caught:
+            ask(source, "127.0.89.4")
+        assert caught.value.cause is Cause.TIMEOUT
+        assert time.monotonic() - began < 4
+        stop.set()
+        thread.join()
+        stop.clear()
+    listener.close()
 
 
 @pytest.mark.parametrize(

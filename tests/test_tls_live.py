@@ -20,9 +20,11 @@ import pytest
 
 from checks.network import example_tls
 from scanner.model import State
+from scanner.tlswalk import Question
 from tests.lab import base
 from tests.outside import look, server_at, state, told
 from tests.servers import free_port, listens, running
+from tests.servers.starttls import postfix, public_folder
 from tests.servers.tls import ALL, NAME, Keys, gnutls, java, made, nginx, openssl
 
 pytestmark = pytest.mark.server
@@ -93,7 +95,7 @@ def on_paper(_folder: Path, **server: Any) -> Iterator[int]:
             with connection, suppress(OSError):  # whoever only tries the port resets it
                 connection.settimeout(5)
                 if sent := connection.recv(65536):
-                    connection.sendall(paper.answer([sent]))
+                    connection.sendall(paper.exchange(Question("any", sent)).received)
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=serve, daemon=True)
@@ -170,12 +172,14 @@ FLIPS: Final[dict[str, tuple[Start, ...]]] = {
     "tls.handshake-signature": (
         open_("-tls1_2", "-sigalgs", "RSA+SHA256:RSA+SHA1", "-cipher", "ECDHE+AESGCM:@SECLEVEL=0"),
     ),
-    "tls.compression-off": (partial(on_paper, compression=1), on_paper),
+    "tls.compression-off": (partial(on_paper, compression=True), on_paper),
     "tls.secure-renegotiation": (gnu("NORMAL:%DISABLE_SAFE_RENEGOTIATION"),),
     "tls.extended-master-secret": (gnu("NORMAL:%NO_SESSION_HASH"),),
     "tls.encrypt-then-mac": (gnu("NORMAL:+AES-128-CBC:%NO_ETM"), gnu("NORMAL:+AES-128-CBC")),
     "tls.no-heartbeat": (gnu("NORMAL", "--heartbeat"),),
     "tls.fallback-refused": (jdk("TLSv1.1,TLSv1.2"), ciphers("ALL", "TLSv1.1 TLSv1.2")),
+    "tls.no-early-data": (open_("-early_data", "-max_early_data", "4096"), open_()),
+    "tls.client-renegotiation": (open_("-tls1_2", "-client_renegotiation"), open_("-tls1_2")),
     "tls.unknown-name": (sound, lambda folder: web(folder, *SOUND, extra=_REJECT)),
 }
 
@@ -234,6 +238,15 @@ def test_every_check_of_the_offer_is_flipped() -> None:
     offered = {
         check.id for check in every_check().registry.checks.values() if check.module == "checks.network.tls"
     }
-    assert offered - FLIPS.keys() == {"tls.twins-alike"}
+    assert offered - FLIPS.keys() == {"tls.starttls-offered", "tls.twins-alike"}
     assert shutil.which("java"), "the JDK is one of the servers"
     assert ALL
+
+
+def test_a_promise_of_starttls_is_held_against_the_server(tmp_path: Path) -> None:
+    pair = _keys(tmp_path, "rsa")
+    for shown, wanted in ((pair, State.PASS), (None, State.FAIL), (pair, State.PASS)):
+        with public_folder() as folder, postfix(folder, shown) as port:
+            target = server_at("127.0.0.1", {"port": port, "name": "smtp", "tls": True})
+            found = look(target, only=["tls.starttls-offered"])["tls.starttls-offered"]
+            assert state(found, f"{port}/tcp") is wanted, told(found)

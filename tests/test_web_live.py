@@ -19,6 +19,8 @@ from tests.lab.certificates import Authority
 from tests.outside import every_check, look, server_at, state, told
 from tests.servers.apache import Apache
 from tests.servers.configured import free_port
+from tests.servers.haproxy import Haproxy
+from tests.servers.lighttpd import Lighttpd
 from tests.servers.nginx import Nginx
 
 pytestmark = pytest.mark.server
@@ -123,7 +125,7 @@ FLIPS: Final = (
         "web.hsts-not-over-http",
         {_TO_HTTPS: f"add_header Strict-Transport-Security max-age=9 always; {_TO_HTTPS}"},
     ),
-    Flip("web.answers", _location("location = / { return 404; }")),
+    Flip("web.answers", _location("location = / { return 421; }")),
     Flip("web.security-txt", files={".well-known/security.txt": ""}),
     Flip("web.security-txt", _location("location /.well-known/ { return 404; }")),
     Flip("web.security-txt-current", files={_EXPIRES: "Expires: 2025-01-01T00:00:00Z"}),
@@ -136,6 +138,11 @@ FLIPS: Final = (
     ),
     Flip("web.csp", {"add_header Content-Security-Policy": "add_header Content-Security-Policy-Report-Only"}),
     Flip("web.csp-scripts", {"default-src 'self'": "default-src 'self' 'unsafe-inline'"}),
+    Flip(
+        "web.csp-nonce-fresh",
+        {"default-src 'self'": "default-src 'nonce-8f14e45fceea'"},
+        first={"default-src 'self'": "default-src 'nonce-$request_id'"},
+    ),
     Flip("web.csp-default", {"default-src 'self'": "default-src *"}),
     Flip("web.csp-document", {"form-action 'self'; ": ""}),
     Flip("web.nosniff", {"nosniff": "sniff"}),
@@ -283,7 +290,12 @@ def test_a_good_site_passes_every_check(site: Site) -> None:
     site.set_up()
     found = look(site.target(), only=web_checks())
     states = {id_: state(findings) for id_, findings in found.items()}
-    elsewhere = {"web.redirect-secure", "web.same-over-ipv6", "web.subresource-integrity"}
+    elsewhere = {
+        "web.csp-nonce-fresh",
+        "web.redirect-secure",
+        "web.same-over-ipv6",
+        "web.subresource-integrity",
+    }
     assert {id_ for id_, one in states.items() if one is not State.PASS} == elsewhere, told(
         one for findings in found.values() for one in findings if one.status is not State.PASS
     )
@@ -401,3 +413,58 @@ def test_the_default_page_of_apache_is_known(apache: tuple[Apache, Target]) -> N
         page.write_text(text)
         assert state(look(target, only=["web.default-page"])["web.default-page"]) is expected
     page.write_text(PAGE)
+
+
+# --- others ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("check", "good", "bad"),
+    [
+        (
+            "web.directory-listing",
+            "",
+            'server.modules += ("mod_dirlisting")\ndir-listing.activate = "enable"\n',
+        ),
+        ("web.server-version", 'server.tag = "lighttpd"\n', ""),
+    ],
+)
+def test_a_check_follows_the_setting_of_lighttpd(tmp_path: Path, check: str, good: str, bad: str) -> None:
+    (tmp_path / "site" / "css").mkdir(parents=True)
+    (tmp_path / "site" / "css" / "site.css").write_text("body {}")
+    (tmp_path / "site" / "index.html").write_text(PAGE)
+    port = free_port(ADDRESS)
+    target = server_at(ADDRESS, {"port": port, "name": "http", "server_name": NAME})
+    for more, expected in ((good, State.PASS), (bad, State.FAIL), (good, State.PASS)):
+        with Lighttpd(tmp_path, ADDRESS, port, more):
+            found = look(target, only=[check, "web.webdav-refused", "web.write-methods-refused"])
+        assert state(found[check]) is expected, told(found[check])
+        assert state(found["web.webdav-refused"]) is State.PASS, told(found["web.webdav-refused"])
+        assert state(found["web.write-methods-refused"]) is State.PASS, told(
+            found["web.write-methods-refused"]
+        )
+
+
+def test_the_statistics_of_haproxy_are_known(tmp_path: Path) -> None:
+    port = free_port(ADDRESS)
+    target = server_at(ADDRESS, {"port": port, "name": "http", "server_name": NAME})
+    for more, expected in (("", State.PASS), ("stats enable", State.FAIL), ("", State.PASS)):
+        with Haproxy(tmp_path, ADDRESS, port, more):
+            found = look(target, only=["web.no-status-page"])["web.no-status-page"]
+        assert state(found) is expected, told(found)
+
+
+def test_where_all_is_not_found_little_is_established(tmp_path: Path) -> None:
+    port = free_port(ADDRESS)
+    target = server_at(ADDRESS, {"port": port, "name": "http", "server_name": NAME})
+    blind = [
+        "web.csp",
+        "web.nosniff",
+        "web.answers",
+        "web.https-redirect",
+        "web.directory-listing",
+        "web.cors",
+    ]
+    with Haproxy(tmp_path, ADDRESS, port):
+        found = look(target, only=[*blind, "web.webdav-refused", "web.other-host"])
+    assert {id_: state(findings) for id_, findings in found.items()} == dict.fromkeys(found, State.UNKNOWN)

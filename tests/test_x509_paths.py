@@ -243,6 +243,15 @@ def test_a_maze_of_certificates_is_given_up(lab: Authority) -> None:
     assert outcome.trusted is None
 
 
+def test_a_flood_of_names_and_policies_is_refused_at_once(lab: Authority) -> None:
+    fence = x509.NameConstraints([x509.DNSName(f"n{number}.test") for number in range(2000)], None)
+    fenced = lab.authority("Flood", lab.root, number=80, constraints=fence)
+    many = lab.issue(*(f"n{number}.test" for number in range(2000)), issuer=fenced)
+    assert "too many to compare" in judged(many, lab).why
+    stated = lab.issue(policies=[f"1.2.3.{number}" for number in range(2000)])
+    assert Reason.UNREADABLE in {one.reason for one in judged(stated, lab).paths[0].failures}
+
+
 def test_the_purpose_of_an_intermediate_counts(lab: Authority) -> None:
     people = lab.authority("Lab People", lab.root, number=12)
     limited = lab.issue(

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from checks.network.x509.paths import Anchors, validate
-from checks.network.x509.status import Word, by_crl
+from checks.network.x509.status import Status, Word, by_crl, by_ocsp, question
 from scanner.names import name_key
 from tests import pkits
+from tests.servers.authority import Authority
+from tests.servers.publisher import Publisher, publishing
 from tests.test_x509_paths import CAS, CASES, READ, ROOT
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parsed a serial number")
@@ -64,3 +70,71 @@ def test_what_pkits_revokes_is_never_good(case: str) -> None:
 )
 def test_what_pkits_approves_is_good(case: str) -> None:
     assert worst_of(case) <= {Word.GOOD}
+
+
+# --- OCSP -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def publisher(tmp_path: Path) -> Iterator[Publisher]:
+    with publishing(Authority(), tmp_path) as found:
+        yield found
+
+
+def heard(publisher: Publisher, word: str) -> Status:
+    """What an answer of openssl about a fresh certificate is worth now."""
+    publisher.ocsp = word
+    about = publisher.issue().certificate
+    answer = publisher.answer(question(about, publisher.lab.issuing.certificate))
+    assert answer is not None
+    return by_ocsp(answer, about, publisher.lab.issuing.certificate, datetime.now(UTC))
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("good", Word.GOOD),
+        ("revoked", Word.REVOKED),
+        ("unknown", Word.UNKNOWN),
+        ("stale", Word.UNUSABLE),
+        ("stranger", Word.UNUSABLE),
+    ],
+)
+def test_openssl_answers_are_read(word: str, expected: Word, publisher: Publisher) -> None:
+    assert heard(publisher, word).word is expected
+
+
+@pytest.mark.parametrize(
+    ("deviation", "expected"),
+    [
+        ({}, Word.GOOD),
+        ({"eku": None}, Word.UNUSABLE),
+        ({"eku": [ExtendedKeyUsageOID.SERVER_AUTH]}, Word.UNUSABLE),
+        ({"starts": -20, "ends": -1}, Word.UNUSABLE),
+        ({"issuer": Authority(keys=3000).issuing}, Word.UNUSABLE),
+    ],
+)
+def test_a_responder_speaks_for_the_ca_that_made_it_one(
+    deviation: dict[str, Any], expected: Word, publisher: Publisher
+) -> None:
+    fields = {"eku": [ExtendedKeyUsageOID.OCSP_SIGNING], "number": 55, "san": None, **deviation}
+    publisher.responder = publisher.lab.issue("Responder", **fields)
+    assert heard(publisher, "good").word is expected
+
+
+def test_an_answer_about_another_certificate_is_none(publisher: Publisher) -> None:
+    publisher.ocsp = "good"
+    issuer = publisher.lab.issuing.certificate
+    about = publisher.issue().certificate
+    answer = publisher.answer(question(about, issuer)) or b""
+    other = publisher.lab.issue().certificate
+    assert by_ocsp(answer, other, issuer, datetime.now(UTC)).word is Word.UNUSABLE
+    assert by_ocsp(answer, about, issuer, datetime.now(UTC) + timedelta(days=3)).word is Word.UNUSABLE
+    assert by_ocsp(answer, about, issuer, datetime.now(UTC) - timedelta(days=1)).word is Word.UNUSABLE
+
+
+@pytest.mark.parametrize("garbage", [b"", b"\0", b"\x30\x03\x0a\x01\x06", b"<html>"])
+def test_garbage_is_unusable(garbage: bytes, publisher: Publisher) -> None:
+    about, issuer = publisher.issue().certificate, publisher.lab.issuing.certificate
+    assert by_ocsp(garbage, about, issuer, AT).word is Word.UNUSABLE
+    assert by_crl(garbage, about, issuer, AT).word is Word.UNUSABLE

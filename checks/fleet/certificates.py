@@ -7,8 +7,8 @@ from hashlib import sha256
 from typing import Any, Final
 
 from checks.network import example_served as more
-from checks.network.certificates import given
-from checks.network.served import ServedCertificate
+from checks.network.example_shown import given
+from checks.network.served import ServedCertificate, serial
 from checks.network.x509.paths import spki
 from scanner import (
     DEFAULT_DENY,
@@ -23,6 +23,7 @@ from scanner import (
     examples,
     holds,
 )
+from scanner.names import Key, name_key
 
 _SHOW: Final = "openssl s_client -connect HOST:PORT -servername NAME </dev/null | openssl x509 -noout -pubkey"
 
@@ -59,11 +60,11 @@ def keys_not_shared(fleet: Fleet[ServedCertificate]) -> Verdict:
     """
     holders: dict[str, dict[str, str]] = {}
     for name, shown in _each(fleet):
-        key = sha256(spki(shown.leaf)).hexdigest()
-        holders.setdefault(key, {})[name] = fleet.targets[name].cluster or name
+        public = sha256(spki(shown.leaf)).hexdigest()
+        holders.setdefault(public, {})[name] = fleet.targets[name].cluster or name
     shared = [
-        f"{', '.join(sorted(hosts)[:6])} (key {key[:16]})"
-        for key, hosts in sorted(holders.items())
+        f"{', '.join(sorted(hosts)[:6])} (key {public[:16]})"
+        for public, hosts in sorted(holders.items())
         if len(set(hosts.values())) > 1
     ]
     return holds(
@@ -114,6 +115,38 @@ def nodes_alike(fleet: Fleet[ServedCertificate]) -> Verdict:
     return holds(not differ, f"differ: {'; '.join(differ)[:600] or 'none'}", "one certificate for a service")
 
 
+@check(
+    "certificates.serials-unique",
+    principle=SECURE_DEPLOYMENT,
+    severity=Severity.MEDIUM,
+    layer=Layer.DATA,
+    title_nl="Een CA geeft geen twee certificaten met hetzelfde serienummer uit",
+    why_nl=(
+        "Een CA trekt in op serienummer. Dragen twee certificaten hetzelfde, dan valt met het ene ook het andere"
+        " weg, of blijft het ten onrechte geldig."
+    ),
+    fix="openssl x509 -in server.crt -noout -serial -issuer    # and have your CA issue one of them again",
+    verify=_SHOW.replace("-pubkey", "-serial -issuer"),
+    references=("RFC 5280 section 4.1.2.2",),
+)
+def serials_unique(fleet: Fleet[ServedCertificate]) -> Verdict:
+    """A CA does not issue two certificates with the same serial number.
+
+    A CA revokes by serial number. When two certificates carry the same, the one falls with the other, or goes on as
+    valid when it should not.
+    """
+    numbers: dict[tuple[Key, int], dict[bytes, str]] = {}
+    for name, shown in _each(fleet):
+        number = name_key(shown.leaf.issuer), serial(shown.leaf)
+        numbers.setdefault(number, {}).setdefault(shown.chain[0], name)
+    twice = [
+        f"{number:x} at {', '.join(sorted(seen.values())[:6])}"
+        for (_, number), seen in sorted(numbers.items(), key=lambda item: item[0][1])
+        if len(seen) > 1
+    ]
+    return holds(not twice, f"twice: {'; '.join(twice[:10])[:600] or f'none of {len(numbers)}'}", "each once")
+
+
 # --- examples -------------------------------------------------------------------------------------------------
 
 
@@ -137,4 +170,9 @@ examples(
         _ALONE,
         {"@a": _host(more.PLAIN, "web"), "@b": _host(more.PLAIN, "web", "other.example.nl")},
     ],
+)
+examples(
+    serials_unique,
+    passes=_ALONE,
+    fails={"@a": _host(more.SERIAL_SHORT), "@b": _host(more.SERIAL_TWICE)},
 )

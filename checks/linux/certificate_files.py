@@ -8,29 +8,34 @@ from __future__ import annotations
 import base64
 import re
 import shlex
-from datetime import timedelta
+from collections.abc import Iterator
 from typing import Annotated, Final
 
 from cryptography import x509
 
 from checks.linux._answers import named, only_missing
 from checks.network import example_served as more
-from checks.network.served import certificate, lifetime, value
-from checks.network.x509.names import shown
+from checks.network.served import certificate, chain_text, in_time, renewal, valid, value
 from scanner import (
     DATA_FIRST,
     DEFAULT_DENY,
     SECURE_DEPLOYMENT,
     Absent,
+    Cause,
     Command,
     Each,
+    Gap,
     Layer,
     NotUnderstood,
     Raw,
+    Renewal,
     ScanTime,
     Severity,
+    State,
+    Unseen,
     Verdict,
     check,
+    dated,
     examples,
     fact,
     holds,
@@ -58,6 +63,9 @@ class CertificateFile:
 
     def __str__(self) -> str:
         return self.path
+
+    def __repr__(self) -> str:
+        return f"CertificateFile({self}: {chain_text(self.chain[:1])})"
 
     @property
     def leaf(self) -> x509.Certificate:
@@ -98,6 +106,10 @@ class Keystore:
     def __str__(self) -> str:
         return self.path
 
+    def __repr__(self) -> str:
+        listed = ", ".join(f"{alias}: {chain_text([der])}" for alias, der in self.certificates.items())
+        return f"Keystore({self}: {listed})"
+
 
 @probe(
     "linux",
@@ -111,22 +123,25 @@ class Keystore:
         limit=8 << 20,
     ),
 )
-def certificate_files(found: Raw) -> list[CertificateFile]:
+def certificate_files(found: Raw) -> list[CertificateFile | Unseen]:
     """Lines of find(1) and sed(1): a path, then PEM. Files that begin with a CA are of no service of this host."""
     only_missing(found)
     chains: dict[str, list[bytes]] = {}
-    for path, ders in _pem(found):
-        chains.setdefault(path, []).append(ders)
-    return [
-        CertificateFile(path, tuple(chain))
-        for path, chain in sorted(chains.items())
-        if not _is_ca(certificate(chain[0]))
-    ]
+    for path, der in _pem(found):
+        chains.setdefault(path, []).append(der)
+    files: list[CertificateFile | Unseen] = []
+    for path, chain in sorted(chains.items()):
+        try:
+            if not _is_ca(certificate(chain[0])):
+                files.append(CertificateFile(path, tuple(chain)))
+        except ValueError as error:
+            files.append(Unseen(path, Gap(State.UNKNOWN, Cause.PARSE, f"no certificate: {str(error)[:120]}")))
+    return files
 
 
-def _pem(found: Raw) -> list[tuple[str, bytes]]:
-    certificates = []
-    lines = iter(found.lines)
+def _pem(found: Raw) -> Iterator[tuple[str, bytes]]:
+    """Path and DER of each; what is no base64 is no certificate either, and empty."""
+    lines = iter(line.strip() for line in found.lines)
     for path in lines:
         if not path.startswith("/") or next(lines, "") != _CERTIFICATE:
             raise NotUnderstood(f"no certificate after {path[:80]!r}")
@@ -137,8 +152,10 @@ def _pem(found: Raw) -> list[tuple[str, bytes]]:
             body.append(line)
         else:
             raise NotUnderstood(f"{path}: a certificate is cut short")
-        certificates.append((path, base64.b64decode("".join(body), validate=True)))
-    return certificates
+        try:
+            yield path, base64.b64decode("".join(body), validate=True)
+        except ValueError:
+            yield path, b""
 
 
 def _is_ca(one: x509.Certificate) -> bool:
@@ -214,10 +231,18 @@ def keystore(listing: Raw, store: KeystorePath) -> Keystore:
     return Keystore(store.path, found)
 
 
-def _valid(leaf: x509.Certificate, now: ScanTime) -> Verdict:
-    starts, ends = lifetime(leaf)
-    observed = f"{shown(leaf.subject)}: {starts:%Y-%m-%d} to {ends:%Y-%m-%d}"
-    return holds(starts <= now <= ends, observed, f"valid on {now:%Y-%m-%d}")
+@dated
+def file_until(held: CertificateFile) -> list[Renewal]:
+    """A line of the calendar for what lies in a file."""
+    return [renewal(held.leaf, held.path)]
+
+
+@dated
+def keystore_until(keystore: Keystore) -> list[Renewal]:
+    """A line of the calendar for each private key in a keystore."""
+    return [
+        renewal(certificate(der), f"{keystore.path} {alias}") for alias, der in keystore.certificates.items()
+    ]
 
 
 # --- checks ---------------------------------------------------------------------------------------------------
@@ -246,7 +271,7 @@ def file_valid(held: CertificateFile, now: ScanTime) -> Verdict:
     An expired certificate in the folder of a service breaks its connections, now or after the next restart.
     When it belongs to nothing any more, clear it away.
     """
-    return _valid(held.leaf, now)
+    return valid(held.leaf, now)
 
 
 @check(
@@ -277,10 +302,7 @@ def file_renewed_in_time(
     Certificates between systems are seen by nobody, until they expire. Who renews in time has time for a
     mistake.
     """
-    starts, ends = lifetime(held.leaf)
-    left, needed = ends - now, min(timedelta(days=days), (ends - starts) / 3)
-    observed = f"{shown(held.leaf.subject)}: {max(left.days, 0)} days left, until {ends:%Y-%m-%d}"
-    return holds(left > needed, observed, f"more than {needed.days} days")
+    return in_time(held.leaf, now, days)
 
 
 @check(
@@ -347,7 +369,7 @@ def keystore_valid(keystore: Keystore, now: ScanTime) -> Verdict:
     A keystore is made and forgotten. When a certificate in it expires, the application stops on a day that nobody
     expects. A PKCS #12 store shows nothing without its password: that ends as unknown.
     """
-    each = {alias: _valid(certificate(der), now) for alias, der in keystore.certificates.items()}
+    each = {alias: valid(certificate(der), now) for alias, der in keystore.certificates.items()}
     bad = [f"{alias}: {verdict.observed}" for alias, verdict in each.items() if not verdict.passed]
     good = [f"{alias}: {verdict.observed}" for alias, verdict in each.items()]
     return holds(not bad, named(bad or good, 5), f"valid on {now:%Y-%m-%d}")
@@ -385,7 +407,7 @@ examples(
     file_valid,
     passes=_HELD,
     fails={"found": _HELD, "now": _OLD},
-    unknown=["/etc/nginx/server.pem\n", _REFUSED],
+    unknown=["/etc/nginx/server.pem\n", _REFUSED, _lines("/etc/nginx/server.pem", "AAAA")],
     notapplicable=[Raw(err=_MISSING, code=1), _lines("/etc/ssl/issuing.pem", more.ISSUING)],
 )
 examples(file_renewed_in_time, passes=_HELD, fails={"found": _HELD, "now": _SOON})

@@ -135,5 +135,5 @@ def joined(base: str, reference: str) -> str:
 
 def title(text: str) -> str:
     """The text of the first title; empty when there is none."""
-    found = re.search(r"<title(?:\s[^>]*)?>([^<]{0,500})", text, re.IGNORECASE)
+    found = re.search(r"<title(?:\s[^>]{0,200})?>([^<]{0,500})", text, re.IGNORECASE)
     return " ".join(html.unescape(found[1]).split()) if found else ""

@@ -33,6 +33,9 @@ _INTERIM: Final = 8
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?")
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+_WANTS_CERTIFICATE: Final = re.compile(rb"No required SSL certificate was sent|The SSL certificate error")
+#: Headers of which one reader takes the first and another the last (RFC 9110 section 5.3).
+_SINGLE: Final = ("location", "content-type", "content-encoding")
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
 #: How other protocols begin: TLS records, SSH, SMTP or FTP, POP3, IMAP, a telnet negotiation, MySQL.
 _OTHERS: Final = re.compile(rb"[\x15\x16]\x03[\x00-\x04]|SSH-|220[ -]|\+OK|\* OK|\xff[\xfb-\xfe]|.\0\0\0\x0a")
@@ -144,6 +147,8 @@ def answer(raw: Raw, method: str = "GET") -> Response:
     """The final answer to one `request`. Raises NotUnderstood, or Absent when another protocol is spoken."""
     (exchange,) = exchanges(raw)
     data = exchange.received
+    if not data and exchange.note.endswith("WRONG_VERSION_NUMBER"):
+        raise Absent("another protocol than TLS is spoken here")
     if not data:
         raise NotUnderstood(f"no answer at all: {exchange.note or exchange.end}")
     if _OTHERS.match(data):
@@ -153,6 +158,8 @@ def answer(raw: Raw, method: str = "GET") -> Response:
     response = _read(data, exchange.end, method)
     if response.status == 400 and _WANTS_TLS.search(response.body):
         raise Absent("this port speaks HTTP over TLS only")
+    if response.status == 400 and _WANTS_CERTIFICATE.search(response.body):
+        raise NotUnderstood("the site asks for a client certificate, which the scanner does not have")
     return response
 
 
@@ -165,6 +172,9 @@ def _read(data: bytes, end: str, method: str) -> Response:
             raise NotUnderstood("it switches to another protocol")
     else:
         raise NotUnderstood("interim answers without end")
+    for single in _SINGLE:
+        if len({value for name, value in headers if name.lower() == single}) > 1:
+            raise NotUnderstood(f"several different {single} headers")
     lengths = {value.strip() for name, value in headers if name.lower() == "content-length"}
     codings = [value.strip().lower() for name, value in headers if name.lower() == "transfer-encoding"]
     if codings and (lengths or codings != ["chunked"]):
@@ -237,6 +247,12 @@ def _trailer(data: bytes) -> bool:
         for line in lines.split(b"\r\n"):
             _header(line)
     return bool(ends)
+
+
+def must_work(found: Response, what: str) -> None:
+    """Raises NotUnderstood when the server failed, or had no time: that refuses nothing."""
+    if found.status == 429 or (found.status >= 500 and found.status != 501):
+        raise NotUnderstood(f"{what} answers {found.status}")
 
 
 def spoken(text: str, *, end: str = "closed", note: str = "") -> Timed:

@@ -32,10 +32,14 @@ from scanner import (
 
 #: Names of services that are web sites, in the inventory and in the list of usual ports.
 _WEB: Final = frozenset({"http", "https", "web", "www", "website"})
-_NAMES: Final = 16
+#: Names that are asked on one port.
+_NAMES: Final = 64
 #: What may stand in a Host header; a name in another script is written in its ASCII form (RFC 5890).
-_HOST: Final = re.compile(r"[a-z0-9._:%-]+")
+_HOST: Final = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*|[0-9a-f:.]*:[0-9a-f:.]*(?:%[a-z0-9_.-]+)?"
+)
 _NO_NAME: Final = Gap(State.UNKNOWN, Cause.PARSE, "the 'server_name' in the inventory is no host name")
+_TOO_MANY: Final = Gap(State.ERROR, Cause.TRUNCATED, f"only the first {_NAMES} names of a port are asked")
 _STANDARD: Final = {True: 443, False: 80}
 #: A path that no site has: what is answered to it is the site's error page.
 MADE_UP: Final = "/keurmeester-no-such-page"
@@ -132,7 +136,10 @@ def sites(ports: list[OpenPort], target: Target) -> list[Site | Unseen]:
         names = [own] if own else known
         if not own or port.number in _STANDARD.values():
             names = [*names, *target.domains]
-        for name in (names or [port.server_name or target.address])[:_NAMES]:
+        names = list(dict.fromkeys(names)) or [port.server_name or target.address]
+        if len(names) > _NAMES:
+            found[port.number, ""] = Unseen(f"port {port.number}, further names", _TOO_MANY)
+        for name in names[:_NAMES]:
             name = name.rstrip(".").lower()
             site = Site(port.number, name, tls, port.declared)
             found[port.number, name] = (
@@ -163,11 +170,12 @@ class Page:
         return path if path and path.isascii() and path.isprintable() and " " not in path else "/"
 
 
-def _front(site: Site) -> Dialogue:
+def front_of(site: Site) -> Dialogue:
+    """The question for the front page."""
     return site.ask(read=WHOLE)
 
 
-@probe("outside", talk=Each(Site, _front))
+@probe("outside", talk=Each(Site, front_of))
 def page(talk: Raw, site: Site) -> Page:
     """An answer in HTTP; what is positively another protocol on a port that nobody declared is no site."""
     try:

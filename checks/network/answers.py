@@ -13,9 +13,11 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 
-from scanner import NotUnderstood, Raw, exchanges
+from scanner import Blind, Cause, Exchange, NotUnderstood, Raw, exchanges
 
 Question = tuple[str, str]
+#: What an answer that tells nothing raises: it cannot be understood, or it did not come.
+Untold: Final = (NotUnderstood, Blind)
 #: CNAMEs that are followed from one name (as resolvers do).
 ALIASES: Final = 8
 #: Labels of a name that is asked further; a longer one comes from someone who wants us busy.
@@ -55,11 +57,13 @@ class Answer:
         return str(self.message.errors[0].exception) if self.message.errors else ""
 
     def must(self) -> Answer:
-        """Itself, when it tells of the name and all of it can be read. Raises NotUnderstood."""
+        """Itself, when it tells of the name and all of it can be read. Raises NotUnderstood, or Blind when the
+        server could not or would not say.
+        """
         if self.malformed:
             raise NotUnderstood(f"{self}: a record cannot be read: {self.malformed}")
         if not self.is_answer:
-            raise NotUnderstood(self.says)
+            raise Blind(self.says, Cause.DNS)
         if not self.message.flags & dns.flags.RA and not self.message.flags & dns.flags.AA:
             raise NotUnderstood(f"{self}: {self.server} does not look names up for us")
         return self
@@ -96,29 +100,26 @@ class Answer:
         """TXT records, the strings of each joined (RFC 7208 section 3.3), as Latin-1."""
         return tuple(b"".join(one.strings).decode("latin-1") for one in self.records)
 
-    @property
-    def ttl(self) -> int | None:
-        """The time to live of these records, or None when there are none."""
-        found = self.message.get_rrset(
-            self.message.answer, self.canonical, self.message.question[0].rdclass, self.kind
-        )
-        return found.ttl if found else None
-
 
 class Answers:
     """The answers to the questions of some `Lookup` sources."""
 
     def __init__(self, *raws: Raw) -> None:
         self._found: dict[tuple[dns.name.Name, dns.rdatatype.RdataType], Answer] = {}
+        self._late: dict[tuple[dns.name.Name, dns.rdatatype.RdataType], str] = {}
         for raw in raws:
             for exchange in exchanges(raw):
-                self._add(exchange.ask, exchange.received, exchange.to)
+                self._add(exchange)
 
-    def _add(self, ask: str, wire: bytes, server: str) -> None:
+    def _add(self, exchange: Exchange) -> None:
+        ask, server = exchange.ask, exchange.to
         asked, _, kind_text = ask.rpartition(" ")
         try:
             name, kind = dns.name.from_text(asked), dns.rdatatype.from_text(kind_text)
-            message = dns.message.from_wire(wire, continue_on_error=True)
+            if exchange.end == "timeout":
+                self._late[name, kind] = server
+                return
+            message = dns.message.from_wire(exchange.received, continue_on_error=True)
         except dns.exception.DNSException as error:
             raise NotUnderstood(f"the answer to {ask}: {type(error).__name__}") from None
         if message.flags & dns.flags.TC:
@@ -130,12 +131,25 @@ class Answers:
             raise NotUnderstood(f"the answer to {ask} does not repeat the question")
         self._found[name, kind] = answer
 
+    def __repr__(self) -> str:
+        """For `keurmeester explain`: each question and what it gave."""
+        shown = []
+        for one in self._found.values():
+            found = [
+                str(rdata) for rrset in one.message.answer if rrset.rdtype == one.kind for rdata in rrset
+            ]
+            shown.append(f"{one}: {', '.join(found) or dns.rcode.to_text(one.message.rcode())}")
+        return "; ".join(shown)
+
     def __contains__(self, question: tuple[str | dns.name.Name, str]) -> bool:
-        return self._key(*question) in self._found
+        key = self._key(*question)
+        return key in self._found or key in self._late
 
     def __call__(self, name: str | dns.name.Name, kind: str) -> Answer:
-        """The answer to a question. Raises NotUnderstood when it was not asked."""
+        """The answer to a question. Raises NotUnderstood when it was not asked, Blind when no answer came."""
         key = self._key(name, kind)
+        if key in self._late:
+            raise Blind(f"{_shown(key[0])} {kind}: {self._late[key]} has no answer in time", Cause.TIMEOUT)
         if key not in self._found:
             raise NotUnderstood(f"{_shown(key[0])} {kind} was not asked")
         return self._found[key]
@@ -143,7 +157,7 @@ class Answers:
     def __or__(self, other: Answers) -> Answers:
         """Both."""
         both = Answers()
-        both._found = self._found | other._found
+        both._found, both._late = self._found | other._found, self._late | other._late
         return both
 
     def all(self) -> Iterable[Answer]:

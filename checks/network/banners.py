@@ -93,6 +93,18 @@ class FtpGreeting:
         return self.port
 
 
+@fact
+class DatabaseGreeting:
+    """What a MySQL or MariaDB server said first: its version, or why it turns us away."""
+
+    port: str
+    version: str
+    refusal: str
+
+    def __str__(self) -> str:
+        return self.port
+
+
 def _dialogue(port: OpenPort) -> Dialogue:
     turns = [Say(until=GREETINGS[port.service])]
     if port.service == "ftp":
@@ -141,6 +153,33 @@ def ftp_greeting(greets: Raw, port: OpenPort) -> FtpGreeting:
     if len(talk.turns) > 1 and (code := re.search(rb"(?m)^(\d{3}) ", talk.turns[1].received)):
         takes = True if code[1] == b"234" else False if code[1] == b"431" or code[1][:1] == b"5" else None
     return FtpGreeting(str(port), _text(talk), takes)
+
+
+@probe(
+    "outside",
+    greets=Each(
+        OpenPort,
+        lambda port: Dialogue(
+            purpose="greeting of mysql", port=port.number, turns=(Say(frame=(0, -3, 4)),), timeout=15
+        ),
+        when=lambda port: port.service == "mysql",
+    ),
+)
+def database_greeting(greets: Raw, port: OpenPort) -> DatabaseGreeting:
+    """MySQL client/server protocol: Protocol::HandshakeV10 or ERR_Packet, behind a header of four bytes."""
+    (talk,) = exchanges(greets)
+    if talk.end == "refused":
+        raise Absent("nothing listens any more")
+    packet = talk.received[4:]
+    match packet[:1]:
+        case b"\x0a" if b"\0" in packet[1:64]:
+            version = packet[1 : packet.index(b"\0")].decode("latin-1")
+            # Before version 11 MariaDB puts this in front, for old servers that replicate from it.
+            return DatabaseGreeting(str(port), version.removeprefix("5.5.5-"), "")
+        case b"\xff" if len(packet) > 3:
+            return DatabaseGreeting(str(port), "", packet[3:].decode("latin-1"))
+        case _:
+            raise NotUnderstood(f"no greeting of mysql: {visible(talk.received[:60].decode('latin-1'))}")
 
 
 def _version(text: str) -> str:
@@ -251,6 +290,32 @@ def ftp_offers_tls(greeting: FtpGreeting) -> Verdict:
     )
 
 
+@check(
+    "banners.database-tells-no-version",
+    principle=SECURE_DEFAULT,
+    severity=Severity.LOW,
+    layer=Layer.APPLICATION,
+    title_nl="De database vertelt een vreemde haar versie niet",
+    why_nl=(
+        "MySQL en MariaDB noemen hun versie tot op het pakket, nog voor iemand zich aanmeldt: bekende gaten staan op"
+        " versie gesorteerd."
+    ),
+    fix="# MariaDB, /etc/mysql/mariadb.conf.d/60-version.cnf: [mariadbd] version=10-db\nsystemctl restart mariadb",
+    verify=_READ,
+    advice="Better still, let only the application reach the database: then there is no stranger to tell.",
+    advice_nl="Beter nog: laat alleen de toepassing bij de database, dan is er geen vreemde om het aan te vertellen.",
+    references=("MariaDB server system variables, version", _ON),
+)
+def database_tells_no_version(greeting: DatabaseGreeting) -> Verdict:
+    """The database does not tell a stranger its version.
+
+    MySQL and MariaDB name their version to the package before anyone logs in: known holes are sorted by version.
+    """
+    version = _version(greeting.version)
+    observed = visible(greeting.version or greeting.refusal)[:200]
+    return holds(not version, observed, "no version number, or no way in")
+
+
 # --- examples -------------------------------------------------------------------------------------------------
 
 
@@ -302,4 +367,20 @@ examples(
     fails=_greets(21, b"220 (vsFTPd 3.0.3)\r\n", b"530 Please login with USER and PASS.\r\n"),
     unknown=[_greets(21, b"220 Welcome\r\n", end="closed"), _greets(21, b"220 Welcome\r\n", b"abc\r\n")],
     notapplicable=_greets(22, b"SSH-2.0-OpenSSH_9.2p1\r\n"),
+)
+_HANDSHAKE: Final = b"\x31\0\0\0\x0a%b\0\x08\0\0\0`7Hx&+}v\0\xfe\xf7-\x02\0\xff\x81\x15" + bytes(18)
+examples(
+    database_tells_no_version,
+    passes=[
+        _greets(3306, _HANDSHAKE % b"5.5.5-10-db"),
+        _greets(
+            3306, b"\x48\0\0\0\xff\x6a\x04Host '192.0.2.9' is not allowed to connect to this MariaDB server"
+        ),
+    ],
+    fails=[
+        _greets(3306, _HANDSHAKE % b"5.5.5-10.11.14-MariaDB-0+deb12u2"),
+        _greets(3306, _HANDSHAKE % b"8.0.40"),
+    ],
+    unknown=[_greets(3306, _TELNET), _greets(3306, end="closed")],
+    notapplicable={"swept": _open(443)},
 )

@@ -9,7 +9,7 @@ from cryptography import x509
 
 from checks.network import example_certificates as made
 from checks.network import example_served as more
-from checks.network.certificates import given, seen, trusted
+from checks.network.example_shown import given, seen, trusted
 from checks.network.served import CertificatePath, ServedCertificate, certificate, issued
 from checks.network.x509.names import shown
 from scanner import (

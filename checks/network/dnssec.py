@@ -150,15 +150,31 @@ class Validator:
         """Whether what was answered to a question, records or their absence, is proved. With ``under`` the chain to
         that name was asked, not to the name itself: names in between with a zone of their own are not established.
         """
-        chain = self.chain(under or name)
+        answer = self._answers(name, kind)
+        chain = self._signed_by(answer) or self.chain(under or name)
         if chain.status is not Status.SECURE or chain.keys is None:
             return chain
-        answer = self._answers(name, kind)
         try:
             self._prove(answer, _Zone(self, answer.message, chain.zone, chain.keys))
         except _Verdict as verdict:
             return Outcome(verdict.status, verdict.why, chain.zone)
         return chain
+
+    def _signed_by(self, answer: Answer) -> Outcome | None:
+        """The chain to the zone that says it signed these records, when it holds: then it does not matter whether all
+        labels between it and the name are proved to begin no zone.
+        """
+        for rrset in answer.message.answer:
+            if (
+                rrset.name == answer.name
+                and rrset.rdtype == dns.rdatatype.RRSIG
+                and rrset.covers == answer.kind
+            ):
+                zone = rrset[0].signer
+                if answer.name.is_subdomain(zone) and (zone, "DNSKEY") in self._answers:
+                    chain = self.chain(zone)
+                    return chain if chain.status is Status.SECURE and chain.zone == zone else None
+        return None
 
     def _prove(self, answer: Answer, zone: _Zone) -> None:
         if not answer.is_answer:
@@ -189,7 +205,9 @@ class Validator:
                     keys = self._keys(at, delegation)
                     zone = at
         except _Verdict as verdict:
-            return Outcome(verdict.status, verdict.why, zone, keys)
+            # Another root than ours tells of the resolver, or of anchors that are missing; not of the name.
+            doubtful = keys is None and zone == dns.name.root
+            return Outcome(Status.UNESTABLISHED if doubtful else verdict.status, verdict.why, zone, keys)
         return Outcome(Status.SECURE, "", zone, keys)
 
     def _delegation(self, at: dns.name.Name, zone: dns.name.Name, keys: dns.rrset.RRset) -> list[Any] | None:
@@ -394,7 +412,10 @@ class _Zone:
         if any(self._covers(owner, one, name) for owner, one in nsec):
             return
         _, closer = name.split(labels + 2)
-        if nsec3 and nsec3.covering(closer) is not None:
+        cover = nsec3.covering(closer) if nsec3 else None
+        if cover is not None:
+            if cover.flags & 1:
+                raise _Verdict(Status.INSECURE, f"{_text(self.zone)} leaves unsigned names open (opt-out)")
             return
         raise _bogus(f"{_text(self.zone)} does not prove that {_text(name)} is not there itself")
 

@@ -12,6 +12,11 @@ from scanner import Gap, Raw
 HTTPS: Final = {"port": 443, "name": "https", "tls": True, "server_name": "www.example.nl"}
 HTTP: Final = {"port": 80, "name": "http", "server_name": "www.example.nl"}
 _BOTH: Final = [HTTP, HTTPS]
+NOT_FOUND: Final = (
+    "HTTP/1.1 404 Not Found\nContent-Type: text/html\nContent-Length: 22\n\n<h1>404 Not Found</h1>"
+)
+BUSY: Final = "HTTP/1.1 503 Service Unavailable\nContent-Length: 0\n\n"
+JSON: Final = "HTTP/1.1 200 OK\nContent-Type: application/json\nContent-Length: 2\n\n{}"
 
 
 def site(talk: object, *, services: Any = None, **more: object) -> dict[str, object]:
@@ -49,6 +54,11 @@ def page(*headers: str, body: str = "<!doctype html><title>Example</title>\n", s
     """A page with these headers."""
     head = [f"HTTP/1.1 {status}", "Content-Type: text/html; charset=utf-8", *headers]
     return "\n".join([*head, f"Content-Length: {len(body)}", "", body])
+
+
+def redirect(location: str, status: str = "301 Moved Permanently") -> str:
+    """An answer that sends on."""
+    return f"HTTP/1.1 {status}\nServer: nginx\nLocation: {location}\nContent-Length: 0\n\n"
 
 
 def _spoken(value: object) -> object:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 from checks.linux._answers import named
 from checks.linux.sockets import ListeningSocket
 from checks.network.datagrams import QUESTIONS, Datagram
-from checks.network.ports import USUAL, ListenerSweep, Reached, Sweep
+from checks.network.ports import USUAL, ListenerSweep, Reached, Sweep, login_port
 from scanner import (
     DEFAULT_DENY,
     IN_DEPTH,
@@ -81,6 +81,7 @@ class Exposure:
         """
         if whole and self.unseen:
             raise Blind(self.unseen, self.cause)
+        self.lasting()
         for at in self.addresses:
             if left := set(numbers) - at.numbers:
                 few = named([str(number) for number in sorted(left)], 3)
@@ -96,6 +97,12 @@ class Exposure:
                     f"{at.address}: no port answers or refuses; whether there is a host is not known",
                     Cause.TIMEOUT,
                 )
+
+    def lasting(self) -> None:
+        """Raises Blind when an address stopped answering us while we looked."""
+        for at in self.addresses:
+            if at.shut_out:
+                raise Blind(f"{at.address}: stopped answering us while we looked", Cause.REFUSED)
 
 
 @fact
@@ -142,6 +149,7 @@ def _together(one: Reached, other: Reached) -> Reached:
         refused=one.refused + other.refused,
         silent=one.silent + other.silent,
         failed=one.failed + other.failed,
+        shut_out=one.shut_out or other.shut_out,
     )
 
 
@@ -197,11 +205,6 @@ def _by_address(found: Iterable[tuple[str, str]]) -> str:
     return "; ".join(f"{address}: {named(some)}" for address, some in grouped.items())
 
 
-def _own_port(target: Target) -> set[int]:
-    """The port we log in on ourselves needs no further agreement."""
-    return {target.port} if target.channel == "ssh" and target.credential is not None else set()
-
-
 # --- checks ---------------------------------------------------------------------------------------------------
 
 _LOOK: Final = "nc -vz -w 3 HOST PORT    # from the zone the scanner stands in"
@@ -231,7 +234,7 @@ def only_declared(exposure: Exposure, target: Target) -> Verdict:
     What answers without being agreed is forgotten, started by mistake, or an intruder's. Looked at from the zone the
     scanner stands in, over every address of the host.
     """
-    known = declared(target, "tcp").keys() | _own_port(target)
+    known = declared(target, "tcp").keys() | login_port(target)
     extra = [(at.address, shown(number, "tcp")) for at, number in exposure.open if number not in known]
     if not extra:
         exposure.sure(whole=True)
@@ -407,7 +410,7 @@ def not_firewall_alone(exposure: Exposure, sockets: list[ListeningSocket], targe
     When the firewall is gone for a moment, or one rule is wrong, the service is open at once. One that listens on
     loopback alone has a second layer. What the inventory declares is for another zone, and not counted.
     """
-    known = declared(target, "tcp").keys() | _own_port(target)
+    known = declared(target, "tcp").keys() | login_port(target)
     wide = {one.port: one for one in sockets if one.protocol == "tcp" and one.everywhere}
     hidden = [one for number, one in sorted(wide.items()) if number not in exposure.numbers() | known]
     exposure.sure([one.port for one in hidden], whole=True)
@@ -434,18 +437,28 @@ def not_firewall_alone(exposure: Exposure, sockets: list[ListeningSocket], targe
     advice_nl="Leg vast wat ertussen staat en scan het als eigen doel.",
     references=("MITRE ATT&CK T1014, Rootkit", _SCANNING),
 )
-def seen_inside(exposure: Exposure, sockets: list[ListeningSocket]) -> Verdict:
+def seen_inside(exposure: Exposure, datagrams: list[Datagram], sockets: list[ListeningSocket]) -> Verdict:
     """What answers from outside is seen to listen by the host itself.
 
     When a port answers that the host does not know, something stands in between (a proxy, address translation, a
     container) that nobody has looked at; or the host hides a program, as a rootkit does.
     """
-    inside = {one.port for one in sockets if one.protocol == "tcp" and not one.is_local}
-    strange = [(at.address, shown(number, "tcp")) for at, number in exposure.open if number not in inside]
+    inside = {one.key for one in sockets if not one.is_local}
+    found = [(at.address, f"{number}/tcp", shown(number, "tcp")) for at, number in exposure.open]
+    found += [
+        (
+            one.asked.address or "its own address",
+            f"{one.asked.number}/udp",
+            shown(one.asked.number, "udp", one.service),
+        )
+        for one in datagrams
+        if one.answers
+    ]
+    strange = [(address, what) for address, key, what in found if key not in inside]
     if not strange:
         exposure.sure(whole=True)
-    if not exposure.open:
-        raise Absent(f"{exposure.place} no port answers")
+    if not found:
+        raise Absent(f"{exposure.place} nothing answers")
     return holds(
         not strange, f"answers, and does not listen inside: {_by_address(strange) or 'nothing'}", "nothing"
     )
@@ -491,10 +504,11 @@ def _filter_refuses(exposure: Exposure, at: Reached) -> bool:
     """Whether a port is refused on which something does listen, so that it is a filter that refuses."""
     if exposure.inside is None:
         return False
+    every = {"*", "0.0.0.0" if at.version == 4 else "::"}  # noqa: S104 -- seen, not bound
     wide = {
         one.port
         for one in exposure.inside
-        if one.protocol == "tcp" and one.everywhere and (at.version == 4) != (one.address == "::")
+        if (one.protocol, one.scope) == ("tcp", "") and one.address in every
     }
     return bool(wide & set(at.refused))
 
@@ -575,8 +589,10 @@ def udp_as_declared(exposure: Exposure, datagrams: list[Datagram], target: Targe
         doubts = doubts or (service is not None and bool(service.from_) and True not in may and None in may)
     if not extra and doubts:
         raise NotUnderstood("the inventory does not say in which zone the scanner stands ('vantage:')")
-    if not extra and not any(one.state != "silent" for one in datagrams):
-        exposure.sure()
+    if not extra:
+        exposure.lasting()
+        if all(one.state == "silent" for one in datagrams):
+            exposure.sure()
     return holds(
         not extra,
         f"{exposure.place} answers, not agreed: {named(extra) or 'nothing'}",
@@ -730,11 +746,15 @@ examples(
             "target": _INSIDE_OF,
         },
     ],
-    unknown={"swept": _DROPS, "target": {**_HOST, "services": None}},
+    unknown=[
+        {"swept": _DROPS, "target": {**_HOST, "services": None}},
+        {"swept": swept(v4={"open": list(range(1, 101))}), "target": _HOST},
+    ],
     error=[
         {"swept": _DEAD, "target": _HOST},
         {"swept": _NO_ROUTE, "target": _HOST},
         {"swept": swept(v4={"open": [443], "failed": {"23": "EMFILE"}}), "target": _HOST},
+        {"swept": swept(v4={"open": [443], "silent": [22, 23, 80], "still": False}), "target": _HOST},
     ],
     notapplicable={"target": {"channel": "local", "services": []}},
 )  # fmt: skip
@@ -780,14 +800,24 @@ examples(
     fails={"sweep.swept": _DROPS, "sockets": _LISTENS_WIDE, "target": _INSIDE_OF},
     unknown={"sweep.swept": _DROPS, "sockets": _LISTENS, "target": {**_INSIDE_OF, "services": None}},
 )
+_LISTENS_TIME: Final = _LISTENS + 'udp UNCONN 0 0 0.0.0.0:123 0.0.0.0:* users:(("chronyd",pid=402,fd=5))\n'
 examples(
     seen_inside,
-    passes={"sweep.swept": _DROPS, "sockets": _LISTENS, "target": _INSIDE_OF},
-    fails=[
-        {"sweep.swept": _TOO_MUCH, "sockets": _LISTENS, "target": _INSIDE_OF},
-        {"sweep.swept": swept(v4={"open": [5432]}), "sockets": _LISTENS, "target": _INSIDE_OF},
+    passes=[
+        {"sweep.swept": _DROPS, "said": said(), "sockets": _LISTENS, "target": _INSIDE_OF},
+        {"sweep.swept": _DROPS, "said": said(ntp=_NTP), "sockets": _LISTENS_TIME, "target": _INSIDE_OF},
     ],
-    notapplicable={"sweep.swept": _DEAD, "sockets": _LISTENS, "target": _INSIDE_OF},
+    fails=[
+        {"sweep.swept": _TOO_MUCH, "said": said(), "sockets": _LISTENS, "target": _INSIDE_OF},
+        {
+            "sweep.swept": swept(v4={"open": [5432]}),
+            "said": said(),
+            "sockets": _LISTENS,
+            "target": _INSIDE_OF,
+        },
+        {"sweep.swept": _DROPS, "said": said(ntp=_NTP), "sockets": _LISTENS, "target": _INSIDE_OF},
+    ],
+    notapplicable={"sweep.swept": _DEAD, "said": said(), "sockets": _LISTENS, "target": _INSIDE_OF},
 )
 examples(
     silent_by_default,

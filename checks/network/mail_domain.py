@@ -10,7 +10,8 @@ import dns.reversename
 from pydantic import InstanceOf
 
 from checks.network import example_chains as recorded
-from checks.network.answers import Answers, Question, askable, host_name
+from checks.network import spf
+from checks.network.answers import Answers, Question, Untold, askable, host_name
 from checks.network.dns import TLSA_LENGTH, tlsa_fault, tlsa_text
 from checks.network.dns_signing import CHAIN_LIMIT, CHAIN_TIMEOUT, Signing, signing_questions
 from checks.network.dnssec import Outcome, Status, Validator, chain_questions, read_anchors
@@ -87,15 +88,15 @@ def exchanger_questions(host: str) -> tuple[Question, ...]:
 
 @probe(
     "outside",
-    said=Each(
+    reply=Each(
         Exchanger,
         lambda one: Lookup(questions=exchanger_questions(one.host), limit=CHAIN_LIMIT, timeout=CHAIN_TIMEOUT),
     ),
     anchors=NameAnchors(),
 )
-def exchanger_records(said: Raw, anchors: Raw, one: Exchanger, now: ScanTime) -> ExchangerRecords:
+def exchanger_records(reply: Raw, anchors: Raw, one: Exchanger, now: ScanTime) -> ExchangerRecords:
     """The records of a mail server."""
-    answers = Answers(said)
+    answers = Answers(reply)
     validator = Validator(answers, read_anchors(anchors.text), now)
     return ExchangerRecords(
         one.host,
@@ -201,7 +202,7 @@ def dane_present(one: ExchangerRecords, signing: list[Signing]) -> Verdict:
     Without DANE a sender may deliver without encryption, or to a server that pretends to be this one. Both the domain's
     MX and the TLSA record must be proved by DNSSEC. Whether it matches is judged where the certificate is shown.
     """
-    if not one.tlsa and not one.answers(f"_25._tcp.{one.host}", "TLSA").malformed:
+    if not one.tlsa:
         return holds(False, "no TLSA record for port 25", "a proved TLSA record")
     if one.tlsa_proved.status is Status.UNESTABLISHED:
         raise NotUnderstood(one.tlsa_proved.why)
@@ -300,8 +301,7 @@ def none_closed(mail: MailRecords) -> Verdict:
     """
     if mail.exchangers:
         raise Absent(f"{mail.domain} takes mail")
-    # Anything in SPF but a refusal of all says that somebody sends.
-    senders = [one for one in mail.spf if one.lower().split() != ["v=spf1", "-all"]]
+    senders = [one for one in mail.spf if any(term.name not in ("all", "exp") for term in spf.terms(one))]
     if senders:
         raise Absent(f"{mail.domain} sends mail: {senders[0]}")
     found = dmarc_policy(mail)
@@ -309,7 +309,7 @@ def none_closed(mail: MailRecords) -> Verdict:
         what
         for what, there in (
             ("no null MX", mail.null_mx),
-            ("no SPF -all", len(mail.spf) == 1),
+            ("no SPF -all", [one.lower().split() for one in mail.spf] == [["v=spf1", "-all"]]),
             (
                 "no DMARC p=reject",
                 found is not None and not found.fault and found.policy(mail.domain) == "reject",
@@ -353,7 +353,7 @@ def _sts_address(mail: MailRecords) -> str:
         found = [
             text for kind in ("A", "AAAA") for text in mail.answers(f"mta-sts.{mail.domain}", kind).texts
         ]
-    except NotUnderstood:
+    except Untold:
         return ""
     return found[0] if found else ""
 
@@ -616,7 +616,7 @@ def _reverse(address: str) -> str:
 
 @probe(
     "outside",
-    said=Each(
+    reply=Each(
         OpenPort,
         lambda port: Dialogue(
             purpose="the name of the mail server",
@@ -630,9 +630,9 @@ def _reverse(address: str) -> str:
         when=lambda port: port.service == "smtp",
     ),
 )
-def smtp_greeting(said: Raw, port: OpenPort) -> SmtpGreeting:
+def smtp_greeting(reply: Raw, port: OpenPort) -> SmtpGreeting:
     """The greeting and the answer to EHLO."""
-    (one,) = exchanges(said)
+    (one,) = exchanges(reply)
     if one.end == "refused":
         raise Absent("nothing listens there")
     if not one.turns or not one.turns[0].received.startswith(b"220"):
@@ -642,10 +642,10 @@ def smtp_greeting(said: Raw, port: OpenPort) -> SmtpGreeting:
     return SmtpGreeting(port.number, match[1].decode("ascii").rstrip(".").lower())
 
 
-@probe("outside", said=Each(SmtpGreeting, lambda one: Lookup(questions=one.questions)))
-def smtp_name(said: Raw, one: SmtpGreeting) -> SmtpName:
+@probe("outside", reply=Each(SmtpGreeting, lambda one: Lookup(questions=one.questions)))
+def smtp_name(reply: Raw, one: SmtpGreeting) -> SmtpName:
     """Where that name leads."""
-    answers = Answers(said)
+    answers = Answers(reply)
     found = [text for name, kind in one.questions for text in answers(name, kind).texts]
     return SmtpName(one.port, one.name, tuple(found))
 
@@ -658,19 +658,19 @@ def own_address(target: Target) -> list[OwnAddress]:
     return [OwnAddress(target.address)]
 
 
-@probe("outside", said=Each(OwnAddress, lambda own: Lookup(questions=own.questions)))
-def own_addresses(said: Raw, own: OwnAddress) -> OwnAddresses:
+@probe("outside", reply=Each(OwnAddress, lambda own: Lookup(questions=own.questions)))
+def own_addresses(reply: Raw, own: OwnAddress) -> OwnAddresses:
     """The addresses that the target's name leads to, or the one it has."""
     if not own.questions:
         return OwnAddresses((str(ip_address(own.address)),))
-    answers = Answers(said)
+    answers = Answers(reply)
     return OwnAddresses(tuple(text for name, kind in own.questions for text in answers(name, kind).texts))
 
 
-@probe("outside", said=Each(OwnAddresses, lambda own: Lookup(questions=own.questions)))
-def own_names(said: Raw, own: OwnAddresses) -> OwnNames:
+@probe("outside", reply=Each(OwnAddresses, lambda own: Lookup(questions=own.questions)))
+def own_names(reply: Raw, own: OwnAddresses) -> OwnNames:
     """Their names (RFC 1035 section 3.5)."""
-    answers = Answers(said)
+    answers = Answers(reply)
     return OwnNames(
         tuple(
             (address, tuple(host_name(one.target) for one in answers(question, "PTR").records))
@@ -679,10 +679,10 @@ def own_names(said: Raw, own: OwnAddresses) -> OwnNames:
     )
 
 
-@probe("outside", said=Each(OwnNames, lambda own: Lookup(questions=own.questions)))
-def reverse_names(said: Raw, own: OwnNames) -> ReverseNames:
+@probe("outside", reply=Each(OwnNames, lambda own: Lookup(questions=own.questions)))
+def reverse_names(reply: Raw, own: OwnNames) -> ReverseNames:
     """And whether those lead back."""
-    answers, asked = Answers(said), {name for name, _ in own.questions}
+    answers, asked = Answers(reply), {name for name, _ in own.questions}
     found = []
     for address, names in own.names:
         back = [
@@ -755,7 +755,7 @@ _NONE: Final[dict[str, Any]] = {"target": {}}
 
 def _mail(*lines: str, fails: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
     return {
-        "mail_records.said": Said(mail_questions(_DOMAIN), _SOA, *lines, fails=fails),
+        "mail_records.reply": Said(mail_questions(_DOMAIN), _SOA, *lines, fails=fails),
         "signing.chain": Said(signing_questions(_DOMAIN), _SOA, *lines),
         "anchors": "",
         "target": {"domains": (_DOMAIN,), **more},
@@ -766,7 +766,7 @@ def _host(*lines: str) -> dict[str, Any]:
     """A mail server in a world without DNSSEC."""
     return {
         **_mail(_MX),
-        "exchanger_records.said": Said(exchanger_questions(f"mail.{_DOMAIN}"), _SOA, *lines),
+        "exchanger_records.reply": Said(exchanger_questions(f"mail.{_DOMAIN}"), _SOA, *lines),
     }
 
 
@@ -774,10 +774,10 @@ def _proved(name: str) -> dict[str, Any]:
     """A mail server as it was recorded."""
     domain = f"{name}.test"
     return {
-        "mail_records.said": Said(
+        "mail_records.reply": Said(
             mail_questions(domain), _SOA.replace(_DOMAIN, domain), f"{domain}. IN MX 10 mail.{domain}."
         ),
-        "exchanger_records.said": recorded.recorded(f"exchanger mail.{domain}"),
+        "exchanger_records.reply": recorded.recorded(f"exchanger mail.{domain}"),
         "anchors": recorded.ANCHOR,
         "signing.chain": recorded.recorded(f"chain {domain}"),
         "now": recorded.TAKEN,
@@ -788,14 +788,14 @@ def _proved(name: str) -> dict[str, Any]:
 _A: Final = f"mail.{_DOMAIN}. IN A 192.0.2.25"
 _AAAA: Final = f"mail.{_DOMAIN}. IN AAAA 2001:db8::25"
 _TLSA: Final = f"_25._tcp.mail.{_DOMAIN}. IN TLSA"
-_TAKES_NONE: Final = {**_mail(), "exchanger_records.said": "", "anchors": "", "signing.chain": ""}
+_TAKES_NONE: Final = {**_mail(), "exchanger_records.reply": "", "anchors": "", "signing.chain": ""}
 
 examples(
     mx_resolves,
     passes=_host(_A),
     fails=[_host(), _host(f"mail.{_DOMAIN}. IN CNAME other.{_DOMAIN}.", f"other.{_DOMAIN}. IN A 192.0.2.25")],
     notapplicable=_mail(f"{_DOMAIN}. IN MX 0 ."),
-    unknown=_mail(fails=(_DOMAIN,)),
+    error=_mail(fails=(_DOMAIN,)),
 )
 examples(mx_ipv6, passes=_host(_A, _AAAA), fails=_host(_A), notapplicable=_mail())
 examples(
@@ -835,23 +835,28 @@ _CLOSED: Final = (
 examples(
     none_closed,
     passes=_mail(*_CLOSED),
-    fails=[_mail(), _mail(*_CLOSED[1:]), _mail(*_CLOSED[:2])],
+    fails=[
+        _mail(),
+        _mail(*_CLOSED[1:]),
+        _mail(*_CLOSED[:2]),
+        _mail(_CLOSED[0], f'{_DOMAIN}. IN TXT "v=spf1 ~all"', _CLOSED[2]),
+    ],
     notapplicable=[_mail(_MX), _mail(f'{_DOMAIN}. IN TXT "v=spf1 include:news.test -all"')],
-    unknown=_mail(fails=(_DOMAIN,)),
+    error=_mail(fails=(_DOMAIN,)),
 )
 examples(
     sts_record,
     passes=_mail(_MX, f'_mta-sts.{_DOMAIN}. IN TXT "v=STSv1; id=20261125"'),
     fails=[_mail(_MX), _mail(_MX, f'_mta-sts.{_DOMAIN}. IN TXT "v=STSv1; id="')],
     notapplicable=_mail(),
-    unknown=_mail(_MX, fails=(f"_mta-sts.{_DOMAIN}",)),
+    error=_mail(_MX, fails=(f"_mta-sts.{_DOMAIN}",)),
 )
 examples(
     tls_reports,
     passes=_mail(_MX, f'_smtp._tls.{_DOMAIN}. IN TXT "v=TLSRPTv1; rua=mailto:tls@{_DOMAIN}"'),
     fails=[_mail(_MX), _mail(_MX, f'_smtp._tls.{_DOMAIN}. IN TXT "v=TLSRPTv1; rua=tls@{_DOMAIN}"')],
     notapplicable=_mail(),
-    unknown=_mail(_MX, fails=(f"_smtp._tls.{_DOMAIN}",)),
+    error=_mail(_MX, fails=(f"_smtp._tls.{_DOMAIN}",)),
 )
 
 
@@ -889,8 +894,8 @@ def _smtp(said: str, *lines: str) -> dict[str, Any]:
     name = said[4:].partition("\r")[0]
     return {
         "swept": '{"from":"","addresses":{"192.0.2.25":{"open":[25],"refused":[],"silent":[],"failed":{}}}}',
-        "smtp_greeting.said": write([Exchange("the name of the mail server", turns, "done")]),
-        "smtp_name.said": Said(((name, "A"), (name, "AAAA")), *lines) if "." in name else "",
+        "smtp_greeting.reply": write([Exchange("the name of the mail server", turns, "done")]),
+        "smtp_name.reply": Said(((name, "A"), (name, "AAAA")), *lines) if "." in name else "",
         "target": {},
     }
 
@@ -909,9 +914,9 @@ examples(
 
 def _reversed(*lines: str, names: tuple[str, ...] = ()) -> dict[str, Any]:
     return {
-        "own_addresses.said": "",
-        "own_names.said": Said((("1.0.0.127.in-addr.arpa", "PTR"),), *lines),
-        "reverse_names.said": Said(((name, kind) for name in names for kind in ("A", "AAAA")), *lines),
+        "own_addresses.reply": "",
+        "own_names.reply": Said((("1.0.0.127.in-addr.arpa", "PTR"),), *lines),
+        "reverse_names.reply": Said(((name, kind) for name in names for kind in ("A", "AAAA")), *lines),
         "target": {"services": ({"port": 25, "name": "smtp"},)},
     }
 

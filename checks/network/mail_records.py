@@ -11,11 +11,11 @@ from pydantic import InstanceOf
 from checks.network import spf
 from checks.network.answers import Answers, Question, askable, host_name
 from checks.network.domains import Domain
-from scanner import Absent, Each, Gap, Lookup, NotUnderstood, Raw, State, Unseen, fact, probe
+from scanner import Absent, Blind, Cause, Each, Gap, Lookup, NotUnderstood, Raw, State, Unseen, fact, probe
 
 #: Mail servers of one domain that are looked at.
 EXCHANGERS: Final = 10
-_TAG: Final = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)\s*=\s*([^;]*?)\s*")
+_TAG_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 @fact
@@ -71,13 +71,12 @@ def tags(record: str) -> dict[str, str]:
     for part in record.split(";"):
         if not part.strip():
             continue
-        match = _TAG.fullmatch(part)
-        if match is None:
+        name, mark, value = (one.strip() for one in part.partition("="))
+        if not mark or not _TAG_NAME.fullmatch(name):
             raise ValueError(f"{part.strip()[:60]}: no tag")
-        name = match[1].lower()
-        if name in found:
+        if name.lower() in found:
             raise ValueError(f"{name} stands there twice")
-        found[name] = match[2]
+        found[name.lower()] = value
     return found
 
 
@@ -104,13 +103,13 @@ def mail_questions(name: str) -> tuple[Question, ...]:
 
 @probe(
     "outside",
-    said=Each(
+    reply=Each(
         Domain, lambda domain: Lookup(questions=mail_questions(domain.name), timeout=40, limit=1 << 18)
     ),
 )
-def mail_records(said: Raw, domain: Domain) -> MailRecords:
+def mail_records(reply: Raw, domain: Domain) -> MailRecords:
     """The records; what each means is read where it is judged."""
-    answers = Answers(said)
+    answers = Answers(reply)
     if answers(domain.name, "SOA").must().no_such_name:
         raise Absent(f"there is no domain {domain.name}")
     return MailRecords(domain.name, answers)
@@ -138,7 +137,14 @@ def exchangers(found: list[MailRecords]) -> list[Exchanger | Unseen]:
             if len(names) > EXCHANGERS or not all(map(askable, names)):
                 raise NotUnderstood(f"{one.domain} has mail servers that are not asked about")
         except NotUnderstood as reason:
-            unseen.append(Unseen(f"mail servers of {one.domain}", Gap(State.UNKNOWN, None, str(reason))))
+            unseen.append(
+                Unseen(f"mail servers of {one.domain}", Gap(State.UNKNOWN, Cause.PARSE, str(reason)))
+            )
+            continue
+        except Blind as blind:
+            unseen.append(
+                Unseen(f"mail servers of {one.domain}", Gap(State.ERROR, blind.cause, blind.detail))
+            )
             continue
         for name in names:
             hosts.setdefault(name, []).append(one.domain)

@@ -49,6 +49,14 @@ TLS_PORTS: Final = frozenset(
     {443, 465, 563, 636, 853, 989, 990, 992, 993, 995, 2083, 2376, 2484, 3269, 4443, 5061, 5671, 5986, 6443, 6514,
      8443, 8883, 9443, 10250}
 )  # fmt: skip
+#: Services that speak something else before TLS, and the name of that (scanner/channels/starttls.py).
+STARTTLS: Final = {
+    "ftp": "ftp", "imap": "imap", "ldap": "ldap", "mysql": "mysql", "nntp": "nntp", "pop3": "pop3",
+    "postgresql": "postgresql", "rdp": "rdp", "sieve": "sieve", "smtp": "smtp", "submission": "smtp",
+    "xmpp": "xmpp-client", "xmpp-server": "xmpp-server",
+}  # fmt: skip
+#: Shuts its door to who hangs up too often, so it is asked only where the inventory says that it speaks TLS.
+_TOUCHY: Final = frozenset({"mysql"})
 #: A name with a domain, not an address.
 _HOST_NAME: Final = re.compile(r"(?:[A-Za-z0-9-]+\.)+[A-Za-z][A-Za-z0-9-]*")
 
@@ -70,7 +78,8 @@ class Reached:
 
     ``vantage`` is empty when the inventory does not say where the scanner stands; ``source`` is the scanner's address
     there. ``silent`` ports did not answer at all; of ``failed`` ones came an error (number and its name): the network
-    said that it does not let us through, or we could not ask.
+    said that it does not let us through, or we could not ask. ``shut_out`` says that what had answered no longer did at
+    the end: then silence is about us, not about the ports.
     """
 
     vantage: str
@@ -80,6 +89,7 @@ class Reached:
     refused: tuple[int, ...]
     silent: tuple[int, ...]
     failed: tuple[tuple[int, str], ...]
+    shut_out: bool = False
 
     def __str__(self) -> str:
         return self.address
@@ -180,7 +190,7 @@ def port_list(target: Target) -> list[PortList]:
     """
     if target.channel == "local":
         raise Absent("the scanner runs on this host itself: nothing is seen from outside")
-    declared = {one.port for one in target.services or () if one.protocol == "tcp"}
+    declared = {one.port for one in target.services or () if one.protocol == "tcp"} | login_port(target)
     chosen: Iterable[int]
     match target.ports:
         case None | "usual":
@@ -220,6 +230,7 @@ def _reached(swept: Raw) -> tuple[Reached, ...]:
             refused=tuple(ports["refused"]),
             silent=tuple(ports["silent"]),
             failed=tuple((int(number), why) for number, why in ports["failed"].items()),
+            shut_out=not ports.get("still", True),
         )
         for address, ports in seen["addresses"].items()
     )
@@ -256,7 +267,7 @@ def open_ports(sweeps: list[Sweep], target: Target) -> list[OpenPort]:
     return [
         OpenPort(
             number=number,
-            service=(declared[number].name if number in declared else "") or USUAL.get(number, ""),
+            service=service_name(target, number),
             declared=number in declared,
             tls=number in declared and declared[number].tls,
             server_name=_name(target, number),
@@ -273,7 +284,8 @@ def tls_ports(
     from inside, where we can log in) or answer (seen from outside).
 
     On the scanner's own host loopback counts too; elsewhere only what can be reached from outside. A port the inventory
-    promises TLS on is asked unless the host itself says that nothing listens there.
+    promises TLS on is asked unless the host itself says that nothing listens there. Services that change over to TLS
+    (STARTTLS) are asked where they answer.
     """
     declared = {one.port for one in target.services or () if one.tls and one.protocol == "tcp"}
     wanted = TLS_PORTS | declared
@@ -290,9 +302,9 @@ def tls_ports(
             if one.port not in found or one.everywhere:
                 found[one.port] = _tls_port(target, one.port, address)
     if not isinstance(reached, Gap):
-        found = {
-            port.number: _tls_port(target, port.number) for port in reached if port.number in wanted
-        } | found
+        upgrading = {port.number for port in reached if port.service in STARTTLS.keys() - _TOUCHY}
+        seen = {port.number for port in reached} & (wanted | upgrading)
+        found = {number: _tls_port(target, number) for number in seen} | found
     ports: list[TlsPort | Unseen] = [found[number] for number in sorted(found)]
     for gap, elsewhere in ((sockets, reached), (reached, sockets)):
         # What an account was given to look with, or is the only view, did not show is not simply absent.
@@ -304,12 +316,13 @@ def tls_ports(
 
 def _tls_port(target: Target, number: int, address: str = "") -> TlsPort:
     service = _service(target, number)
+    usual = "" if number in TLS_PORTS else STARTTLS.get(service_name(target, number), "")
     return TlsPort(
         number=number,
         server_name=_name(target, number),
         address=address,
         declared=service is not None and service.tls,
-        starttls=service.starttls if service else "",
+        starttls=(service.starttls if service else "") or usual,
     )
 
 
@@ -317,6 +330,17 @@ def _service(target: Target, number: int) -> Service | None:
     """What the inventory says of a TCP port."""
     services = target.services or ()
     return next((one for one in services if one.port == number and one.protocol == "tcp"), None)
+
+
+def login_port(target: Target) -> set[int]:
+    """The port that we log in on ourselves, where we do."""
+    return {target.port} if target.channel == "ssh" and target.credential is not None else set()
+
+
+def service_name(target: Target, number: int) -> str:
+    """What a TCP port is for: by its name in the inventory, else because we log in there, else by custom."""
+    names = (one.name for one in target.services or () if (one.port, one.protocol) == (number, "tcp"))
+    return next(names, "") or ("ssh" if number in login_port(target) else USUAL.get(number, ""))
 
 
 def _name(target: Target, number: int) -> str:

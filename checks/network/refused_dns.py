@@ -13,6 +13,7 @@ import dns.rcode
 import dns.rdatatype
 
 from checks.network._heard import heard, open_port
+from checks.network._talk import OnTcp, conversation
 from checks.network.ports import OpenPort, Sweep
 from scanner import (
     DEFAULT_DENY,
@@ -29,7 +30,6 @@ from scanner import (
     Verdict,
     check,
     examples,
-    exchanges,
     fact,
     holds,
     probe,
@@ -68,7 +68,7 @@ class Transfer:
 
 
 @fact
-class Recursion:
+class Recursion(OnTcp):
     """How a name server answers a question about a name that is not its own.
 
     ``meant`` says that the inventory lets the zone in which the scanner stands use this server.
@@ -79,20 +79,14 @@ class Recursion:
     available: bool
     meant: bool
 
-    def __str__(self) -> str:
-        return f"{self.port}/tcp"
-
 
 @fact
-class ServerVersion:
+class ServerVersion(OnTcp):
     """What a name server says to the question for its version."""
 
     port: int
     code: str
     text: str
-
-    def __str__(self) -> str:
-        return f"{self.port}/tcp"
 
 
 # --- what is asked --------------------------------------------------------------------------------------------
@@ -131,9 +125,7 @@ def served_zones(ports: list[OpenPort], target: Target) -> list[ServedZone]:
 
 def _messages(raw: Raw) -> list[dns.message.Message]:
     """The answers, turn by turn."""
-    (exchange,) = exchanges(raw)
-    if exchange.end == "refused":
-        raise Absent("nothing listens here any more")
+    exchange = conversation(raw)
     heard = [turn.received for turn in exchange.turns if len(turn.received) > 2]
     return [dns.message.from_wire(one[2:], ignore_trailing=True) for one in heard]
 

@@ -10,10 +10,10 @@ import struct
 from typing import Final
 
 from checks.network._heard import heard, open_port
+from checks.network._talk import OnTcp, conversation
 from checks.network.ports import OpenPort
 from scanner import (
     DEFAULT_DENY,
-    Absent,
     Dialogue,
     Each,
     Impact,
@@ -25,7 +25,6 @@ from scanner import (
     Verdict,
     check,
     examples,
-    exchanges,
     fact,
     holds,
     probe,
@@ -43,14 +42,11 @@ _RSYNC: Final = "@RSYNCD: 30.0\n"
 
 
 @fact
-class MountService:
+class MountService(OnTcp):
     """Where the port mapper says that the mount service of NFS listens, and in which version."""
 
     port: int
     version: int
-
-    def __str__(self) -> str:
-        return f"{self.port}/tcp"
 
 
 @fact
@@ -67,25 +63,19 @@ class NfsExport:
 
 
 @fact
-class NfsExports:
+class NfsExports(OnTcp):
     """What the mount service tells a stranger."""
 
     port: int
     exports: tuple[NfsExport, ...]
 
-    def __str__(self) -> str:
-        return f"{self.port}/tcp"
-
 
 @fact
-class RsyncListing:
+class RsyncListing(OnTcp):
     """The modules that an rsync server names to a stranger."""
 
     port: int
     modules: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.port}/tcp"
 
 
 @fact
@@ -122,9 +112,7 @@ def _call(program: int, version: int, procedure: int) -> Say:
 
 def _result(raw: Raw) -> bytes:
     """What was answered to the call. Raises NotUnderstood with the refusal."""
-    (exchange,) = exchanges(raw)
-    if exchange.end == "refused":
-        raise Absent("nothing listens here any more")
+    exchange = conversation(raw)
     message = exchange.received[4:]
     if len(message) < 24 or not exchange.received[0] & 0x80:
         raise NotUnderstood("no answer of a remote procedure call in one piece")
@@ -166,14 +154,11 @@ class _Words:
 
 
 @fact
-class PortMap:
+class PortMap(OnTcp):
     """What the port mapper says: program, version, protocol and port of each service."""
 
     port: int
     services: tuple[tuple[int, int, int, int], ...]
-
-    def __str__(self) -> str:
-        return f"{self.port}/tcp"
 
 
 @probe(
@@ -298,9 +283,7 @@ def rsync_door(knock: Raw, module: RsyncModule) -> RsyncDoor:
 
 def _said(raw: Raw) -> list[str]:
     """The lines that came after the greeting."""
-    (exchange,) = exchanges(raw)
-    if exchange.end == "refused":
-        raise Absent("nothing listens here any more")
+    exchange = conversation(raw)
     if len(exchange.turns) < 2 or not exchange.turns[0].received.startswith(b"@RSYNCD: "):
         raise NotUnderstood("no greeting of an rsync server")
     return exchange.turns[1].received.decode("utf-8", "replace").splitlines()

@@ -11,11 +11,11 @@ from typing import Final
 
 from checks.network._ber import ENUMERATED, OCTETS, SEQUENCE, elements, integer, number, tlv
 from checks.network._heard import heard, open_port
+from checks.network._talk import OnTcp, conversation
 from checks.network.ports import OpenPort
 from scanner import (
     DEFAULT_DENY,
     FAIL_SECURE,
-    Absent,
     Dialogue,
     Each,
     Impact,
@@ -27,7 +27,6 @@ from scanner import (
     Verdict,
     check,
     examples,
-    exchanges,
     fact,
     holds,
     probe,
@@ -51,7 +50,7 @@ _NOT_A_STRANGER: Final = frozenset({1, 8, 32, 48, 49, 50, 53})
 
 
 @fact
-class DirectoryRoot:
+class DirectoryRoot(OnTcp):
     """What the root entry of a directory tells everybody: its trees, and whether StartTLS is offered on this port.
 
     ``code`` says how the question ended: some do not even show the root entry to a stranger.
@@ -63,9 +62,6 @@ class DirectoryRoot:
     trees: tuple[str, ...]
     starttls: bool
 
-    def __str__(self) -> str:
-        return f"{self.port}/tcp"
-
     @property
     def nobody(self) -> bytes:
         """A name in the first tree that is nobody's."""
@@ -73,49 +69,37 @@ class DirectoryRoot:
 
 
 @fact
-class SeenByStranger:
+class SeenByStranger(OnTcp):
     """What somebody without a name sees of a directory: the name of an entry, or the code of the refusal."""
 
     port: int
     shown: str
     code: int
 
-    def __str__(self) -> str:
-        return f"{self.port}/tcp"
-
 
 @fact
-class EmptyPassword:
+class EmptyPassword(OnTcp):
     """The result code of a login with a name and an empty password."""
 
     port: int
     code: int
 
-    def __str__(self) -> str:
-        return f"{self.port}/tcp"
-
 
 @fact
-class OpenLine:
+class OpenLine(OnTcp):
     """The result code of a login with a password over an open line; ``placed`` when the name is in one of its trees."""
 
     port: int
     placed: bool
     code: int
 
-    def __str__(self) -> str:
-        return f"{self.port}/tcp"
-
 
 @fact
-class StartTls:
+class StartTls(OnTcp):
     """The result code of the request to go on over TLS."""
 
     port: int
     code: int
-
-    def __str__(self) -> str:
-        return f"{self.port}/tcp"
 
 
 # --- what is asked --------------------------------------------------------------------------------------------
@@ -186,9 +170,7 @@ def _in_the_clear(port: OpenPort) -> bool:
 
 def _answers(raw: Raw) -> list[tuple[int, int, bytes]]:
     """Number, operation and content of each message that came back."""
-    (exchange,) = exchanges(raw)
-    if exchange.end == "refused":
-        raise Absent("nothing listens here any more")
+    exchange = conversation(raw)
     found = []
     for tag, value in elements(exchange.received):
         parts = list(elements(value))

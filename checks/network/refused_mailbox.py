@@ -6,10 +6,10 @@ import re
 from typing import Final
 
 from checks.network._heard import heard, open_port
+from checks.network._talk import OnTcp, conversation
 from checks.network.ports import OpenPort
 from scanner import (
     FAIL_SECURE,
-    Absent,
     Dialogue,
     Each,
     Layer,
@@ -20,7 +20,6 @@ from scanner import (
     Verdict,
     check,
     examples,
-    exchanges,
     fact,
     holds,
     probe,
@@ -31,7 +30,7 @@ _ASKED: Final = {
     "imap": (
         Say(until=r"^\* [^\n]*\n"),
         Say("a1 CAPABILITY\r\n", until=r"(?:^|\n)a1 [^\n]*\n"),
-        Say("a2 LOGOUT\r\n", until=r"\n(?:a2 )[^\n]*\n"),
+        Say("a2 LOGOUT\r\n", until=r"(?:^|\n)a2 [^\n]*\n"),
     ),
     "pop3": (
         Say(until=r"^[+-][^\n]*\n"),
@@ -44,14 +43,11 @@ _PLAIN: Final = frozenset({"PLAIN", "LOGIN"})
 
 
 @fact
-class MailboxDoor:
+class MailboxDoor(OnTcp):
     """The ways in with a readable password that a mailbox server offers before TLS."""
 
     port: int
     readable: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.port}/tcp"
 
 
 @probe(
@@ -64,9 +60,7 @@ class MailboxDoor:
 )
 def mailbox_door(talk: Raw, port: OpenPort) -> MailboxDoor:
     """The capabilities; a server that names none cannot be judged."""
-    (exchange,) = exchanges(talk)
-    if exchange.end == "refused":
-        raise Absent("nothing listens here any more")
+    exchange = conversation(talk)
     if len(exchange.turns) < 2:
         raise NotUnderstood("the server ended the conversation too early")
     said = exchange.turns[1].received.decode("ascii").upper()

@@ -10,11 +10,11 @@ import struct
 from typing import Final
 
 from checks.network._heard import heard, open_port
+from checks.network._talk import OnTcp, conversation
 from checks.network.ports import OpenPort
 from scanner import (
     DEFAULT_DENY,
     SECURE_DESIGN,
-    Absent,
     Dialogue,
     Each,
     Impact,
@@ -27,7 +27,6 @@ from scanner import (
     Verdict,
     check,
     examples,
-    exchanges,
     fact,
     holds,
     probe,
@@ -60,63 +59,48 @@ _OFFER: Final = b"NTLMSSP\0" + struct.pack("<II16x", 1, _NTLM_FLAGS)
 
 
 @fact
-class SmbServer:
+class SmbServer(OnTcp):
     """What a file server agrees to: the dialect of SMB 2 or 3, and whether every message must be signed."""
 
     port: int
     dialect: int
     signing_required: bool
 
-    def __str__(self) -> str:
-        return f"{self.port}/tcp"
-
 
 @fact
-class OldSmb:
+class OldSmb(OnTcp):
     """Whether a file server agrees to SMB 1."""
 
     port: int
     agrees: bool
     answer: str
 
-    def __str__(self) -> str:
-        return f"{self.port}/tcp"
-
 
 @fact
-class NullSession:
+class NullSession(OnTcp):
     """How far somebody without a name gets: the step that is refused and why, or nothing when the last one is not."""
 
     port: int
     refused_at: str
     status: str
 
-    def __str__(self) -> str:
-        return f"{self.port}/tcp"
-
 
 @fact
-class SmbChallenge:
+class SmbChallenge(OnTcp):
     """Where in its challenge a file server names itself and the time, and in how many bytes: an answer repeats them."""
 
     port: int
     at: int
     length: int
 
-    def __str__(self) -> str:
-        return f"{self.port}/tcp"
-
 
 @fact
-class StrangersSession:
+class StrangersSession(OnTcp):
     """What a name that nobody has gets: a session (as guest), or a refusal."""
 
     port: int
     accepted: bool
     status: str
-
-    def __str__(self) -> str:
-        return f"{self.port}/tcp"
 
 
 # --- what is asked --------------------------------------------------------------------------------------------
@@ -210,9 +194,7 @@ def _ask(purpose: str, impact: Impact, *turns: Say) -> Each:
 
 
 def _turns(raw: Raw) -> tuple[tuple[Turn, ...], str]:
-    (exchange,) = exchanges(raw)
-    if exchange.end == "refused":
-        raise Absent("nothing listens here any more")
+    exchange = conversation(raw)
     return exchange.turns, exchange.end
 
 

@@ -10,6 +10,7 @@ import re
 from typing import Final
 
 from checks.network._heard import heard, open_port
+from checks.network._talk import OnTcp, conversation
 from checks.network.ports import OpenPort
 from scanner import (
     DEFAULT_DENY,
@@ -26,7 +27,6 @@ from scanner import (
     Verdict,
     check,
     examples,
-    exchanges,
     fact,
     holds,
     probe,
@@ -51,15 +51,12 @@ _NOT_DONE: Final = re.compile(
 
 
 @fact
-class MailServer:
+class MailServer(OnTcp):
     """What a mail server offers in its answer to EHLO, before TLS unless the port is ``secure`` from the start."""
 
     port: int
     secure: bool
     offers: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.port}/tcp"
 
     @property
     def starttls(self) -> bool:
@@ -79,38 +76,29 @@ class Reply:
 
 
 @fact
-class Relay:
+class Relay(OnTcp):
     """How a mail server answers a sender (MAIL) and a recipient outside (RCPT)."""
 
     port: int
     sender: Reply
     recipient: Reply
 
-    def __str__(self) -> str:
-        return f"{self.port}/tcp"
-
 
 @fact
-class NameTelling:
+class NameTelling(OnTcp):
     """How a mail server answers to VRFY and EXPN of a name that nobody has."""
 
     port: int
     verify: Reply
     expand: Reply
 
-    def __str__(self) -> str:
-        return f"{self.port}/tcp"
-
 
 @fact
-class Unintroduced:
+class Unintroduced(OnTcp):
     """How a mail server answers a sender who has not said who he is."""
 
     port: int
     reply: Reply
-
-    def __str__(self) -> str:
-        return f"{self.port}/tcp"
 
 
 # --- what is asked --------------------------------------------------------------------------------------------
@@ -148,9 +136,7 @@ def _introduced(server: MailServer, purpose: str, *lines: str) -> Dialogue:
 
 def _replies(raw: Raw) -> list[tuple[int, list[str]]]:
     """Code and lines of each reply, turn by turn; the first is the greeting."""
-    (exchange,) = exchanges(raw)
-    if exchange.end == "refused":
-        raise Absent("nothing listens here any more")
+    exchange = conversation(raw)
     found = []
     for turn in exchange.turns:
         lines = turn.received.decode("latin-1").replace("\r\n", "\n").rstrip("\n").split("\n")

@@ -11,11 +11,11 @@ from typing import Final
 
 from checks.network._ber import INTEGER, NULL, OBJECT, OCTETS, SEQUENCE, elements, integer, number, tlv
 from checks.network._heard import heard
+from checks.network._talk import OnUdp, conversation
 from checks.network.declared import DeclaredUdp
 from scanner import (
     DEFAULT_DENY,
     FAIL_SECURE,
-    Absent,
     Dialogue,
     Each,
     Impact,
@@ -27,7 +27,6 @@ from scanner import (
     Verdict,
     check,
     examples,
-    exchanges,
     fact,
     holds,
     probe,
@@ -53,38 +52,29 @@ _WELL_KNOWN: Final = b"initial"
 
 
 @fact
-class Communities:
+class Communities(OnUdp):
     """What came back to the well-known communities, and whether the agent answered before and after them."""
 
     port: int
     answered: tuple[str, ...]
     there: bool
 
-    def __str__(self) -> str:
-        return f"{self.port}/udp"
-
 
 @fact
-class SnmpEngine:
+class SnmpEngine(OnUdp):
     """The name of an agent's engine, by which it must be called (in hexadecimal)."""
 
     port: int
     engine: str
 
-    def __str__(self) -> str:
-        return f"{self.port}/udp"
-
 
 @fact
-class UserWithoutPassword:
+class UserWithoutPassword(OnUdp):
     """What a well-known user without a password gets: an answer, or the reason of the refusal."""
 
     port: int
     answered: bool
     reason: str
-
-    def __str__(self) -> str:
-        return f"{self.port}/udp"
 
 
 # --- what is asked --------------------------------------------------------------------------------------------
@@ -141,9 +131,7 @@ def _try_communities(service: DeclaredUdp) -> Dialogue:
 
 
 def _datagrams(raw: Raw) -> list[bytes]:
-    (exchange,) = exchanges(raw)
-    if exchange.end == "refused":
-        raise Absent("nothing listens here: the host says so itself")
+    exchange = conversation(raw)
     return [turn.received for turn in exchange.turns if turn.received]
 
 

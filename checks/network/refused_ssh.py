@@ -10,6 +10,7 @@ import json
 from typing import Final
 
 from checks.network._heard import open_port
+from checks.network._talk import OnTcp
 from checks.network.ports import OpenPort
 from checks.network.ssh_seen import SSH_SERVICES
 from scanner import (
@@ -38,15 +39,12 @@ _FIX: Final = (
 
 
 @fact
-class SshDoor:
+class SshDoor(OnTcp):
     """How an SSH server answers a login by no means at all: lets it in, or names the ways that are left."""
 
     port: int
     accepted: bool
     methods: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.port}/tcp"
 
 
 @probe(

@@ -14,10 +14,10 @@ from typing import Annotated, Any, Final
 from cryptography import x509
 
 from checks.network import example_served as more
-from checks.network.certificates import given, seen
+from checks.network.example_shown import given, seen
 from checks.network.served import ServedCertificate, issued, lifetime, value
 from checks.network.x509.paths import read_anchors
-from checks.network.x509.status import Status, Word, by_crl, by_ocsp, crl_urls, ocsp_urls, question
+from checks.network.x509.status import Status, Word, by_crl, by_ocsp, crl_places, ocsp_places, question
 from scanner import (
     FAIL_SECURE,
     IN_DEPTH,
@@ -75,21 +75,32 @@ class RevocationStatus:
         return str(self.served)
 
 
-def _wanted(served: ServedCertificate) -> tuple[tuple[str, str], ...]:
-    """What to fetch: the first OCSP server and the first CRL that the certificate names."""
-    found = []
-    if served.issuer is not None:
-        asked = base64.b64encode(question(served.leaf, served.issuer)).decode()
-        found += [(url, asked) for url in ocsp_urls(served.leaf)[:1]]
-    return (*found, *((url, "") for url in crl_urls(served.leaf)[:1]))
+def _places(served: ServedCertificate) -> dict[str, list[str]]:
+    """All places that a certificate names, by what is there."""
+    return {"ocsp": ocsp_places(served.leaf), "crl": crl_places(served.leaf)}
+
+
+def _wanted(served: ServedCertificate) -> dict[str, tuple[str, str]]:
+    """What to fetch: of the first OCSP server and the first CRL over HTTP. Of a certificate without issuer no OCSP."""
+    found = {}
+    web = {
+        kind: [url for url in urls if url.startswith(("http://", "https://"))]
+        for kind, urls in _places(served).items()
+    }
+    if web["ocsp"] and served.issuer is not None:
+        asked = question(served.leaf, served.issuer)
+        found["ocsp"] = web["ocsp"][0], base64.b64encode(asked).decode()
+    if web["crl"]:
+        found["crl"] = web["crl"][0], ""
+    return found
 
 
 @probe(
     "tls",
     fetched=Each(
         ServedCertificate,
-        lambda served: Fetch(wanted=_wanted(served)),
-        when=lambda served: bool(_wanted(served)),
+        lambda served: Fetch(wanted=tuple(_wanted(served).values())),
+        when=lambda served: any(_places(served).values()),
     ),
     anchors=Each(ServedCertificate, lambda served: TrustAnchors(served.anchors)),
 )
@@ -97,11 +108,10 @@ def revocation(fetched: Raw, anchors: Raw, served: ServedCertificate, now: ScanT
     """What `Fetch` brought, judged with the key of the issuer that was shown, or else of the anchor that signed it."""
     roots = read_anchors(anchors.out).named(served.leaf.issuer)
     issuer = served.issuer or next((one for one in roots if issued(served.leaf, one)), None)
-    heard: dict[str, Heard] = {}
-    for (url, asked), answer in zip(_wanted(served), json.loads(fetched.text), strict=True):
+    heard = {kind: _not_asked(urls[0]) for kind, urls in _places(served).items() if urls}
+    for (kind, (url, _)), answer in zip(_wanted(served).items(), json.loads(fetched.text), strict=True):
         if answer["url"] != url:
             raise NotUnderstood("what was fetched is not what was asked for")
-        kind = "ocsp" if asked else "crl"
         if "body" not in answer:
             heard[kind] = Heard(url, "", answer["detail"], Cause(answer["cause"]))
             continue
@@ -109,10 +119,15 @@ def revocation(fetched: Raw, anchors: Raw, served: ServedCertificate, now: ScanT
             raise NotUnderstood(
                 "the issuer was not shown and is no approved root: nobody can tell who may revoke"
             )
-        judge = by_ocsp if asked else by_crl
+        judge = by_ocsp if kind == "ocsp" else by_crl
         status = judge(base64.b64decode(answer["body"], validate=True), served.leaf, issuer, now)
         heard[kind] = Heard(url, str(status.word), status.detail)
     return RevocationStatus(served, heard.get("ocsp"), heard.get("crl"))
+
+
+def _not_asked(url: str) -> Heard:
+    why = "is not fetched over HTTP" if not url.startswith("http") else "not asked: the issuer was not shown"
+    return Heard(url, "", f"{url[:200]}: {why}", Cause.POLICY)
 
 
 def _stapled(served: ServedCertificate, now: ScanTime) -> Status | None:
@@ -159,7 +174,7 @@ def possible(
         raise Absent("the certificate lives so shortly that it is never revoked")
     if issued(served.leaf, served.leaf):
         raise Absent("a certificate that signs itself has nobody to revoke it")
-    places = [*ocsp_urls(served.leaf), *crl_urls(served.leaf)]
+    places = [url for urls in _places(served).values() for url in urls]
     return holds(bool(places), f"named: {', '.join(places)[:300] or 'nothing'}", "a CRL or an OCSP server")
 
 
@@ -365,14 +380,15 @@ examples(
         _said(more.OCSP_STRANGER, _GONE),
         _said("AAAA", more.CRL_STRANGER),
     ],
-    error=given(more.GOOD, fetched=_NOT_ALLOWED),
+    error=[given(more.GOOD, fetched=_NOT_ALLOWED), given(more.IN_A_DIRECTORY, fetched="[]")],
     notapplicable=given(more.PLAIN),
 )
 examples(
     crl_current,
     passes=[_said(_GONE, more.CRL_EMPTY), _said(_GONE, more.CRL_REVOKED)],
     fails=[_said(_GONE, more.CRL_STALE), _said(_GONE, more.CRL_STRANGER)],
-    error=_said(more.OCSP_GOOD, _GONE),
+    error=[_said(more.OCSP_GOOD, _GONE), given(more.IN_A_DIRECTORY, fetched="[]")],
+    notapplicable=given(more.PLAIN),
 )
 examples(
     ocsp_answers,
@@ -382,7 +398,10 @@ examples(
         _said(more.OCSP_STRANGER, _GONE),
         _said(more.OCSP_UNKNOWN, _GONE),
     ],
-    error=_said(_GONE, more.CRL_EMPTY),
+    error=[
+        _said(_GONE, more.CRL_EMPTY),
+        seen(more.BY_ROOT, fetched=json.dumps([{"url": _CRL_URL, "body": more.ROOT_CRL_EMPTY}])),
+    ],
 )
 examples(
     staple_valid,

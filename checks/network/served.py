@@ -7,12 +7,14 @@ check of certificates starts from the facts here.
 from __future__ import annotations
 
 import warnings
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
@@ -21,7 +23,22 @@ from checks.network.ports import TlsPort
 from checks.network.tls_endpoint import shown_to, spoken, stapled
 from checks.network.x509.names import shown
 from checks.network.x509.paths import Demands, Outcome, read_anchors, self_issued, signature_fault, validate
-from scanner import Blind, Cause, Each, NotUnderstood, Raw, ScanTime, TlsWalk, TrustAnchors, fact, probe
+from scanner import (
+    Blind,
+    Cause,
+    Each,
+    NotUnderstood,
+    Raw,
+    Renewal,
+    ScanTime,
+    TlsWalk,
+    TrustAnchors,
+    Verdict,
+    dated,
+    fact,
+    holds,
+    probe,
+)
 from scanner.names import name_key
 
 #: CA/Browser Forum: domain, organisation, individual and extended validated; every public certificate names one
@@ -88,7 +105,8 @@ class CertificatePath:
     """A served chain followed to an approved root at the moment of the scan.
 
     ``path`` runs from leaf to anchor (DER) and is empty when none holds; then ``distrust`` says why. ``missing`` names
-    the issuer that was not shown and is no approved root, when every path ends in one. ``gave_up`` says that more paths
+    the issuer that was not shown and is no approved root, when every path ends in one. ``own_ca`` says that the anchor
+    is one of the inventory, and ``gave_up`` that more paths
     were shown than can be walked.
     """
 
@@ -97,14 +115,18 @@ class CertificatePath:
     distrust: str
     gave_up: bool
     missing: str
+    own_ca: bool
 
     def __str__(self) -> str:
         return str(self.served)
 
+    def __repr__(self) -> str:
+        return f"CertificatePath({self}: {chain_text(self.path) or self.distrust})"
+
     @property
     def is_public(self) -> bool:
-        """Whether a public CA issued it: trusted, and it states how it was validated as only public CAs must."""
-        return bool(self.path) and bool(self.served.validation)
+        """Whether a public CA issued it: one the system itself trusts, and that states how it validated as it must."""
+        return bool(self.path) and not self.own_ca and bool(self.served.validation)
 
 
 @probe(
@@ -126,6 +148,37 @@ def served(walk: Raw, port: TlsPort) -> ServedCertificate:
     return ServedCertificate(port.number, port.server_name, shown.chain, stapled(answers).whole)
 
 
+@dated
+def served_until(served: ServedCertificate) -> list[Renewal]:
+    """A line of the calendar for what a port shows."""
+    return [renewal(served.leaf, str(served))]
+
+
+def renewal(leaf: x509.Certificate, place: str) -> Renewal:
+    """A line of the calendar: who renews it is read from who issued it, for how long, and where it lies."""
+    starts, ends = lifetime(leaf)
+    public = any(oid in RESERVED for oid in policies(leaf))
+    brief = ends - starts <= _BY_MACHINE
+    if place.startswith("/etc/letsencrypt/") or (public and brief):
+        how = "acme"
+    elif issued(leaf, leaf):
+        how = "self"
+    else:
+        how = "public-ca" if public else "own-ca"
+    return Renewal(
+        sha256=leaf.fingerprint(hashes.SHA256()).hex(),
+        names=tuple([*names(leaf), *addresses(leaf)] or [shown(leaf.subject)]),
+        issuer=shown(leaf.issuer),
+        ends=ends.timestamp(),
+        how=how,
+        place=place,
+    )
+
+
+#: A public certificate that lives no longer than this is renewed by a program.
+_BY_MACHINE: Final = timedelta(days=100)
+#: Certificates behind the leaf that a path is sought over: who shows more means to keep us busy.
+MOST: Final = 32
 #: The purpose of the leaf itself is a check of its own.
 _FOR_SERVERS: Final = Demands(purpose=ExtendedKeyUsageOID.SERVER_AUTH, for_leaf=False)
 
@@ -133,15 +186,17 @@ _FOR_SERVERS: Final = Demands(purpose=ExtendedKeyUsageOID.SERVER_AUTH, for_leaf=
 @probe("tls", anchors=Each(ServedCertificate, lambda served: TrustAnchors(served.anchors)))
 def anchored(anchors: Raw, served: ServedCertificate, now: ScanTime) -> CertificatePath:
     """The chain followed to the anchors that `TrustAnchors` gives, PEM."""
-    outcome = validate(served.leaf, served.others, read_anchors(anchors.out), now, _FOR_SERVERS)
+    approved = read_anchors(anchors.out)
+    outcome = validate(served.leaf, served.others[:MOST], approved, now, _FOR_SERVERS)
     best = outcome.trusted
     path = best.certificates if best else ()
     return CertificatePath(
         served=served,
         path=tuple(one.public_bytes(Encoding.DER) for one in path),
         distrust=outcome.why,
-        gave_up=outcome.exhausted and best is None,
+        gave_up=(outcome.exhausted or len(served.others) > MOST) and best is None,
         missing=_missing(outcome),
+        own_ca=bool(path) and path[-1] in approved.own,
     )
 
 
@@ -161,6 +216,11 @@ def certificate(der: bytes) -> x509.Certificate:
         found = x509.load_der_x509_certificate(der)
         found.issuer, found.subject, found.extensions  # noqa: B018 -- read now, so that they are known to be readable
     return found
+
+
+def chain_text(chain: Sequence[bytes]) -> str:
+    """Whose certificates these are, for people."""
+    return " <- ".join(shown(certificate(one).subject) for one in chain)
 
 
 @lru_cache(maxsize=4096)
@@ -243,3 +303,18 @@ def serial(one: x509.Certificate) -> int:
 def lifetime(one: x509.Certificate) -> tuple[datetime, datetime]:
     """From when until when it is valid."""
     return one.not_valid_before_utc, one.not_valid_after_utc
+
+
+def valid(one: x509.Certificate, now: ScanTime) -> Verdict:
+    """Whether it is valid at this moment."""
+    starts, ends = lifetime(one)
+    observed = f"{shown(one.subject)}: {starts:%Y-%m-%d} to {ends:%Y-%m-%d}"
+    return holds(starts <= now <= ends, observed, f"valid on {now:%Y-%m-%d}")
+
+
+def in_time(one: x509.Certificate, now: ScanTime, days: int) -> Verdict:
+    """Whether it is valid for so many days more; one third of its lifetime when that is shorter."""
+    starts, ends = lifetime(one)
+    left, needed = ends - now, min(timedelta(days=days), (ends - starts) / 3)
+    observed = f"{shown(one.subject)}: {max(left.days, 0)} days left, until {ends:%Y-%m-%d}"
+    return holds(left > needed, observed, f"more than {needed.days} days")

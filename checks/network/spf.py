@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Final
 
-from checks.network.answers import Answers, Question, askable
+from checks.network.answers import Answers, Question, Untold, askable
 from scanner import NotUnderstood
 
 #: RFC 7208 section 4.6.4: terms that ask the DNS, answers that are empty, and hosts of one mx.
@@ -49,7 +49,7 @@ class Walk:
     """What following a record gives.
 
     ``missing`` are names that were not asked; ``faults`` are what makes a receiver give up (permerror). ``all_`` is the
-    qualifier that ends it, empty for none. ``macros`` says that some names differ per message.
+    qualifier that ends it, empty for none. ``macros`` says that some of the records differ per message.
     """
 
     lookups: int = 0
@@ -123,7 +123,7 @@ def unasked(domain: str, answers: Answers) -> tuple[Question, ...]:
     """What must be asked to follow a record further; never raises."""
     try:
         missing = follow(domain, answers).missing
-    except NotUnderstood:
+    except Untold:
         return ()
     return tuple(dict.fromkeys(one for one in missing if askable(one[0])))
 
@@ -179,7 +179,6 @@ def _ask(term: Term, name: str, answers: Answers, walk: Walk, way: tuple[str, ..
         _go(term, answers, walk, way)
         return
     if term.macro:
-        walk.macros = True
         return
     at = term.value or name
     # A client has one family; an address of either kind makes it no void for some.

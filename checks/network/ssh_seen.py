@@ -11,6 +11,7 @@ from typing import Final
 
 from checks.linux.ssh_crypto import without_weak
 from checks.network._heard import heard, open_port
+from checks.network._talk import OnTcp, conversation
 from checks.network.ports import OpenPort
 from scanner import (
     SECURE_DESIGN,
@@ -24,7 +25,6 @@ from scanner import (
     Verdict,
     check,
     examples,
-    exchanges,
     fact,
     holds,
     probe,
@@ -38,19 +38,16 @@ _LISTS: Final = 10
 
 
 @fact
-class SshServer:
+class SshServer(OnTcp):
     """The banner of an SSH server (RFC 4253 section 4.2): the protocol it speaks, and its program."""
 
     port: int
     protocol: str
     software: str
 
-    def __str__(self) -> str:
-        return f"{self.port}/tcp"
-
 
 @fact
-class SshOffer:
+class SshOffer(OnTcp):
     """What an SSH server offers, both directions together; empty names are left out (RFC 4253 section 7.1)."""
 
     port: int
@@ -58,9 +55,6 @@ class SshOffer:
     host_keys: tuple[str, ...]
     ciphers: tuple[str, ...]
     macs: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.port}/tcp"
 
 
 def _is_ssh(port: OpenPort) -> bool:
@@ -96,9 +90,7 @@ def ssh_offer(hello: Raw, port: OpenPort) -> SshOffer:
 
 def _said(hello: Raw) -> tuple[re.Match[bytes], bytes]:
     """The banner, and what came after it."""
-    (exchange,) = exchanges(hello)
-    if exchange.end == "refused":
-        raise Absent("nothing listens here any more")
+    exchange = conversation(hello)
     banner = _BANNER.search(exchange.received)
     if banner is None:
         raise NotUnderstood("no SSH banner came")

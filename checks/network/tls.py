@@ -8,30 +8,38 @@ speaks. What was seen to be accepted fails at once; that something is refused pa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Annotated, Any, Final, TypeAlias
 
 from checks.network.ncsc import CURRENT, TITLE, Guideline, Judged, Level, judged
-from checks.network.tls_endpoint import Part, TlsOffer
+from checks.network.tls_endpoint import Part, StartTls, TlsOffer
 from scanner import (
     DATA_FIRST,
     DEFAULT_DENY,
     FAIL_SECURE,
     NO_GAP,
+    SECURE_DEFAULT,
     SECURE_DEPLOYMENT,
     SECURE_DESIGN,
     Absent,
+    Exchange,
     Fleet,
     Layer,
+    Raw,
     Row,
     Severity,
+    Target,
+    Turn,
     Verdict,
     check,
     examples,
+    exchanges,
     holds,
     table,
 )
 from scanner.tlsnames import Suite
+from scanner.transcript import write
 
 #: The guidelines' names of the versions.
 _SPELLED: Final = {
@@ -435,7 +443,7 @@ def good_suites_first(offer: TlsOffer, *, guideline: Guideline = CURRENT) -> Ver
     As long as weaker suites are offered, the server should take them only when there is no other way. Otherwise the
     visitor chooses, or whoever sits in between. Not asked of TLS 1.3, nor where all suites are at least sufficient.
     """
-    older = {name: part for name, part in offer.suites.items() if name not in {"SSLv2", "TLSv1.3"}}
+    older = {name: part for name, part in offer.order.items() if name != "TLSv1.3"}
     levels = {
         name: [judged(guideline, "suite", suite.name).level for suite in part.whole]
         for name, part in older.items()
@@ -771,6 +779,81 @@ def fallback_refused(offer: TlsOffer) -> Verdict:
 
 
 @check(
+    "tls.no-early-data",
+    principle=DEFAULT_DENY,
+    severity=Severity.MEDIUM,
+    layer=Layer.DATA,
+    title_nl="Vroege gegevens (0-RTT) worden niet aangenomen",
+    why_nl=(
+        "Wat een bezoeker al bij het aankloppen stuurt, kan wie ertussen zit herhalen: een opdracht wordt dan twee keer"
+        " uitgevoerd."
+    ),
+    fix="# nginx: ssl_early_data off;    Apache: does not have it\nsystemctl reload nginx",
+    verify="openssl s_client -connect HOST:PORT -tls1_3 -sess_out /tmp/s </dev/null | grep 'Max Early Data'",
+    references=(f"{TITLE}, section 3.4.4", "RFC 8446 section 8"),
+)
+def no_early_data(offer: TlsOffer) -> Verdict:
+    """Early data (0-RTT) is not accepted.
+
+    What a visitor sends along with the first knock can be repeated by someone in between: an order is then carried out
+    twice.
+    """
+    size = offer.early_data.whole
+    if size is None:
+        raise Absent("TLS 1.3 is not spoken, and nothing older has early data")
+    return holds(size == 0, f"early data: {f'{size} bytes' if size else 'off'}", "off")
+
+
+@check(
+    "tls.client-renegotiation",
+    principle=FAIL_SECURE,
+    severity=Severity.LOW,
+    layer=Layer.NETWORK,
+    title_nl="Een bezoeker kan niet laten heronderhandelen",
+    why_nl=(
+        "Heronderhandelen kost de server veel meer dan de bezoeker: wie dat onbeperkt mag, legt de dienst plat met een"
+        " enkele computer."
+    ),
+    fix="apt-get install --only-upgrade nginx    # nginx, Apache and OpenSSL 3 refuse it unless told otherwise",
+    verify="printf 'R\\n' | openssl s_client -connect HOST:PORT -tls1_2",
+    references=(f"{TITLE}, section 3.4.2", "CVE-2011-1473"),
+)
+def client_renegotiation(offer: TlsOffer) -> Verdict:
+    """A visitor cannot make the server negotiate anew.
+
+    That costs the server much more than the visitor: who may do it without end brings the service down with a single
+    computer. One is asked for; how many more would be allowed is not tried. Up to ten the NCSC counts as sufficient.
+    """
+    allowed = _old_setting(offer.renegotiation, "renegotiation")
+    return holds(
+        not allowed, f"a renegotiation by the client is {'accepted' if allowed else 'refused'}", "refused"
+    )
+
+
+@check(
+    "tls.starttls-offered",
+    principle=(DATA_FIRST, SECURE_DEFAULT),
+    severity=Severity.HIGH,
+    layer=Layer.DATA,
+    title_nl="Waar de inventaris TLS na STARTTLS belooft, wordt dat aangeboden",
+    why_nl="Zonder STARTTLS gaat alles leesbaar over het net, ook als iedereen denkt dat het versleuteld is.",
+    fix="# give the service a certificate; Postfix: smtpd_tls_security_level = may; PostgreSQL: ssl = on",
+    verify="openssl s_client -connect HOST:PORT -starttls PROTOCOL </dev/null",
+    references=("RFC 8314", "BIO2 1.3, measure 8.21.04"),
+)
+def starttls_offered(upgrade: StartTls, target: Target) -> Verdict:
+    """Where the inventory promises TLS after STARTTLS, it is offered.
+
+    Without STARTTLS all goes readable over the network, even when everyone thinks that it is encrypted.
+    """
+    promised = any(one.port == upgrade.port and (one.tls or one.starttls) for one in target.services or ())
+    if not promised:
+        raise Absent("the inventory does not promise TLS here")
+    said = f"{upgrade.protocol}: {'offered' if upgrade.offered else upgrade.said}"
+    return holds(upgrade.offered, said, "offered")
+
+
+@check(
     "tls.unknown-name",
     principle=DEFAULT_DENY,
     severity=Severity.LOW,
@@ -843,10 +926,9 @@ _GOOD_OLD: Final = (
     "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
 )
 _CBC: Final = "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA384"
-#: 2048 bits of nobody's, and the sizes of old.
+#: Of nobody's, and in the sizes of old.
 _OWN_PRIME: Final = (1 << 2047 | 0x1234567).to_bytes(256)
 _SMALL_PRIME: Final = (1 << 1023 | 0x1234567).to_bytes(128)
-_SOUND: Final = ("renegotiation_info", "extended_master_secret", "encrypt_then_mac")
 _LARGE_PRIME: Final = (1 << 3071 | 0x1234567).to_bytes(384)
 
 
@@ -869,28 +951,34 @@ def _walk(
 @lru_cache(maxsize=128)
 def _offered(suites: tuple[tuple[str, tuple[str, ...]], ...], rest: tuple[tuple[str, Any], ...]) -> bytes:
     from checks.network import example_tls
+    from scanner import tlswire
 
     options = {"chain": (b"a certificate",), **dict(rest)}
-    return example_tls.offer(example_tls.Server(dict(suites), **options))
+    if options.get("prime") == "ffdhe3072":
+        options["prime"] = example_tls.ffdhe3072()
+    known = {
+        "renegotiation_info": tlswire.RENEGOTIATION_INFO,
+        "extended_master_secret": tlswire.EXTENDED_MASTER_SECRET,
+        "encrypt_then_mac": tlswire.ENCRYPT_THEN_MAC,
+        "heartbeat": tlswire.HEARTBEAT,
+    }
+    options["extensions"] = tuple(known[name] for name in options.get("extensions", _SOUND))
+    return example_tls.Server(dict(suites), **options).walk()
 
 
 def _cut(example: dict[str, Any], ask: str) -> dict[str, Any]:
-    """The same, but every answer to one question was cut off."""
-
-    def walk() -> bytes:
-        from checks.network import example_tls
-
-        return example_tls.cut(example["walk"](), ask)
-
-    return {**example, "walk": walk}
+    """The same, but no answer to one question came in time."""
+    suites, rest = example["walk"].args
+    return {**example, "walk": partial(_offered, suites, (*rest, ("silent", (ask,))))}
 
 
 def _plain() -> bytes:
     from checks.network import example_tls
 
-    return example_tls.PLAIN
+    return example_tls.plain()
 
 
+_SOUND: Final = ("renegotiation_info", "extended_master_secret", "encrypt_then_mac")
 _GOOD: Final = _walk()
 _ONLY_NEW: Final = _walk(old=())
 _MODERN: Final = _walk(groups=("X25519MLKEM768", "x25519", "secp256r1"))
@@ -979,7 +1067,7 @@ examples(
     ],
     error=_cut(_GOOD, "schemes TLSv1.2"),
 )
-examples(compression_off, passes=_GOOD, fails=_walk(compression=1))
+examples(compression_off, passes=_GOOD, fails=_walk(compression=True))
 examples(secure_renegotiation, passes=_GOOD, fails=_walk(extensions=()), notapplicable=_ONLY_NEW)
 examples(extended_master_secret, passes=_GOOD, fails=_walk(extensions=()), notapplicable=_ONLY_NEW)
 examples(
@@ -992,13 +1080,69 @@ examples(no_heartbeat, passes=_GOOD, fails=_walk(extensions=(*_SOUND, "heartbeat
 examples(
     fallback_refused,
     passes=_GOOD,
-    fails=_walk(refuses_fallback=False),
+    fails=_walk(fallback_refused=False),
     notapplicable=_ONLY_NEW,
-    error=_cut(_GOOD, "fallback"),
+    error=_cut(_GOOD, "fallback TLSv1.2"),
+)
+examples(
+    no_early_data,
+    passes=_GOOD,
+    fails=_walk(early_data=16384),
+    notapplicable=_walk(new=()),
+)
+
+
+def _before_tls(said: bytes) -> dict[str, Any]:
+    """An example: PostgreSQL on 5432, which the inventory promises TLS of, says this to a request for it."""
+    return {
+        "sockets": "tcp LISTEN 0 244 0.0.0.0:5432 0.0.0.0:*\n",
+        "walk": write([Exchange("chain", (Turn(_SSL_REQUEST, said),), "done")]),
+        "target": {"services": [{"port": 5432, "name": "postgresql", "tls": True}]},
+    }
+
+
+_SSL_REQUEST: Final = b"\0\0\0\x08\x04\xd2\x16\x2f"
+
+
+def _upgraded() -> bytes:
+    """The same server, when it goes on in TLS."""
+    asked = Turn(_SSL_REQUEST, b"S")
+    said = exchanges(Raw(out=_offered((("TLSv1.3", _NEW),), ())))
+    return write(replace(one, turns=(asked, *one.turns)) for one in said)
+
+
+def _renegotiating(how: str) -> dict[str, Any]:
+    """An example: a server that answers as OpenSSL does to a client that wants to begin anew."""
+
+    def walk() -> bytes:
+        from checks.network import example_renegotiation
+
+        (recorded,) = exchanges(Raw(out=f"{getattr(example_renegotiation, how)}\n".encode()))
+        said = exchanges(Raw(out=_GOOD["walk"]()))
+        return write([*(one for one in said if one.ask != recorded.ask), recorded])
+
+    return {**_GOOD, "walk": walk}
+
+
+examples(
+    client_renegotiation,
+    passes=_renegotiating("REFUSED"),
+    fails=_renegotiating("ACCEPTED"),
+    notapplicable=_ONLY_NEW,
+    error=_cut(_GOOD, "renegotiation"),
+)
+examples(
+    starttls_offered,
+    passes={**_before_tls(b""), "walk": _upgraded},
+    fails=_before_tls(b"N"),
+    notapplicable=[
+        _GOOD,
+        {**_before_tls(b"N"), "target": {"services": [{"port": 5432, "starttls": "postgresql"}]}},
+    ],
 )
 examples(
     unknown_name,
-    passes=_walk(strangers=False),
+    passes=_walk(unknown_name_refused=True),
     fails=_GOOD,
     notapplicable={**_GOOD, "target": {"services": [{"port": 443, "tls": True}]}},
     error=_cut(_GOOD, "chain for an unknown name"),

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, NoReturn, TypeAlias, TypeVar
+
+from pydantic_core import CoreSchema, core_schema
 
 from checks.network.ports import TlsPort
 from scanner import (
@@ -26,6 +28,7 @@ from scanner import (
     tlsanswer,
     tlswire,
     transcript,
+    visible,
 )
 from scanner.tlsanswer import Answer
 from scanner.tlsnames import (
@@ -54,6 +57,11 @@ class Part(Generic[T_co]):
     gap: str = ""
     cause: Cause | None = None
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: object, _handler: object) -> CoreSchema:
+        """Parts are made here, of what was read already: nothing to validate or copy, which would take long."""
+        return core_schema.is_instance_schema(cls)
+
     @property
     def established(self) -> bool:
         """Whether what was seen is all there is."""
@@ -65,6 +73,9 @@ class Part(Generic[T_co]):
         if self.gap:
             raise Blind(self.gap, self.cause)
         return self.seen
+
+
+Suites: TypeAlias = Mapping[str, Part[tuple[Suite, ...]]]
 
 
 class Prime(NamedTuple):
@@ -89,14 +100,17 @@ class Shown(NamedTuple):
 class TlsOffer:
     """What one TLS port offers. Versions are named as in `tlsnames.VERSIONS`: SSLv2, SSLv3, TLSv1 ... TLSv1.3.
 
-    ``version``: name -> is it accepted. ``suites``: name -> those accepted, in the order in which the server chose them
-    (for SSLv2 in the server's list). ``server_order``: "TLSv1.3" and "older" -> does the server's order count; not
-    there when there is nothing to order. ``chacha_first``: it lets ChaCha20 go first for clients that have it first.
-    ``groups``: "TLSv1.2" and "TLSv1.3" -> groups for ECDHE. ``primes``: those of DHE. ``schemes``: "TLSv1.2" and
+    ``version``: name -> is it accepted. ``suites``: name -> those accepted. ``order``: name (not SSLv2) -> the same in
+    the order in which the server chose them. ``server_order``: "TLSv1.3" and "older" -> is that the server's own order,
+    whatever the client's; not there when there is nothing to order. ``chacha_first``: it lets ChaCha20 go first for
+    clients that have it first.
+    ``groups``: "TLSv1.3" and "older" -> groups for ECDHE. ``primes``: those of DHE. ``schemes``: "TLSv1.2" and
     "TLSv1.3" -> how the server signs. ``compression`` is that of any version. The booleans from
     ``secure_renegotiation`` to ``session_tickets`` are of TLS 1.2 and older, and None when it speaks none of those.
-    ``fallback_refused`` is None when it speaks one version only. ``client_certificate``: names of CAs (DER) it would
-    take, or None when it asks for no certificate. ``shown``: "right", "none" and "unknown" name -> the certificates.
+    ``renegotiation``: may a client start one (TLS 1.2; None without it). ``protocols`` are those of ALPN.
+    ``early_data``: bytes of 0-RTT data that tickets allow (0: none), None without TLS 1.3. ``fallback_refused`` is None
+    when it speaks one version only. ``client_certificate``: names of CAs (DER) it would take, or None when it asks for
+    no certificate. ``shown``: "right", "none" and "unknown" name -> the certificates.
     """
 
     port: int
@@ -105,6 +119,7 @@ class TlsOffer:
     version: Mapping[str, Part[bool]]
     suites: Mapping[str, Part[tuple[Suite, ...]]]
     server_order: Mapping[str, Part[bool]]
+    order: Mapping[str, Part[tuple[Suite, ...]]]
     chacha_first: bool | None
     groups: Mapping[str, Part[tuple[Group, ...]]]
     primes: Part[tuple[Prime, ...]]
@@ -116,6 +131,9 @@ class TlsOffer:
     heartbeat: Part[bool | None]
     session_tickets: Part[bool | None]
     fallback_refused: Part[bool | None]
+    renegotiation: Part[bool | None]
+    protocols: Part[tuple[str, ...]]
+    early_data: Part[int | None]
     staple: Part[bytes]
     client_certificate: Part[tuple[bytes, ...] | None]
     shown: Mapping[str, Part[Shown]]
@@ -137,7 +155,7 @@ class TlsOffer:
 
     @property
     def all_groups(self) -> Part[tuple[Group, ...]]:
-        """Every group accepted in TLS 1.2 or 1.3."""
+        """Every group accepted, in any version."""
         seen = dict.fromkeys(group for part in self.groups.values() for group in part.seen)
         return _joined(tuple(seen), self.groups.values())
 
@@ -145,6 +163,35 @@ class TlsOffer:
 def _joined(seen: T, parts: Iterable[Part[object]]) -> Part[T]:
     worst = next((part for part in parts if part.gap), None)
     return Part(seen, worst.gap, worst.cause) if worst else Part(seen)
+
+
+@fact
+class StartTls:
+    """Whether a port that speaks something before TLS offers TLS at all, and what it said last."""
+
+    port: int
+    protocol: str
+    offered: bool
+    said: str
+
+    def __str__(self) -> str:
+        return f"{self.port}/tcp"
+
+
+@probe(
+    "tls",
+    walk=Each(TlsPort, lambda port: TlsWalk(port.number, port.server_name, port.address, port.starttls)),
+)
+def start_tls(walk: Raw, port: TlsPort) -> StartTls:
+    """The dialogue before the first hello. Raises Absent for a port that speaks TLS at once."""
+    if not port.starttls:
+        raise Absent("this port speaks TLS at once")
+    if any(one.received for one in _read(walk.out)):
+        return StartTls(port.number, port.starttls, True, "")
+    try:
+        before_tls(walk)
+    except Absent as absent:
+        return StartTls(port.number, port.starttls, False, str(absent))
 
 
 @probe(
@@ -166,8 +213,9 @@ def tls_offer(walk: Raw, port: TlsPort) -> TlsOffer:
         },
         suites=suites,
         server_order=dict(_orders(answers, suites)),
+        order={name: _order(answers, name, suites[name]) for name in list(VERSIONS)[1:]},
         chacha_first=_chacha_first(answers),
-        groups={name: _groups(answers, name, suites[name]) for name in ("TLSv1.2", "TLSv1.3")},
+        groups={family: _groups(answers, family, suites) for family in ("older", "TLSv1.3")},
         primes=_joined(tuple(_primes(old)), suites.values()),
         schemes={name: _schemes(answers, name, suites[name]) for name in ("TLSv1.2", "TLSv1.3")},
         compression=_joined(any(one.server and one.server.compression for one in old), suites.values()),
@@ -177,6 +225,9 @@ def tls_offer(walk: Raw, port: TlsPort) -> TlsOffer:
         heartbeat=_extension(old, suites, tlswire.HEARTBEAT),
         session_tickets=_extension(old, suites, tlswire.SESSION_TICKET),
         fallback_refused=_fallback(answers, suites),
+        renegotiation=_renegotiation(answers, suites),
+        protocols=_protocols(answers),
+        early_data=_early_data(answers, suites["TLSv1.3"]),
         staple=stapled(answers),
         client_certificate=_client_certificate(answers),
         shown={which: shown_to(answers, which) for which in _SHOWN},
@@ -194,7 +245,7 @@ def spoken(walk: Raw, *, declared: bool) -> list[Answer]:
     """
     answers = _read(walk.out)
     if not answers:
-        raise NotUnderstood("nothing was asked")
+        before_tls(walk)
     tls = [one for one in answers if not one.foreign]
     if any(one.hello and one.received for one in tls):
         return answers
@@ -210,7 +261,25 @@ def spoken(walk: Raw, *, declared: bool) -> list[Answer]:
 
 @lru_cache(maxsize=16)
 def _read(out: bytes) -> list[Answer]:
-    return [tlsanswer.read(one) for one in transcript.exchanges(Raw(out=out)) if one.turns]
+    return [tlsanswer.read(one) for one in transcript.exchanges(Raw(out=out)) if _asks(one)]
+
+
+def _asks(exchange: transcript.Exchange) -> bool:
+    return any(tlsanswer.is_hello(turn.sent) for turn in exchange.turns)
+
+
+def before_tls(walk: Raw) -> NoReturn:
+    """Say why no hello was ever sent: raises Absent when the server does not offer TLS, else Blind."""
+    tried = [one for one in transcript.exchanges(walk) if one.received]
+    if not tried:
+        raise NotUnderstood("nothing was asked")
+    if tried[-1].end == "done":
+        raise Absent(f"the server offers no STARTTLS: {_words(tried[-1])}")
+    raise Blind(f"before TLS: {_WHY[tried[-1].end][0]}", _WHY[tried[-1].end][1])
+
+
+def _words(exchange: transcript.Exchange) -> str:
+    return visible(exchange.turns[-1].received[:80].decode(errors="replace").strip())
 
 
 _WHY: Final[Mapping[str, tuple[str, Cause]]] = {
@@ -226,7 +295,9 @@ _WHY: Final[Mapping[str, tuple[str, Cause]]] = {
 def _why(answers: Iterable[Answer], what: str = "") -> tuple[str, Cause]:
     """Why something was not established: how the last question about it ended."""
     ends = [one.exchange.end for one in answers]
-    words, cause = _WHY[ends[-1]] if ends else ("the time was up before it was asked", Cause.TIMEOUT)
+    words, cause = (
+        _WHY[ends[-1]] if ends else ("the time or the connections were up before it was asked", Cause.TIMEOUT)
+    )
     return (f"{what}: {words}" if what else words), cause
 
 
@@ -303,8 +374,21 @@ def _suites(answers: list[Answer], name: str) -> Part[tuple[Suite, ...]]:
     known = SSL2_SUITES if name == "SSLv2" else SUITES
     if name == "SSLv2" and book.accepted:
         book.offered = set(book.accepted)  # the server named all that it has
-    order = _in_order(asked, book.accepted)
-    return _part(book, asked, tuple(known[code] for code in order if code in known), f"the suites of {name}")
+    found = book.accepted if name == "SSLv2" else _in_order(answers, [name], book.accepted)[0]
+    return _part(book, asked, tuple(known[code] for code in found if code in known), f"the suites of {name}")
+
+
+def _order(answers: list[Answer], name: str, suites: Part[tuple[Suite, ...]]) -> Part[tuple[Suite, ...]]:
+    """Its own order; when that was asked in parts, the one of all versions up to TLS 1.2: a server has one list."""
+    seen = [suite.code for suite in suites.seen]
+    found, sure = _in_order(answers, [name], seen)
+    if not sure:
+        found, sure = _in_order(answers, list(VERSIONS)[1:-1], seen)
+        sure = sure or any(not part.seen and not part.gap for _, part in _orders(answers, {name: suites}))
+    order = tuple(SUITES[code] for code in found)
+    if suites.gap or sure:
+        return Part(order, suites.gap, suites.cause)
+    return Part(order, f"the order of {name}: asked in parts, as the server is far away", Cause.POLICY)
 
 
 def _chosen_scheme(answer: Answer) -> tuple[int, ...]:
@@ -323,22 +407,22 @@ def _chosen_suites(answer: Answer) -> tuple[int, ...]:
     return (answer.server.suite,) if answer.server else ()
 
 
-def _in_order(asked: list[Answer], accepted: list[int]) -> list[int]:
-    """The accepted suites so that each comes before those it was chosen above."""
-    above = {one.server.suite: set(one.offer) for one in asked if _sound(one) and one.server is not None}
-    left, found = list(accepted), []
+def _in_order(answers: list[Answer], names: Iterable[str], accepted: Iterable[int]) -> tuple[list[int], bool]:
+    """The accepted suites so that each comes before those it was chosen above; and whether that leaves no doubt."""
+    asked = {f"{what} {name}" for what in ("suites", "merge") for name in names}
+    above: dict[int, set[int]] = {}
+    for one in answers:
+        if one.ask in asked and _sound(one) and one.server is not None:
+            above.setdefault(one.server.suite, set()).update(one.offer)
+    left, found, sure = list(accepted), list[int](), True
     while left:
-        first = next(
-            (
-                code
-                for code in left
-                if not any(code in above.get(other, ()) for other in left if other != code)
-            ),
-            left[0],
-        )
-        left.remove(first)
-        found.append(first)
-    return found
+        first = [
+            code for code in left if not any(code in above.get(other, ()) for other in left if other != code)
+        ]
+        sure = sure and len(first) == 1
+        found.append(first[0] if first else left[0])
+        left.remove(found[-1])
+    return found, sure
 
 
 def _orders(
@@ -346,7 +430,7 @@ def _orders(
 ) -> Iterator[tuple[str, Part[bool]]]:
     """Whether the server's order counts: it chose something else than what came first in the reversed offer."""
     for family, names in (("TLSv1.3", ["TLSv1.3"]), ("older", list(VERSIONS)[1:-1])):
-        if all(len(suites[name].seen) < 2 for name in names):
+        if all(len(suites[name].seen) < 2 for name in names if name in suites):
             continue
         asked = [one for one in answers if one.ask.startswith("order ") and one.ask[6:] in names]
         answer = next((one for one in asked if _sound(one) and one.server), None)
@@ -361,21 +445,31 @@ def _chacha_first(answers: list[Answer]) -> bool | None:
     return any("ChaCha" in SUITES[one.server.suite].cipher for one in asked if one.server) if asked else None
 
 
-def _groups(answers: list[Answer], name: str, suites: Part[tuple[Suite, ...]]) -> Part[tuple[Group, ...]]:
+_OLDER: Final = tuple(VERSIONS)[4:0:-1]
+
+
+def _groups(answers: list[Answer], family: str, suites: Suites) -> Part[tuple[Group, ...]]:
+    """The groups of TLS 1.3, or those of the newest older version that has ECDHE."""
+    names = ("TLSv1.3",) if family == "TLSv1.3" else _OLDER
+    name = next((name for name in names if _elliptic(suites[name].seen)), None)
+    if name is None:
+        return _joined((), [suites[name] for name in names])
     asked = [one for one in answers if one.ask == f"groups {name}"]
     walked = [one for one in answers if one.ask == f"suites {name}" and _sound(one)]
-    known = [one.group for one in walked if one.group in GROUPS]
-    if not any(suite.exchange in {"ECDHE", "any"} for suite in suites.seen):
-        return Part((), suites.gap, suites.cause)
+    known = [one.group for one in walked if one.group is not None and one.group in GROUPS]
     book = _ledger(
         asked,
         lambda one: one.hello.groups if one.hello else (),
         _chosen_group,
-        [code for code in known[:1] if code is not None],
+        known[:1],
         polite=_polite(answers),
     )
-    seen = dict.fromkeys([*book.accepted, *(code for code in known if code is not None)])
+    seen = dict.fromkeys([*book.accepted, *known])
     return _part(book, asked, tuple(GROUPS[code] for code in seen), f"the groups of {name}")
+
+
+def _elliptic(suites: Iterable[Suite]) -> bool:
+    return any(suite.exchange in {"ECDHE", "any"} for suite in suites)
 
 
 def _primes(old: Iterable[Answer]) -> Iterator[Prime]:
@@ -408,8 +502,6 @@ def _schemes(answers: list[Answer], name: str, suites: Part[tuple[Suite, ...]]) 
 
 # --- features -------------------------------------------------------------------------------------------------
 
-Suites = Mapping[str, Part[tuple[Suite, ...]]]
-
 
 def _extension(old: list[Answer], suites: Suites, kind: int) -> Part[bool | None]:
     """Whether the newest version up to TLS 1.2 that it speaks has this extension."""
@@ -434,6 +526,49 @@ def _fallback(answers: list[Answer], suites: Suites) -> Part[bool | None]:
     if not asked and sum(bool(part.seen) for part in suites.values()) < 2:
         return _joined(None, suites.values())
     return Part(None, *_why(asked, "whether falling back is refused"))
+
+
+def _renegotiation(answers: list[Answer], suites: Suites) -> Part[bool | None]:
+    """Whether a client may ask for another handshake; it takes a suite with ECDHE and AEAD to find out."""
+    if not suites["TLSv1.2"].seen:
+        old = any(suites[name].seen for name in ("SSLv3", "TLSv1", "TLSv1.1"))
+        gap = "renegotiation is asked for in TLS 1.2 only"
+        return Part(None, gap, Cause.POLICY) if old else _joined(None, [suites["TLSv1.2"]])
+    asked = [one for one in answers if one.ask == "renegotiation"]
+    for one in asked:
+        if _sound(one) and one.refused:
+            return Part(None, "renegotiation takes a suite with ECDHE and AEAD to ask for", Cause.POLICY)
+        allowed = one.renegotiated if _sound(one) else None
+        if allowed is not None:
+            return Part(allowed)
+    return Part(None, *_why(asked, "whether a client may renegotiate"))
+
+
+def _protocols(answers: list[Answer]) -> Part[tuple[str, ...]]:
+    """All protocols are known when the server takes none of the rest, or refuses it."""
+    asked = [one for one in answers if one.ask == "protocols"]
+    seen = tuple(
+        dict.fromkeys(one.protocol for one in asked if _sound(one) and one.accepted and one.protocol)
+    )
+    last = asked[-1] if asked else None
+    if last is not None and _sound(last):
+        said = last.chosen
+        told = last.accepted and said is not None and (said.version < TLS13 or last.whole)
+        if last.refused or (told and last.protocol in {"", *seen[:-1]}):
+            return Part(seen)
+    return Part(seen, *_why(asked, "the application protocols"))
+
+
+def _early_data(answers: list[Answer], suites: Part[tuple[Suite, ...]]) -> Part[int | None]:
+    """What the tickets allow; a server that closes without giving any allows nothing."""
+    if not suites.seen:
+        return _joined(None, [suites])
+    asked = [one for one in answers if one.ask == "ticket"]
+    for one in asked:
+        finished = _sound(one) and one.whole and one.farewell == b""
+        if finished and (one.tickets or one.exchange.end == "closed"):
+            return Part(max((ticket.early_data for ticket in one.tickets), default=0))
+    return Part(None, *_why(asked, "early data"))
 
 
 def _whole(answers: list[Answer], words: str) -> Answer | None:

@@ -6,9 +6,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
-from typing import Annotated, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from checks.network import example_pages as made
@@ -29,7 +28,6 @@ from scanner import (
     NotUnderstood,
     Raw,
     Row,
-    ScanTime,
     Severity,
     State,
     Target,
@@ -184,6 +182,8 @@ def https_everywhere(missing: NoSuchPage) -> Verdict:
     Asked is a path that does not exist.
     """
     _plain(missing.page)
+    if not _leads_to_https(missing.page, missing.page.location):
+        raise Absent("the front page itself does not go to HTTPS")
     found = missing.answer
     location = found.value("Location") if found.is_redirect else ""
     if not location and found.status not in {200, 404, 410}:
@@ -382,6 +382,10 @@ def answers(page: Page) -> Verdict:
     the inventory (server_name and domains).
     """
     status = page.answer.status
+    if 400 <= status < 500 and status not in {400, 401, 421, 426}:
+        raise NotUnderstood(
+            f"the front page answers {status}: whether there is a site behind it cannot be told"
+        )
     return holds(
         status < 400 or status in {401, 426}, f"{status}", "a page, a redirect or a request to log in"
     )
@@ -414,7 +418,7 @@ def both_ways(sites: list[Site], sweeps: list[Sweep]) -> list[BothWays]:
 
 
 @fact
-class Twin:
+class SiteOverIpv6:
     """What a site answers over IPv4 and over IPv6."""
 
     site: Site
@@ -430,9 +434,9 @@ class Twin:
     over_four=Each(BothWays, lambda both: both.site.ask(address=both.four)),
     over_six=Each(BothWays, lambda both: both.site.ask(address=both.six)),
 )
-def twin(over_four: Raw, over_six: Raw, both: BothWays) -> Twin:
+def twin(over_four: Raw, over_six: Raw, both: BothWays) -> SiteOverIpv6:
     """Two answers in HTTP."""
-    return Twin(both.site, answer(over_four), answer(over_six))
+    return SiteOverIpv6(both.site, answer(over_four), answer(over_six))
 
 
 #: Headers that are part of what a site promises, and so the same over both.
@@ -454,7 +458,7 @@ _PROMISES: Final = (
     verify="curl -4 --silent --head https://NAME/ ; curl -6 --silent --head https://NAME/",
     references=("Internet.nl, test of web sites, IPv6 (same content over IPv6 and IPv4)",),
 )
-def same_over_ipv6(twin: Twin) -> Verdict:
+def same_over_ipv6(twin: SiteOverIpv6) -> Verdict:
     """Over IPv6 there is the same site as over IPv4.
 
     What answers differently over IPv6 is often a forgotten server, without the rules that hold over IPv4. Compared
@@ -482,174 +486,6 @@ def _steady(values: tuple[str, ...]) -> tuple[str, ...]:
 def _where(values: tuple[str, ...]) -> tuple[str, ...]:
     """Redirects without their query: to a login it takes along what is new for every visit."""
     return tuple(value.partition("?")[0] for value in values)
-
-
-# --- security.txt ---------------------------------------------------------------------------------------------
-
-_SECURITY_TXT: Final = "/.well-known/security.txt"
-_FIELD: Final = re.compile(r"([A-Za-z0-9-]{1,40}):[ \t]*(\S.{0,2000})")
-_SIGNED: Final = "-----BEGIN PGP SIGNED MESSAGE-----"
-_SIGNATURE: Final = "-----BEGIN PGP SIGNATURE-----"
-
-
-@fact
-class SecurityTxt:
-    """What a site answers to the question for its security.txt; ``text`` only when there is one."""
-
-    site: Site
-    status: int
-    kind: str
-    found: bool
-    signed: bool
-    fields: tuple[tuple[str, str], ...]
-
-    def __str__(self) -> str:
-        return str(self.site)
-
-    def values(self, name: str) -> list[str]:
-        """The values of all fields of that name, in order."""
-        return [value for one, value in self.fields if one.lower() == name.lower()]
-
-
-def _asks_security_txt(page: Page) -> bool:
-    return page.site.tls and page.site.named
-
-
-@probe(
-    "outside",
-    security=Each(Page, lambda page: page.site.ask(_SECURITY_TXT, read=65536), when=_asks_security_txt),
-)
-def security_txt(security: Raw, page: Page, sites: list[Site]) -> SecurityTxt:
-    """RFC 9116: lines of 'Field: value' in plain text, perhaps signed with OpenPGP. Redirects are not followed."""
-    found = answer(security)
-    if found.is_redirect:
-        raise NotUnderstood(
-            f"security.txt is elsewhere, which was not asked: {found.value('Location')[:200]}"
-        )
-    if found.status != 200:
-        if found.status in {401, 403, 404, 410}:
-            return SecurityTxt(page.site, found.status, "", False, False, ())
-        raise NotUnderstood(f"the question for security.txt answers {found.status}")
-    text = found.whole
-    lines = [line.rstrip("\r") for line in text.split("\n")]
-    signed = lines[0] == _SIGNED and _SIGNATURE in lines
-    if signed:
-        lines = lines[: lines.index(_SIGNATURE)]
-    fields = tuple((match[1], match[2].strip()) for line in lines if (match := _FIELD.fullmatch(line)))
-    is_file = found.kind == "text/plain" and any(name.lower() == "contact" for name, _ in fields)
-    return SecurityTxt(page.site, 200, found.kind, is_file, signed, fields)
-
-
-@check(
-    "web.security-txt",
-    principle=SECURE_DEPLOYMENT,
-    severity=Severity.MEDIUM,
-    layer=Layer.GOVERNANCE,
-    platform="web",
-    title_nl="De site zegt in security.txt waar een lek te melden is",
-    why_nl=(
-        "Wie een lek vindt, wil het kwijt. Zonder adres belandt het bij niemand, of op straat. Verplicht (pas"
-        " toe of leg uit)."
-    ),
-    fix=(
-        "printf 'Contact: mailto:security@example.nl\\nExpires: 2027-06-30T00:00:00Z\\n'"
-        " > /var/www/html/.well-known/security.txt"
-    ),
-    verify="curl --silent --include https://NAME/.well-known/security.txt",
-    references=(
-        "RFC 9116",
-        "Forum Standaardisatie: security.txt",
-        "Internet.nl, test of web sites, security.txt",
-    ),
-)
-def security_txt_present(file: SecurityTxt) -> Verdict:
-    """The site says in security.txt where to report a leak.
-
-    Who finds a leak wants to tell. Without an address it ends up with nobody, or in the street. Mandatory for Dutch
-    governments (apply or explain).
-    """
-    observed = "; ".join(f"Contact: {one}" for one in file.values("Contact"))
-    if not file.found:
-        observed = f"{file.status} {file.kind}".strip() + (", no security.txt" if file.status == 200 else "")
-        return holds(False, observed, "text/plain with a Contact, over HTTPS")
-    bad = [
-        one
-        for one in file.values("Contact")
-        if not re.match(r"(?i)(?:mailto:[^@\s]+@|https://|tel:)\S+", one)
-    ]
-    return holds(not bad, observed, "each Contact is mailto:, https: or tel:")
-
-
-def _expires(file: SecurityTxt) -> datetime:
-    if not file.found:
-        raise Absent("there is no security.txt")
-    values = file.values("Expires")
-    try:
-        (value,) = values
-        found = datetime.fromisoformat(value.upper())
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
-    except ValueError:
-        raise NotUnderstood(f"not one date: Expires {', '.join(values)[:80] or 'is not there'}") from None
-
-
-@check(
-    "web.security-txt-current",
-    principle=SECURE_DEPLOYMENT,
-    severity=Severity.MEDIUM,
-    layer=Layer.GOVERNANCE,
-    platform="web",
-    title_nl="security.txt is niet verlopen, en geldt niet langer dan een jaar",
-    why_nl="Een verlopen adres leest niemand meer. De datum dwingt om elk jaar na te gaan of het adres nog klopt.",
-    fix=(
-        "sed -i \"s/^Expires:.*/Expires: $(date -u -d '+300 days' +%Y-%m-%dT00:00:00Z)/\""
-        " /var/www/html/.well-known/security.txt"
-    ),
-    verify="curl --silent https://NAME/.well-known/security.txt | grep -i '^expires'",
-    references=("RFC 9116 section 2.5.5",),
-)
-def security_txt_current(
-    file: SecurityTxt, now: ScanTime, *, days: Annotated[int, "days ahead that it may expire at most"] = 366
-) -> Verdict:
-    """security.txt has not expired, and does not hold for longer than a year.
-
-    Nobody reads an address that has expired. The date makes one check each year whether the address is still right.
-    """
-    if file.found and len(file.values("Expires")) != 1:
-        return holds(False, f"{len(file.values('Expires'))} Expires fields", "one")
-    ends = _expires(file)
-    good = now < ends <= now + timedelta(days=days)
-    return holds(good, f"Expires {ends:%Y-%m-%d}", f"after {now:%Y-%m-%d}, within {days} days")
-
-
-@check(
-    "web.security-txt-genuine",
-    principle=SECURE_DEPLOYMENT,
-    severity=Severity.LOW,
-    layer=Layer.GOVERNANCE,
-    platform="web",
-    title_nl="security.txt noemt zijn eigen adres, en is ondertekend",
-    why_nl=(
-        "Wie een server overneemt, zet er zijn eigen meldadres op. Een handtekening en het adres in het"
-        " bestand verraden dat."
-    ),
-    fix="echo 'Canonical: https://NAME/.well-known/security.txt' >> security.txt\ngpg --clearsign security.txt",
-    verify="curl --silent https://NAME/.well-known/security.txt | gpg --verify",
-    references=("RFC 9116 sections 2.3 and 2.5.2",),
-)
-def security_txt_genuine(file: SecurityTxt) -> Verdict:
-    """security.txt names its own address, and is signed.
-
-    Who takes over a server puts his own address there. A signature and the address in the file give that away. The
-    signature itself is not verified: whose key it should be is not known here.
-    """
-    if not file.found:
-        raise Absent("there is no security.txt")
-    canonical = file.values("Canonical")
-    own = file.site.url(_SECURITY_TXT) in canonical
-    observed = (
-        f"{'signed' if file.signed else 'not signed'}; Canonical {', '.join(canonical)[:200] or 'none'}"
-    )
-    return holds(file.signed and own, observed, f"signed; Canonical {file.site.url(_SECURITY_TXT)}")
 
 
 # --- addresses that leak --------------------------------------------------------------------------------------
@@ -736,20 +572,9 @@ def no_internal_address(old: OldQuestion, target: Target) -> Verdict:
 # --- examples -------------------------------------------------------------------------------------------------
 
 _PAGE: Final = made.page()
-_TO_HTTPS: Final = """\
-HTTP/1.1 301 Moved Permanently
-Server: nginx
-Location: https://www.example.nl/
-Content-Length: 0
-
-"""
-_TO_OTHER: Final = _TO_HTTPS.replace("www.example.nl", "portal.example.nl")
-_NOT_FOUND: Final = """\
-HTTP/1.1 404 Not Found
-Content-Type: text/html
-Content-Length: 22
-
-<h1>404 Not Found</h1>"""
+_TO_HTTPS: Final = made.redirect("https://www.example.nl/")
+_TO_OTHER: Final = made.redirect("https://portal.example.nl/")
+_NOT_FOUND: Final = made.NOT_FOUND
 _TLS_ALERT: Final = "\x15\x03\x01\x00\x02\x02\x46"
 _HTTPS_ONLY: Final = """\
 HTTP/1.1 400 Bad Request
@@ -813,7 +638,7 @@ examples(
     ),
     fails=[made.plain(_TO_HTTPS, missed=_NOT_FOUND), made.plain(_TO_HTTPS, missed=_TO_OTHER)],
     unknown=made.plain(_TO_HTTPS, missed="HTTP/1.1 503 Service Unavailable\nContent-Length: 0\n\n"),
-    notapplicable=made.site(_PAGE, missed=_NOT_FOUND),
+    notapplicable=[made.site(_PAGE, missed=_NOT_FOUND), made.plain(_NOT_FOUND, missed=_NOT_FOUND)],
 )
 examples(
     redirect_secure,
@@ -821,6 +646,9 @@ examples(
     fails=made.site(_TO_HTTPS.replace("https:", "http:")),
     notapplicable=[made.site(_PAGE), made.plain(_TO_HTTPS)],
 )
+
+
+_NO_TLS: Final = spoken("", end="reset", note="TLS: WRONG_VERSION_NUMBER")
 
 
 def _with_hsts(*values: str, status: str = "200 OK") -> dict[str, object]:
@@ -845,11 +673,12 @@ examples(
         _with_hsts("", "max-age=31536000"),
     ],
     unknown=[
+        made.site(_NO_TLS),
         _with_hsts(status="403 Forbidden"),
         made.site(_PAGE, services=[{**made.HTTPS, "server_name": ""}]),
         made.site(_PAGE.replace("Content-Length", "Transfer-Encoding: chunked\nContent-Length")),
     ],
-    notapplicable=made.plain(_PAGE),
+    notapplicable=[made.plain(_PAGE), made.undeclared(443, _NO_TLS)],
 )
 examples(
     "web.hsts-year",
@@ -867,10 +696,21 @@ examples(
     fails=made.plain(_TO_HTTPS.replace("Server: nginx", "Strict-Transport-Security: max-age=31536000")),
     notapplicable=made.site(_PAGE),
 )
+_ERROR: Final = "HTTP/1.1 {}\nContent-Length: 0\n\n"
 examples(
     answers,
-    passes=[made.site(_PAGE), made.site(_TO_OTHER)],
-    fails=[made.site(_NOT_FOUND), made.site("HTTP/1.1 421 Misdirected Request\nContent-Length: 0\n\n")],
+    passes=[made.site(_PAGE), made.site(_TO_OTHER), made.site(_ERROR.format("401 Unauthorized"))],
+    fails=[
+        made.site(_ERROR.format("421 Misdirected Request")),
+        made.site(_ERROR.format("502 Bad Gateway")),
+        made.site(_ERROR.format("400 Bad Request")),
+    ],
+    unknown=[
+        made.site(_NOT_FOUND),
+        made.site(
+            made.page(status="400 Bad Request", body="<center>No required SSL certificate was sent</center>")
+        ),
+    ],
 )
 _TWO: Final = {"addresses": ["192.0.2.10", "2001:db8::10"]}
 _OTHER_PAGE: Final = made.page(body="<!doctype html><title>Welcome to nginx!</title>\n")
@@ -904,63 +744,6 @@ examples(
     notapplicable=made.site(_PAGE),
 )
 
-_SECURITY: Final = """\
-HTTP/1.1 200 OK
-Content-Type: text/plain; charset=utf-8
-
-# Report what you find
-Contact: mailto:security@example.nl
-Contact: https://www.example.nl/report
-Expires: 2027-06-30T00:00:00Z
-Canonical: https://www.example.nl/.well-known/security.txt
-"""
-
-
-def _file(text: str) -> dict[str, object]:
-    return made.site(_PAGE, security=text)
-
-
-_SIGNED_FILE: Final = _SECURITY.replace(
-    "# Report", "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n# Report"
-) + ("-----BEGIN PGP SIGNATURE-----\n\niHUEARYKAB0WIQ\n-----END PGP SIGNATURE-----\n")
-examples(
-    security_txt_present,
-    passes=[_file(_SECURITY), _file(_SECURITY.replace("\nContact", "\r\nContact")), _file(_SIGNED_FILE)],
-    fails=[
-        _file(_NOT_FOUND),
-        _file(made.page(body="Contact: mailto:security@example.nl\n")),
-        _file(_SECURITY.replace("Contact:", "Contact us at")),
-        _file(_SECURITY.replace("mailto:", "")),
-        _file(_SECURITY.replace("https://www.example.nl/report", "http://www.example.nl/report")),
-    ],
-    unknown=[
-        _file(_TO_OTHER),
-        _file("HTTP/1.1 502 Bad Gateway\nContent-Length: 0\n\n"),
-        _file(_SECURITY.replace("utf-8\n", "utf-8\nContent-Encoding: gzip\n")),
-    ],
-    notapplicable=made.plain(_PAGE),
-)
-examples(
-    security_txt_current,
-    passes=_file(_SECURITY),
-    fails=[
-        _file(_SECURITY.replace("2027-06-30", "2026-06-30")),
-        _file(_SECURITY.replace("2027-06-30", "2036-06-30")),
-        _file(_SECURITY.replace("Expires:", "Valid:")),
-        _file(_SECURITY + "Expires: 2027-01-01T00:00:00Z\n"),
-    ],
-    unknown=_file(_SECURITY.replace("2027-06-30T00:00:00Z", "30 June 2027")),
-    notapplicable=_file(_NOT_FOUND),
-)
-examples(
-    security_txt_genuine,
-    passes=_file(_SIGNED_FILE),
-    fails=[
-        _file(_SECURITY),
-        _file(_SIGNED_FILE.replace("Canonical: https://www", "Canonical: https://evil")),
-    ],
-    notapplicable=_file(_NOT_FOUND),
-)
 examples(
     no_internal_address,
     passes=[

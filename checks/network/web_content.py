@@ -7,7 +7,6 @@ import csv
 import re
 from importlib.resources import files
 from typing import Final
-from urllib.parse import urlsplit
 
 from checks.network import example_pages as made
 from checks.network._html import Load, elements, joined, loads
@@ -291,7 +290,7 @@ def own_file(page: Page) -> str:
     if not page.answer.is_html or page.answer.value("Content-Encoding"):
         return ""
     for one in loads(page.answer.text, page.site.url("/")):
-        path = urlsplit(page.site.path_of(one.address) or "").path
+        path = (page.site.path_of(one.address) or "").partition("?")[0]
         if (
             one.kind in {"script", "style", "media"}
             and folder_of(path) != "/"
@@ -344,6 +343,8 @@ def directory_listing(folder: Folder) -> Verdict:
             return holds(False, f"a list of files at {where}", "none")
         if found.status >= 500 or not found.complete:
             raise NotUnderstood(f"{where} answers {found.status}, or more than was read")
+    if not folder.file and folder.answer.status >= 400:
+        raise NotUnderstood(f"the front page answers {folder.answer.status}, and names no folder")
     return holds(True, f"{folder.path} answers {folder.answer.status}", "no list of files")
 
 
@@ -356,8 +357,9 @@ _PRODUCT: Final = re.compile(
 )
 _INSIDES: Final = {
     "a stack trace": re.compile(
-        r"Traceback \(most recent call last\)|\bat [\w$.]+\.[\w$<>]+\([\w$]+\.(?:java|kt|scala):\d+\)"
-        r"|\bat [\w.`\[\]<>]+\([^)]{0,200}\) in [A-Z]:\\|\bat [\w.<> ]+ \(/[\w./-]+\.js:\d+:\d+\)|<b>Stack Trace:</b>"
+        r"Traceback \(most recent call last\)|\bat [\w$.]{1,200}\.[\w$<>]{1,100}\([\w$]{1,100}\.(?:java|kt|scala):\d+\)"
+        r"|\bat [\w.`\[\]<>]{1,200}\([^)]{0,200}\) in [A-Z]:\\|\bat [\w.<> ]{1,200} \(/[\w./-]{1,200}\.js:\d+:\d+\)"
+        r"|<b>Stack Trace:</b>"
         r"|#0 (?:/|[A-Z]:\\)[^\n]{1,300}\.php\(\d+\)"
     ),
     "a path of the server": re.compile(
@@ -543,7 +545,10 @@ examples(
             _WITH_IMAGE, listed=made.page(body="<title>/img/</title><a href='./logo.png'>logo.png</a>")
         ),
     ],
-    unknown=made.site(_WITH_IMAGE, listed=made.page(status="503 Service Unavailable")),
+    unknown=[
+        made.site(_WITH_IMAGE, listed=made.page(status="503 Service Unavailable")),
+        made.site(made.page(status="404 Not Found")),
+    ],
 )
 
 

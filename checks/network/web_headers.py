@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from checks.network import example_pages as made
-from checks.network._html import elements, host_of
 from checks.network._http import Response, answer
 from checks.network._site import Landing, Page, landing_of
 from scanner import (
@@ -22,6 +21,7 @@ from scanner import (
     IN_DEPTH,
     SECURE_DEFAULT,
     Absent,
+    Dialogue,
     Each,
     Layer,
     NotUnderstood,
@@ -37,7 +37,7 @@ from scanner import (
     table,
 )
 
-_DIGID: Final = "DigiD norm 3.0, U/PW.02 (NOREA test approach since 2020)"
+DIGID: Final = "DigiD norm 3.0, U/PW.02 (NOREA test approach since 2020)"
 _INTERNET_NL: Final = "Internet.nl, test of web sites, security options"
 
 Found = tuple[bool, str]
@@ -166,6 +166,7 @@ def _referrer(response: Response) -> Found:
 
 #: The key and the value that browsers understand: a list between brackets, * or self (RFC 9651 section 3.2).
 _FEATURE: Final = re.compile(r"\s*([a-z*][a-z0-9_.*-]*)=(\((?:[^()\"]|\"[^\"]*\")*\)|\*|self)(?:;[^,]*)?\s*")
+_POLICY_LIMIT: Final = 8192
 _POWERFUL: Final = frozenset({"camera", "microphone", "geolocation", "display-capture", "payment", "usb"})
 
 
@@ -173,6 +174,8 @@ def _permissions(response: Response) -> Found:
     value = ", ".join(response.values("Permissions-Policy"))
     if not value.strip():
         return False, "no Permissions-Policy"
+    if len(value) > _POLICY_LIMIT:
+        raise NotUnderstood(f"Permissions-Policy is longer than {_POLICY_LIMIT} characters")
     features = [_FEATURE.fullmatch(part) for part in re.split(r",(?![^(]*\))", value)]
     known = [match for match in features if match]
     if len(known) != len(features):
@@ -204,7 +207,8 @@ def _header(line: str) -> str:
     return f'add_header {name} "{value}" always;    # nginx\nHeader always set {name} "{value}"    # Apache'
 
 
-def _show(name: str) -> str:
+def show(name: str) -> str:
+    """The command that shows a header."""
     return f"curl --silent --head https://NAME/ | grep -i '^{name.lower()}'"
 
 
@@ -229,8 +233,8 @@ HEADERS: Final = (
             " krijgt, wordt dan niet uitgevoerd."
         ),
         fix=_header(f"{_CSP}: {_CSP_GOOD}"),
-        verify=_show(_CSP),
-        references=(_DIGID, f"{_INTERNET_NL} (CSP)", "W3C Content Security Policy Level 3"),
+        verify=show(_CSP),
+        references=(DIGID, f"{_INTERNET_NL} (CSP)", "W3C Content Security Policy Level 3"),
         judge=_csp_present,
         expected=_CSP,
     ),
@@ -243,8 +247,8 @@ HEADERS: Final = (
         title_nl="Het beleid houdt scripts van anderen en losse scripts in de pagina tegen",
         why_nl="Met 'unsafe-inline', 'unsafe-eval' of een jokerteken laat het beleid door waar het tegen bedoeld is.",
         fix=_header(f"{_CSP}: {_CSP_GOOD}"),
-        verify=_show(_CSP),
-        references=(_DIGID, f"{_INTERNET_NL} (CSP)", "W3C Content Security Policy Level 3, section 8.2"),
+        verify=show(_CSP),
+        references=(DIGID, f"{_INTERNET_NL} (CSP)", "W3C Content Security Policy Level 3, section 8.2"),
         judge=lambda response: _any_policy(response, _script_faults),
         expected="script-src or default-src without 'unsafe-inline', 'unsafe-eval', *, http:, https: or data:",
     ),
@@ -257,7 +261,7 @@ HEADERS: Final = (
         title_nl="Het beleid weigert wat niet genoemd is",
         why_nl="Wat default-src niet sluit, staat open: ook elke nieuwe soort inhoud die browsers leren laden.",
         fix=_header(f"{_CSP}: {_CSP_GOOD}"),
-        verify=_show(_CSP),
+        verify=show(_CSP),
         references=(f"{_INTERNET_NL} (CSP)", "W3C Content Security Policy Level 3, section 6.1.3"),
         judge=lambda response: _any_policy(response, _listed("default-src")),
         expected="default-src 'none' or 'self', or hosts by name",
@@ -271,9 +275,9 @@ HEADERS: Final = (
         title_nl="Het beleid zegt waar formulieren heen gaan, wie de pagina mag inlijsten en wat haar basis is",
         why_nl="Deze vallen niet onder default-src: worden ze niet genoemd, dan mag alles.",
         fix=_header(f"{_CSP}: {_CSP_GOOD}"),
-        verify=_show(_CSP),
+        verify=show(_CSP),
         references=(
-            _DIGID,
+            DIGID,
             f"{_INTERNET_NL} (CSP)",
             "W3C Content Security Policy Level 3, sections 6.3 and 6.4",
         ),
@@ -289,8 +293,8 @@ HEADERS: Final = (
         title_nl="De browser raadt niet wat voor bestand hij krijgt",
         why_nl="Een browser die raadt, kan een geüpload plaatje voor een script aanzien, en het uitvoeren.",
         fix=_header("X-Content-Type-Options: nosniff"),
-        verify=_show("X-Content-Type-Options"),
-        references=(_DIGID, f"{_INTERNET_NL} (X-Content-Type-Options)", "WHATWG Fetch, section 3.6"),
+        verify=show("X-Content-Type-Options"),
+        references=(DIGID, f"{_INTERNET_NL} (X-Content-Type-Options)", "WHATWG Fetch, section 3.6"),
         judge=_nosniff,
         expected="nosniff",
         pages_only=False,
@@ -307,8 +311,8 @@ HEADERS: Final = (
             " weten waarop."
         ),
         fix=_header(f"{_CSP}: frame-ancestors 'self'"),
-        verify=_show(_CSP),
-        references=(_DIGID, f"{_INTERNET_NL} (X-Frame-Options)", "RFC 7034"),
+        verify=show(_CSP),
+        references=(DIGID, f"{_INTERNET_NL} (X-Frame-Options)", "RFC 7034"),
         judge=_framing,
         expected="frame-ancestors with 'none', 'self' or named hosts; or X-Frame-Options DENY or SAMEORIGIN",
     ),
@@ -321,8 +325,8 @@ HEADERS: Final = (
         title_nl="Het adres van een pagina wordt niet aan andere sites verteld",
         why_nl="In een adres kan een zaaknummer staan, of wat iemand zocht: dat gaat andere sites niets aan.",
         fix=_header("Referrer-Policy: same-origin"),
-        verify=_show("Referrer-Policy"),
-        references=(_DIGID, f"{_INTERNET_NL} (Referrer-Policy)", "W3C Referrer Policy, section 8.1"),
+        verify=show("Referrer-Policy"),
+        references=(DIGID, f"{_INTERNET_NL} (Referrer-Policy)", "W3C Referrer Policy, section 8.1"),
         judge=_referrer,
         expected=", ".join(sorted(_REFERRER_GOOD)),
     ),
@@ -338,7 +342,7 @@ HEADERS: Final = (
             " gebruiken."
         ),
         fix=_header("Permissions-Policy: camera=(), microphone=(), geolocation=()"),
-        verify=_show("Permissions-Policy"),
+        verify=show("Permissions-Policy"),
         references=("W3C Permissions Policy, section 6.1", "RFC 9651 section 3.2"),
         judge=_permissions,
         expected="Permissions-Policy, valid, with no powerful feature for everyone",
@@ -352,7 +356,7 @@ HEADERS: Final = (
         title_nl="De pagina deelt geen venster met andere sites",
         why_nl="Een site die de pagina in een venster opent, kan dat anders vasthouden en er iets anders in zetten.",
         fix=_header("Cross-Origin-Opener-Policy: same-origin"),
-        verify=_show("Cross-Origin-Opener-Policy"),
+        verify=show("Cross-Origin-Opener-Policy"),
         references=("WHATWG HTML, section 7.1.3",),
         judge=_one_of(
             "Cross-Origin-Opener-Policy", "same-origin", "same-origin-allow-popups", "noopener-allow-popups"
@@ -368,7 +372,7 @@ HEADERS: Final = (
         title_nl="Andere sites kunnen de pagina niet in die van henzelf laden",
         why_nl="Wat een andere site kan laden, kan zij via de processor uit het geheugen van de browser lezen.",
         fix=_header("Cross-Origin-Resource-Policy: same-origin"),
-        verify=_show("Cross-Origin-Resource-Policy"),
+        verify=show("Cross-Origin-Resource-Policy"),
         references=("WHATWG Fetch, section 3.7",),
         judge=_one_of("Cross-Origin-Resource-Policy", "same-origin", "same-site"),
         expected="same-origin or same-site",
@@ -409,8 +413,8 @@ _TECHNOLOGY: Final = (
     title_nl="De server noemt zijn versie niet",
     why_nl="Met de versie erbij hoeft een aanvaller niet te proberen welk lek er past.",
     fix="server_tokens off;    # nginx\nServerTokens Prod    # Apache",
-    verify=_show("Server"),
-    references=(_DIGID, "RFC 9110 section 10.2.4"),
+    verify=show("Server"),
+    references=(DIGID, "RFC 9110 section 10.2.4"),
 )
 def server_version(page: Page) -> Verdict:
     """The server does not name its version.
@@ -439,8 +443,8 @@ def server_version(page: Page) -> Verdict:
         "fastcgi_hide_header X-Powered-By;    # nginx\n"
         "Header always unset X-Powered-By    # Apache"
     ),
-    verify=_show("X-"),
-    references=(_DIGID, "OWASP Secure Headers Project"),
+    verify=show("X-"),
+    references=(DIGID, "OWASP Secure Headers Project"),
 )
 def no_technology(page: Page) -> Verdict:
     """The site does not name what it is made with.
@@ -449,240 +453,6 @@ def no_technology(page: Page) -> Verdict:
     """
     found = [f"{name}: {value}" for name in _TECHNOLOGY for value in page.answer.values(name)]
     return holds(not found, "; ".join(found) or "none of these headers", "none")
-
-
-# --- cookies --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Cookie:
-    """One cookie as a browser takes it (RFC 6265 section 5.2)."""
-
-    name: str
-    attributes: dict[str, str]
-
-    @property
-    def same_site(self) -> str:
-        """Lax, Strict or None in lower case; empty when it does not say."""
-        return self.attributes.get("samesite", "")
-
-
-@fact
-class Cookies:
-    """The cookies that the way to the front page sets, and over what."""
-
-    page: Page
-    cookies: tuple[Cookie, ...]
-
-    def __str__(self) -> str:
-        return str(self.page)
-
-
-def _cookie(line: str) -> Cookie | None:
-    """None for a line that takes a cookie away."""
-    pair, *rest = line.split(";")
-    name, equals, _ = pair.partition("=")
-    attributes = {}
-    for part in rest:
-        key, _, given = part.partition("=")
-        attributes[key.strip().lower()] = given.strip().lower()
-    ends_now = re.fullmatch(r"0|-\d+", attributes.get("max-age", "")) or "1970" in attributes.get(
-        "expires", ""
-    )
-    if ends_now:
-        return None
-    return Cookie(name.strip() if equals else "", attributes)
-
-
-@probe("outside", landed=Each(Page, landing_of))
-def cookies(landed: Raw, page: Page) -> Cookies:
-    """The Set-Cookie headers of the front page and of the page it leads to within the site."""
-    lines = (*page.answer.values("Set-Cookie"), *answer(landed).values("Set-Cookie"))
-    found = tuple(one for line in dict.fromkeys(lines) if (one := _cookie(line)))
-    if not found:
-        raise Absent("no cookie is set")
-    return Cookies(page, found)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CookieRow(Row):
-    """A claim about every cookie that is set."""
-
-    good: Callable[[Cookie, bool], bool]
-    expected: str
-    layer: Layer = Layer.APPLICATION
-
-
-#: Cookies that a script in the page must read: tokens against forged requests that it sends back in a header.
-_FOR_SCRIPTS: Final = re.compile(
-    r"(?i)(?:__(?:host|secure)-)?(?:xsrf-token|csrftoken|csrf-token|_csrf_token)"
-)
-
-
-def _prefixed(cookie: Cookie, tls: bool) -> bool:
-    """RFC 6265bis section 4.1.3: a browser refuses a cookie whose prefix promises what it does not do."""
-    name, attributes = cookie.name.lower(), cookie.attributes
-    if not tls or "secure" not in attributes:
-        return False
-    if name.startswith("__host-"):
-        return attributes.get("path") == "/" and not attributes.get("domain")
-    return name.startswith("__secure-")
-
-
-_COOKIE_FIX: Final = (
-    "Set-Cookie: __Host-session=...; Path=/; Secure; HttpOnly; SameSite=Lax    # what the site sends"
-)
-
-COOKIES: Final = (
-    CookieRow(
-        id="web.cookie-secure",
-        principle=(DATA_FIRST, SECURE_DEFAULT),
-        severity=Severity.HIGH,
-        title="Cookies go over HTTPS alone",
-        why="One picture over HTTP is enough to see a cookie without Secure go by, and to take over the session.",
-        title_nl="Cookies gaan alleen over HTTPS",
-        why_nl=(
-            "Eén plaatje over HTTP is genoeg om een cookie zonder Secure voorbij te zien komen, en de sessie"
-            " over te nemen."
-        ),
-        fix=_COOKIE_FIX,
-        verify=_show("Set-Cookie"),
-        references=(_DIGID, "RFC 6265 section 4.1.2.5", "OWASP ASVS 4.0.3, 3.4.1"),
-        good=lambda cookie, tls: tls and "secure" in cookie.attributes,
-        expected="Secure, over HTTPS",
-    ),
-    CookieRow(
-        id="web.cookie-http-only",
-        principle=SECURE_DEFAULT,
-        severity=Severity.MEDIUM,
-        title="Scripts cannot read the cookies",
-        why=(
-            "A script that got into the page otherwise takes the session along. Tokens that a script must"
-            " read are exempt."
-        ),
-        title_nl="Scripts kunnen de cookies niet lezen",
-        why_nl=(
-            "Een binnengedrongen script neemt anders de sessie mee. Tokens die een script moet lezen, zijn"
-            " uitgezonderd."
-        ),
-        fix=_COOKIE_FIX,
-        verify=_show("Set-Cookie"),
-        references=(_DIGID, "RFC 6265 section 4.1.2.6", "OWASP ASVS 4.0.3, 3.4.2"),
-        good=lambda cookie, tls: "httponly" in cookie.attributes or bool(_FOR_SCRIPTS.fullmatch(cookie.name)),
-        expected="HttpOnly",
-    ),
-    CookieRow(
-        id="web.cookie-same-site",
-        principle=SECURE_DEFAULT,
-        severity=Severity.MEDIUM,
-        title="Cookies do not go along with requests of other sites",
-        why="Otherwise another site can let the visitor do something here unknowingly, with his own session.",
-        title_nl="Cookies gaan niet mee met vragen vanaf andere sites",
-        why_nl="Anders kan een andere site de bezoeker hier ongemerkt iets laten doen, met zijn eigen sessie.",
-        fix=_COOKIE_FIX,
-        verify=_show("Set-Cookie"),
-        references=("RFC 6265bis section 4.1.2.7", "OWASP ASVS 4.0.3, 3.4.3"),
-        good=lambda cookie, tls: cookie.same_site in {"lax", "strict"},
-        expected="SameSite=Lax or Strict",
-    ),
-    CookieRow(
-        id="web.cookie-prefix",
-        principle=SECURE_DEFAULT,
-        severity=Severity.LOW,
-        title="The name of a cookie says that it is bound to this site",
-        why="A cookie that is called __Host- cannot be planted by another name in the domain, or over HTTP.",
-        title_nl="De naam van een cookie zegt dat zij bij deze site hoort",
-        why_nl="Een cookie die __Host- heet, kan niet door een andere naam in het domein of over HTTP zijn gezet.",
-        fix=_COOKIE_FIX,
-        verify=_show("Set-Cookie"),
-        references=("RFC 6265bis section 4.1.3", "OWASP ASVS 4.0.3, 3.4.4"),
-        good=_prefixed,
-        expected="__Host- (or __Secure-), and what that promises",
-    ),
-)
-
-
-@table(*COOKIES, platform="web")
-def cookies_say(found: Cookies, *, row: CookieRow) -> Verdict:
-    """Every cookie that is set says what the row claims."""
-    tls = found.page.site.tls
-    wrong = [one.name or "(no name)" for one in found.cookies if not row.good(one, tls)]
-    over = "" if tls else " over HTTP"
-    observed = f"not so: {', '.join(wrong)}{over}" if wrong else f"all {len(found.cookies)} cookies"
-    return holds(not wrong, observed, row.expected)
-
-
-@check(
-    "web.cache-personal",
-    principle=DATA_FIRST,
-    severity=Severity.MEDIUM,
-    layer=Layer.APPLICATION,
-    platform="web",
-    title_nl="Een antwoord met een cookie wordt niet voor anderen bewaard",
-    why_nl="Een cache onderweg die het bewaart, geeft de cookie van de een aan de ander, of diens pagina.",
-    fix='add_header Cache-Control "no-store" always;    # nginx, where pages are personal',
-    verify=_show("Cache-Control"),
-    references=(_DIGID, "RFC 9111 section 7.3", "OWASP ASVS 4.0.3, 8.2.1"),
-)
-def cache_personal(landing: Landing) -> Verdict:
-    """An answer with a cookie is not kept for others.
-
-    A cache on the way that keeps it gives the cookie of one to another, or their page.
-    """
-    setting = [one for one in (landing.page.answer, landing.answer) if one.values("Set-Cookie")]
-    if not setting:
-        raise Absent("no cookie is set")
-    kept = [one for one in setting if not {"no-store", "private", "no-cache"} & set(_directives(one))]
-    values = [", ".join(one.values("Cache-Control")) or "no Cache-Control" for one in kept or setting]
-    return holds(not kept, "; ".join(dict.fromkeys(values)), "no-store, private or no-cache")
-
-
-def _directives(response: Response) -> list[str]:
-    """The directives that hold for all of an answer: 'private="x"' is about one header alone (RFC 9111 5.2.2.7)."""
-    return [part.strip().lower() for one in response.values("Cache-Control") for part in one.split(",")]
-
-
-_SESSION: Final = re.compile(
-    r"(?i)(?:[;?&](?:jsessionid|phpsessid|aspsessionid\w*|asp\.net_sessionid|cfid|session_?id)=[\w.!-]{8,}"
-    r"|/\(S\([a-z0-9]{24}\)\)/)"
-)
-
-
-@check(
-    "web.no-session-in-url",
-    principle=DATA_FIRST,
-    severity=Severity.HIGH,
-    layer=Layer.APPLICATION,
-    platform="web",
-    title_nl="Er staat geen sessie in een adres",
-    why_nl="Een adres belandt in logboeken, bladwijzers en bij andere sites. Wie het heeft, heeft de sessie.",
-    fix=(
-        "<tracking-mode>COOKIE</tracking-mode>    # web.xml, session-config\n"
-        "session.use_only_cookies = 1    # php.ini"
-    ),
-    verify="curl --silent https://NAME/ | grep -i -E 'jsessionid|phpsessid'    # prints nothing",
-    references=(_DIGID, "OWASP ASVS 4.0.3, 3.1.1"),
-)
-def no_session_in_url(landing: Landing) -> Verdict:
-    """There is no session in an address.
-
-    An address ends up in logs, bookmarks and with other sites. Who has it, has the session. Looked at are the
-    links, forms and redirect of the front page.
-    """
-    found = _SESSION.findall(landing.page.location)
-    if landing.answer.is_html:
-        text = landing.answer.text
-        own = {"", landing.page.site.name}
-        addresses = (one.get(name) for one in elements(text) for name in ("href", "action", "src"))
-        found += [
-            match[0]
-            for address in addresses
-            if host_of(address) in own and (match := _SESSION.search(address))
-        ]
-        if not found and not landing.answer.complete:
-            raise NotUnderstood("only the beginning of the page was read")
-    named = dict.fromkeys(re.sub(r"=.*", "=...", one) for one in found)
-    return holds(not found, ", ".join(named) or "none in the front page", "none")
 
 
 # --- other sites that read along ------------------------------------------------------------------------------
@@ -701,10 +471,11 @@ class CrossOrigin:
         return str(self.page)
 
 
-@probe(
-    "outside",
-    crossed=Each(Page, lambda page: page.site.ask(page.onward, headers=(("Origin", _ORIGIN),))),
-)
+def _crossed(page: Page) -> Dialogue:
+    return page.site.ask(page.onward, headers=(("Origin", _ORIGIN),))
+
+
+@probe("outside", crossed=Each(Page, _crossed))
 def cross_origin(crossed: Raw, page: Page) -> CrossOrigin:
     """An answer in HTTP."""
     return CrossOrigin(page, answer(crossed))
@@ -733,11 +504,65 @@ def cors(found: CrossOrigin) -> Verdict:
     """
     origins = found.answer.values("Access-Control-Allow-Origin")
     credentials = "true" in (one.strip() for one in found.answer.values("Access-Control-Allow-Credentials"))
+    if found.answer.status >= 400 and not origins:
+        raise NotUnderstood(f"the front page answers {found.answer.status}; other pages may answer otherwise")
     everyone = any(one.strip() in {"*", "null", _ORIGIN} for one in origins)
     observed = (
         f"Allow-Origin {', '.join(origins) or 'none'}; Allow-Credentials {'true' if credentials else 'none'}"
     )
     return holds(not (everyone and credentials), observed, "credentials for sites by name, or not at all")
+
+
+# --- nonces ---------------------------------------------------------------------------------------------------
+
+
+@fact
+class Nonces:
+    """The nonces in the policy of a page, as it was given twice."""
+
+    page: Page
+    first: frozenset[str]
+    second: frozenset[str]
+
+    def __str__(self) -> str:
+        return str(self.page)
+
+
+def _nonces(response: Response) -> frozenset[str]:
+    values = " ".join(response.values("Content-Security-Policy"))
+    return frozenset(re.findall(r"(?i)'nonce-([A-Za-z0-9+/_-]+={0,2})'", values))
+
+
+@probe("outside", landed=Each(Page, landing_of), crossed=Each(Page, _crossed))
+def nonces(landed: Raw, crossed: Raw, page: Page) -> Nonces:
+    """The same page, asked for twice."""
+    first = _nonces(answer(landed))
+    if not first:
+        raise Absent("no nonce in the policy")
+    return Nonces(page, first, _nonces(answer(crossed)))
+
+
+@check(
+    "web.csp-nonce-fresh",
+    principle=SECURE_DEFAULT,
+    severity=Severity.MEDIUM,
+    layer=Layer.APPLICATION,
+    platform="web",
+    title_nl="De nonce in het beleid is voor elk antwoord nieuw",
+    why_nl="Een nonce die blijft staan, leest een aanvaller gewoon af: dan laat het beleid ook zijn script door.",
+    fix="add_header Content-Security-Policy \"script-src 'nonce-$request_id'\" always;    # nginx",
+    verify=f"for i in 1 2; do {show(_CSP)}; done    # the nonces differ",
+    references=("W3C Content Security Policy Level 3, section 7.1",),
+)
+def csp_nonce_fresh(found: Nonces) -> Verdict:
+    """The nonce in the policy is new for every answer.
+
+    A nonce that stays the same an attacker simply reads: then the policy lets his script through as well.
+    """
+    if not found.second:
+        raise NotUnderstood("the second answer has no nonce in its policy")
+    same = sorted(found.first & found.second)
+    return holds(not same, f"twice {same[0]}" if same else "another one each time", "another one each time")
 
 
 # --- examples -------------------------------------------------------------------------------------------------
@@ -748,9 +573,9 @@ def _with(*headers: str, **more: str) -> dict[str, object]:
 
 
 _BARE: Final = _with()
-_JSON: Final = made.site("HTTP/1.1 200 OK\nContent-Type: application/json\nContent-Length: 2\n\n{}")
-_TO_NL: Final = "HTTP/1.1 302 Found\nLocation: /nl/\nContent-Length: 0\n\n"
-_TO_PORTAL: Final = _TO_NL.replace("/nl/", "https://portal.example.nl/")
+_JSON: Final = made.site(made.JSON)
+_TO_NL: Final = made.redirect("/nl/", "302 Found")
+_TO_PORTAL: Final = made.redirect("https://portal.example.nl/", "302 Found")
 
 
 def _csp(*policies: str) -> dict[str, object]:
@@ -897,75 +722,6 @@ examples(
 )
 
 
-def _cookies(*lines: str) -> dict[str, object]:
-    return _with(*(f"Set-Cookie: {line}" for line in lines))
-
-
-_GOOD_COOKIE: Final = "__Host-session=3f9c; Path=/; Secure; HttpOnly; SameSite=Lax"
-_GONE_COOKIE: Final = "old=; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
-_OVER_HTTP: Final = made.plain(made.page(f"Set-Cookie: {_GOOD_COOKIE}"))
-examples(
-    "web.cookie-secure",
-    passes=[
-        _cookies(_GOOD_COOKIE),
-        _cookies("a=1;SECURE", _GONE_COOKIE),
-        made.site(_TO_NL, landed=made.page(f"Set-Cookie: {_GOOD_COOKIE}")),
-    ],
-    fails=[
-        _cookies(_GOOD_COOKIE, "lang=nl; Path=/"),
-        _cookies("a=Secure; Path=/secure"),
-        _OVER_HTTP,
-        made.site(_TO_PORTAL.replace("Content-Length", "Set-Cookie: a=1\nContent-Length"), landed=_TO_PORTAL),
-    ],
-    notapplicable=[_BARE, _cookies(_GONE_COOKIE), _cookies("old=; Max-Age=0")],
-)
-examples(
-    "web.cookie-http-only",
-    passes=[_cookies(_GOOD_COOKIE), _cookies(_GOOD_COOKIE, "XSRF-TOKEN=1; Secure")],
-    fails=[_cookies("session=1; Secure"), _cookies("not-XSRF-TOKEN=1; Secure")],
-)
-examples(
-    "web.cookie-same-site",
-    passes=[_cookies(_GOOD_COOKIE), _cookies("a=1; samesite=STRICT")],
-    fails=[_cookies("a=1; Secure"), _cookies("a=1; SameSite=None; Secure"), _cookies("a=1; SameSite")],
-)
-examples(
-    "web.cookie-prefix",
-    passes=[_cookies(_GOOD_COOKIE), _cookies("__Secure-a=1; Secure; Domain=example.nl")],
-    fails=[
-        _cookies("session=1; Secure"),
-        _cookies("__Host-a=1; Secure; Path=/; Domain=example.nl"),
-        _cookies("__Host-a=1; Secure; Path=/mijn"),
-        _cookies("__Host-a=1; Path=/"),
-    ],
-)
-examples(
-    cache_personal,
-    passes=[
-        _with(f"Set-Cookie: {_GOOD_COOKIE}", "Cache-Control: no-store, max-age=0"),
-        _with(f"Set-Cookie: {_GOOD_COOKIE}", "Cache-Control: max-age=60, Private"),
-    ],
-    fails=[
-        _cookies(_GOOD_COOKIE),
-        _with(f"Set-Cookie: {_GOOD_COOKIE}", "Cache-Control: public, max-age=600"),
-        _with(f"Set-Cookie: {_GOOD_COOKIE}", 'Cache-Control: private="x-user", max-age=600'),
-    ],
-    notapplicable=_BARE,
-)
-examples(
-    no_session_in_url,
-    passes=[
-        _BARE,
-        _with(body="<a href='/?q=1'>a</a><!-- <a href='/;jsessionid=0123456789'> -->"),
-        _with(body="<a href='https://other.example/;jsessionid=0123456789'>a</a>"),
-    ],
-    fails=[
-        _with(body="<a href='/start;jsessionid=5AC6268DD8D4D5D1FDF5D41E9F2FD960'>a</a>"),
-        _with(body="<form action=/zoek?PHPSESSID=r2t5uvjq435r4q7ib3vtdjq120>"),
-        made.site(_TO_NL.replace("/nl/", "/(S(lit3py55t21z5v55vlm25s55))/"), landed=made.page()),
-    ],
-    unknown=made.site(made.page().replace("Content-Length: ", "Content-Length: 9"), landed=made.page()),
-)
 _OPEN: Final = (
     "Access-Control-Allow-Origin: https://keurmeester.invalid",
     "Access-Control-Allow-Credentials: true",
@@ -984,4 +740,18 @@ examples(
         made.site(made.page(), crossed=made.page(*_OPEN)),
         made.site(made.page(), crossed=made.page("Access-Control-Allow-Origin: null", _OPEN[1])),
     ],
+    unknown=made.site(made.page(), crossed=made.page(status="404 Not Found")),
+)
+
+_NONCE: Final = "Content-Security-Policy: script-src 'nonce-{}'"
+examples(
+    csp_nonce_fresh,
+    passes=made.site(
+        made.page(_NONCE.format("8f14e45fceea")), crossed=made.page(_NONCE.format("c9f0f895fb98"))
+    ),
+    fails=made.site(
+        made.page(_NONCE.format("8f14e45fceea")), crossed=made.page(_NONCE.format("8f14e45fceea"))
+    ),
+    unknown=made.site(made.page(_NONCE.format("8f14e45fceea")), crossed=made.page()),
+    notapplicable=made.site(made.page(), crossed=made.page()),
 )

@@ -3,27 +3,21 @@ anything."""
 
 from __future__ import annotations
 
-import csv
 import re
-from dataclasses import dataclass
-from functools import lru_cache
-from importlib.resources import files
 from typing import Final
 from urllib.parse import urlsplit
 
 from checks.network import example_pages as made
 from checks.network._html import elements, host_of, title
-from checks.network._http import WHOLE, Response, answer, spoken
-from checks.network._site import MADE_UP, STRANGE, Page, Site
+from checks.network._http import WHOLE, Response, answer, must_work, spoken
+from checks.network._site import MADE_UP, STRANGE, Page
+from checks.network.web_content import own_file
 from scanner import (
-    DATA_FIRST,
     DEFAULT_DENY,
     FAIL_SECURE,
     SECURE_DEFAULT,
-    SECURE_DEPLOYMENT,
     Absent,
     Cause,
-    Dialogue,
     Each,
     Gap,
     Impact,
@@ -32,7 +26,6 @@ from scanner import (
     Raw,
     Severity,
     State,
-    Target,
     Verdict,
     check,
     examples,
@@ -46,12 +39,6 @@ _DIGID: Final = "DigiD norm 3.0, U/PW.02"
 _KNOCK: Final = Impact.KNOCK
 
 
-def _broken(found: Response, what: str) -> None:
-    """Raises NotUnderstood when the server failed, or had no time: that refuses nothing."""
-    if found.status == 429 or (found.status >= 500 and found.status != 501):
-        raise NotUnderstood(f"{what} answers {found.status}")
-
-
 # --- methods --------------------------------------------------------------------------------------------------
 
 #: A header that TRACE sends back, and nothing else knows.
@@ -61,13 +48,18 @@ _DEPTH: Final = (("Depth", "0"),)
 
 @fact
 class Methods:
-    """What a site answers to methods that are not for visitors; ``page`` shows that it does answer visitors."""
+    """What a site answers to methods that are not for visitors; ``page`` shows that it does answer visitors.
+
+    ``file`` is one of its own files, or empty when the front page names none. ``offers`` are what OPTIONS answers
+    for a path that does not exist, and for the file or the front page.
+    """
 
     page: Page
+    file: str
     trace: Response
     front: Response
     propfind: Response
-    options: Response
+    offers: tuple[Response, Response]
     delete: Response
     nonsense: Response
     get: Response
@@ -82,18 +74,44 @@ class Methods:
         Page, lambda page: page.site.ask(method="TRACE", headers=(("X-Keurmeester", _ECHO),), impact=_KNOCK)
     ),
     front=Each(Page, lambda page: page.site.ask("/", "PROPFIND", headers=_DEPTH, impact=_KNOCK)),
-    propfind=Each(Page, lambda page: page.site.ask(MADE_UP, "PROPFIND", headers=_DEPTH, impact=_KNOCK)),
+    propfind=Each(
+        Page, lambda page: page.site.ask(own_file(page) or MADE_UP, "PROPFIND", headers=_DEPTH, impact=_KNOCK)
+    ),
     options=Each(Page, lambda page: page.site.ask(MADE_UP, "OPTIONS", impact=_KNOCK)),
+    own_options=Each(Page, lambda page: page.site.ask(own_file(page) or "/", "OPTIONS", impact=_KNOCK)),
     delete=Each(Page, lambda page: page.site.ask(MADE_UP, "DELETE", impact=_KNOCK)),
     nonsense=Each(Page, lambda page: page.site.ask(MADE_UP, "KEURMEESTER", impact=_KNOCK)),
     missed=Each(Page, lambda page: page.site.ask(MADE_UP, read=WHOLE)),
 )
 def methods(
-    trace: Raw, front: Raw, propfind: Raw, options: Raw, delete: Raw, nonsense: Raw, missed: Raw, page: Page
+    trace: Raw,
+    front: Raw,
+    propfind: Raw,
+    options: Raw,
+    own_options: Raw,
+    delete: Raw,
+    nonsense: Raw,
+    missed: Raw,
+    page: Page,
 ) -> Methods:
-    """Answers in HTTP. All but the first two are about a path that does not exist; nothing is ever put."""
-    asked = (trace, front, propfind, options, delete, nonsense, missed)
-    return Methods(page, *(answer(raw) for raw in asked))
+    """Answers in HTTP. What could change something is asked of a path that does not exist; nothing is ever put."""
+    return Methods(
+        page=page,
+        file=own_file(page),
+        trace=answer(trace),
+        front=answer(front),
+        propfind=answer(propfind),
+        offers=(answer(options), answer(own_options)),
+        delete=answer(delete),
+        nonsense=answer(nonsense),
+        get=answer(missed),
+    )
+
+
+def _said(found: Methods, header: str) -> set[str]:
+    """What OPTIONS says in this header, of either path."""
+    values = (value for one in found.offers if one.status < 300 for value in one.values(header))
+    return {part.strip().upper() for value in values for part in value.split(",")} - {""}
 
 
 @check(
@@ -117,7 +135,7 @@ def trace_refused(found: Methods) -> Verdict:
     told = found.trace
     if _ECHO in told.body.decode("latin-1") or (told.status == 200 and told.kind == "message/http"):
         return holds(False, f"{told.status}: says back what it was sent", "405, 501 or the like")
-    _broken(told, "TRACE")
+    must_work(told, "TRACE")
     if told.value("Content-Encoding") or not told.complete:
         raise NotUnderstood("the answer to TRACE is compressed, or more than was read")
     return holds(True, f"{told.status}, nothing is said back", "405, 501 or the like")
@@ -143,18 +161,18 @@ def webdav_refused(found: Methods) -> Verdict:
     so, or is the one to a method that does not exist.
     """
     told = found.propfind
-    for what, one in (("/", found.front), (MADE_UP, told)):
+    for what, one in (("/", found.front), (found.file or MADE_UP, told)):
         if one.status == 207 or (one.status < 300 and re.search(rb"<(?:[\w-]+:)?multistatus[\s>]", one.body)):
             return holds(False, f"PROPFIND of {what}: {one.status}, tells what it holds", "refused")
-        _broken(one, f"PROPFIND of {what}")
-    classes = ", ".join(found.options.values("DAV"))
+        must_work(one, f"PROPFIND of {what}")
+    classes = ", ".join(sorted(_said(found, "DAV")))
     observed = f"PROPFIND: {found.front.status} and {told.status}; WebDAV: {classes or 'does not say'}"
     if told.status in {401, 403}:
         return holds(True, observed, "refused")
-    if classes and told.status in {404, 409, 410}:
+    if classes and not found.file and told.status in {404, 409, 410}:
         return holds(False, observed, "refused")
     like_nonsense = told.status == found.nonsense.status and found.front.status not in {404, 410}
-    if not classes and (told.status in {405, 501} or like_nonsense):
+    if not classes and (found.file or told.status in {405, 501} or like_nonsense):
         return holds(True, observed, "refused")
     raise NotUnderstood(f"{observed}: neither spoken nor refused")
 
@@ -184,10 +202,8 @@ def write_methods_refused(found: Methods) -> Verdict:
     path that does not exist, and what it allows there (OPTIONS).
     """
     told, got = found.delete, found.get
-    allowed = {one.strip().upper() for value in found.options.values("Allow") for one in value.split(",")} - {
-        ""
-    }
-    offered = sorted(_WRITING & allowed) if found.options.status < 300 else []
+    allowed = _said(found, "Allow")
+    offered = sorted(_WRITING & allowed)
     observed = f"DELETE: {told.status}; allowed: {', '.join(sorted(allowed)) or 'does not say'}"
     if told.status in {401, 403, 405, 501} and not offered:
         return holds(True, observed, "refused")
@@ -202,8 +218,8 @@ def write_methods_refused(found: Methods) -> Verdict:
         return holds(False, observed, "refused")
     if told.is_redirect and got.is_redirect and told.values("Location") == got.values("Location"):
         return holds(not offered, f"{observed}, as for every question", "refused")
-    _broken(told, "DELETE")
-    if allowed and not offered and found.options.status < 300:
+    must_work(told, "DELETE")
+    if allowed and not offered and told.status >= 400:
         return holds(True, observed, "refused")
     raise NotUnderstood(f"{observed}: neither taken nor refused")
 
@@ -230,6 +246,8 @@ def _other(raw: Raw, page: Page) -> OtherName:
     (exchange,) = exchanges(raw)
     if not exchange.received and exchange.end in {"closed", "reset"}:
         alert = exchange.note if exchange.note.startswith("TLS:") else ""
+        if alert and not re.search(r"ALERT|UNRECOGNIZED_NAME", alert):
+            raise NotUnderstood(f"no answer at all: {alert}")
         return OtherName(page, alert or f"connection {exchange.end}", None)
     return OtherName(page, "", answer(raw))
 
@@ -268,8 +286,10 @@ def _no_content(other: OtherName) -> Verdict:
     told, own = other.answer, other.page.answer
     if told is None:
         return holds(True, other.refusal, expected)
-    _broken(told, "another name")
+    must_work(told, "another name")
     if told.status >= 400:
+        if told.status == own.status:
+            raise NotUnderstood(f"another name answers {told.status}, as its own does")
         return holds(True, f"{told.status}", expected)
     if told.is_redirect:
         return _led_on(other, told.value("Location"), expected)
@@ -378,7 +398,7 @@ def host_not_copied(other: OtherName) -> Verdict:
     told = other.answer
     if told is None:
         return holds(True, other.refusal, "not in the answer")
-    _broken(told, "another name")
+    must_work(told, "another name")
     where = [name for name, value in told.headers if STRANGE in value.lower()]
     if told.is_html and told.status < 400:
         named = (value for one in elements(told.text) for value in one.attributes.values())
@@ -388,289 +408,6 @@ def host_not_copied(other: OtherName) -> Verdict:
     return holds(
         not where, f"in {', '.join(where)}" if where else f"{told.status}, not in it", "not in the answer"
     )
-
-
-# --- paths that nobody should find ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Known:
-    """A path that is known to hold what is not for visitors, and how that is recognised."""
-
-    path: str
-    marker: re.Pattern[str]
-    what: str
-
-
-@lru_cache
-def known_paths() -> dict[str, tuple[Known, ...]]:
-    """The paths of web_paths.csv, by kind."""
-    found: dict[str, tuple[Known, ...]] = {}
-    for row in csv.DictReader(files(__package__).joinpath("web_paths.csv").read_text().splitlines()):
-        known = Known(row["path"], re.compile(row["marker"]), row["what"])
-        found[row["kind"]] = (*found.get(row["kind"], ()), known)
-    return found
-
-
-@fact
-class Attempt:
-    """One known path on one site."""
-
-    site: Site
-    kind: str
-    path: str
-
-    def __str__(self) -> str:
-        return self.site.url(self.path)
-
-
-@probe("outside")
-def attempts(sites: list[Site]) -> list[Attempt]:
-    """Every known path on every site."""
-    return [
-        Attempt(site, kind, known.path)
-        for site in sites
-        for kind, paths in known_paths().items()
-        for known in paths
-    ]
-
-
-@dataclass(frozen=True)
-class Attempted:
-    """What a site answers to the question for a known path."""
-
-    attempt: Attempt
-    answer: Response
-
-
-def _ask(attempt: Attempt) -> Dialogue:
-    return attempt.site.ask(attempt.path, read=1 << 16, impact=_KNOCK)
-
-
-def _attempted(raw: Raw, attempt: Attempt) -> Attempted:
-    try:
-        return Attempted(attempt, answer(raw))
-    except Absent as other:
-        if attempt.site.declared:
-            raise NotUnderstood(f"the inventory says that this is a web site; {other}") from None
-        raise
-
-
-@fact
-class Leftover:
-    """What is answered for a path where makers leave something behind."""
-
-    attempted: Attempted
-
-    def __str__(self) -> str:
-        return str(self.attempted.attempt)
-
-
-@fact
-class StatusPage:
-    """What is answered for a path where software tells about itself."""
-
-    attempted: Attempted
-
-    def __str__(self) -> str:
-        return str(self.attempted.attempt)
-
-
-@fact
-class ManagementPage:
-    """What is answered for a path where software is managed."""
-
-    attempted: Attempted
-
-    def __str__(self) -> str:
-        return str(self.attempted.attempt)
-
-
-@probe("outside", left=Each(Attempt, _ask, when=lambda attempt: attempt.kind == "leftover"))
-def leftover(left: Raw, attempt: Attempt) -> Leftover:
-    """An answer in HTTP."""
-    return Leftover(_attempted(left, attempt))
-
-
-@probe("outside", status=Each(Attempt, _ask, when=lambda attempt: attempt.kind == "status"))
-def status_page(status: Raw, attempt: Attempt) -> StatusPage:
-    """An answer in HTTP."""
-    return StatusPage(_attempted(status, attempt))
-
-
-@probe("outside", manage=Each(Attempt, _ask, when=lambda attempt: attempt.kind == "management"))
-def management_page(manage: Raw, attempt: Attempt) -> ManagementPage:
-    """An answer in HTTP."""
-    return ManagementPage(_attempted(manage, attempt))
-
-
-def _nothing_there(found: Attempted) -> Verdict:
-    """Whether what the path is known for is not shown: an error, a redirect, or something else altogether."""
-    told, attempt = found.answer, found.attempt
-    known = next(one for one in known_paths()[attempt.kind] if one.path == attempt.path)
-    if told.status in {200, 203, 206} and known.marker.search(told.body.decode("latin-1")):
-        return holds(False, f"{told.status}: {known.what}", "not there")
-    _broken(told, attempt.path)
-    if 200 <= told.status < 300:
-        if not told.complete:
-            raise NotUnderstood(f"{attempt.path} answers {told.status}, and more than was read")
-        told.text  # noqa: B018 -- raises when it is compressed, and so was not seen
-    return holds(True, f"{told.status}" + (", something else" if told.status < 300 else ""), "not there")
-
-
-@check(
-    "web.nothing-left-behind",
-    principle=(DATA_FIRST, SECURE_DEPLOYMENT),
-    severity=Severity.HIGH,
-    layer=Layer.DATA,
-    platform="web",
-    title_nl="Er staan geen kopieën, wachtwoorden of broncode op de site",
-    why_nl="Deze paden worden dag en nacht afgezocht. Wat er blijft liggen, heeft een ander binnen een dag.",
-    fix="location ~ /\\.(?!well-known/) { return 404; }    # nginx; and take the file away",
-    verify="curl --silent --include https://NAME/.git/HEAD",
-    references=("OWASP WSTG 4.2, WSTG-CONF-04", "CWE-538"),
-)
-def nothing_left_behind(found: Leftover) -> Verdict:
-    """There are no copies, passwords or source code on the site.
-
-    These paths are searched day and night. What is left lying there, another has within a day. Whether it is what
-    it seems is told by its first bytes.
-    """
-    return _nothing_there(found.attempted)
-
-
-@check(
-    "web.no-status-page",
-    principle=(SECURE_DEFAULT, DATA_FIRST),
-    severity=Severity.MEDIUM,
-    layer=Layer.APPLICATION,
-    platform="web",
-    title_nl="De software vertelt bezoekers niets over zichzelf",
-    why_nl="Op een statuspagina staan adressen van bezoekers, instellingen en soms wachtwoorden.",
-    fix="<Location /server-status>Require local</Location>    # Apache\nallow 127.0.0.1; deny all;    # nginx",
-    verify="curl --silent --include https://NAME/server-status",
-    references=("OWASP WSTG 4.2, WSTG-CONF-05", "CWE-497"),
-)
-def no_status_page(found: StatusPage) -> Verdict:
-    """The software tells visitors nothing about itself.
-
-    On a status page there are addresses of visitors, settings and sometimes passwords.
-    """
-    return _nothing_there(found.attempted)
-
-
-@check(
-    "web.no-management-page",
-    principle=(DEFAULT_DENY, SECURE_DEFAULT),
-    severity=Severity.HIGH,
-    layer=Layer.NETWORK,
-    platform="web",
-    title_nl="De beheerpagina's zijn hiervandaan niet te bereiken",
-    why_nl=(
-        "Een inlogscherm voor beheerders is een deur waar iedereen aan kan morrelen. Laat het alleen het"
-        " beheernetwerk zien."
-    ),
-    fix="location /phpmyadmin/ { allow 192.0.2.128/26; deny all; }    # nginx: the network of administrators",
-    verify="curl --silent --include https://NAME/phpmyadmin/",
-    references=("BIO2 8.20.02", "OWASP WSTG 4.2, WSTG-CONF-05"),
-)
-def no_management_page(found: ManagementPage) -> Verdict:
-    """The pages for management cannot be reached from here.
-
-    A screen where administrators log in is a door that everyone can try. Show it to the network of administrators
-    alone. From where was looked, stands in the report.
-    """
-    return _nothing_there(found.attempted)
-
-
-# --- paths behind a login -------------------------------------------------------------------------------------
-
-
-@fact
-class ProtectedPath:
-    """A path that the inventory says nobody sees without logging in."""
-
-    site: Site
-    path: str
-
-    def __str__(self) -> str:
-        return self.site.url(self.path)
-
-
-@probe("outside")
-def protected_paths(sites: list[Site], target: Target) -> list[ProtectedPath]:
-    """The protected paths of the service on each port."""
-    paths = {one.port: one.protected for one in target.services or () if one.protocol == "tcp"}
-    return [ProtectedPath(site, path) for site in sites for path in paths.get(site.port, ())]
-
-
-@fact
-class Stranger:
-    """What a protected path answers to who has not logged in."""
-
-    protected: ProtectedPath
-    answer: Response
-
-    def __str__(self) -> str:
-        return str(self.protected)
-
-
-@probe(
-    "outside",
-    closed=Each(ProtectedPath, lambda one: one.site.ask(one.path, read=WHOLE, impact=_KNOCK)),
-)
-def stranger(closed: Raw, protected: ProtectedPath) -> Stranger:
-    """An answer in HTTP."""
-    try:
-        return Stranger(protected, answer(closed))
-    except Absent as other:
-        raise NotUnderstood(f"the inventory says that this is a web site; {other}") from None
-
-
-def _asks_password(response: Response) -> bool:
-    return response.is_html and any(
-        one.tag == "input" and one.get("type").lower() == "password" for one in elements(response.text)
-    )
-
-
-@check(
-    "web.protected-path",
-    principle=(FAIL_SECURE, DEFAULT_DENY),
-    severity=Severity.CRITICAL,
-    layer=Layer.IDENTITY,
-    platform="web",
-    title_nl="Wat achter een login hoort, is zonder sessie niet te zien",
-    why_nl=(
-        "Een login helpt niet als de pagina erachter ook zonder opengaat. Dit is het eerste wat een aanvaller"
-        " probeert."
-    ),
-    fix="auth_request /session;    # nginx, or ask for a session in the application, for every path unless excepted",
-    verify="curl --silent --include https://NAME/mijn",
-    references=("OWASP ASVS 4.0.3, 4.1.1 and 4.1.5", "DigiD norm 3.0, U/TV.01"),
-)
-def protected_path(found: Stranger) -> Verdict:
-    """What belongs behind a login is not to be seen without a session.
-
-    A login does not help when the page behind it opens without one too. It is the first thing an attacker tries.
-    The paths are those that the inventory lists as ``protected``.
-    """
-    told, site, path = found.answer, found.protected.site, found.protected.path
-    expected = "401, 403, or on to a login"
-    if told.status in {401, 403}:
-        return holds(True, f"{told.status}", expected)
-    if told.is_redirect:
-        location = told.value("Location")
-        if not site.tls and location.lower().startswith("https://"):
-            raise Absent("HTTP sends on to HTTPS; what that answers is judged there")
-        if urlsplit(location).path.rstrip("/") == urlsplit(path).path.rstrip("/"):
-            raise NotUnderstood(f"sends on to the same path: {location[:200]}")
-        return holds(True, f"{told.status}, to {location}", expected)
-    if 200 <= told.status < 300:
-        asks = _asks_password(told)
-        if not asks and not told.complete:
-            raise NotUnderstood("only the beginning of the page was read")
-        return holds(asks, f"{told.status}: {'asks for a password' if asks else 'a page'}", expected)
-    raise NotUnderstood(f"{path} answers {told.status}: whether it is protected cannot be told")
 
 
 # --- examples -------------------------------------------------------------------------------------------------
@@ -686,7 +423,9 @@ _NO_CONSENT: Final = Gap(State.ERROR, Cause.POLICY, "the inventory consents to l
 
 
 def _methods(talk: str = _PAGE, **more: object) -> dict[str, object]:
-    refused = dict.fromkeys(("trace", "front", "propfind", "options", "delete", "nonsense"), _405)
+    refused = dict.fromkeys(
+        ("trace", "front", "propfind", "options", "own_options", "delete", "nonsense"), _405
+    )
     return made.site(talk, **{**refused, "missed": _404, **more})
 
 
@@ -721,6 +460,7 @@ examples(
     ],
     error=_methods(trace=_NO_CONSENT),
 )
+_WITH_FILE: Final = made.page(body="<img src=/css/logo.png>")
 _DAV: Final = _ALLOW.replace("Allow", "DAV: 1,2\nAllow").format("OPTIONS,MKCOL,PUT,LOCK")
 _403: Final = _404.replace("404 Not Found", "403 Forbidden")
 examples(
@@ -729,13 +469,16 @@ examples(
         _methods(),
         _methods(front=_PAGE, propfind=_404, nonsense=_404),
         _methods(front=_403, propfind=_403, options=_DAV),
+        _methods(_WITH_FILE, propfind=_404),
     ],
     fails=[
         _methods(front=_MULTISTATUS),
         _methods(front=_MULTISTATUS.replace("207 Multi-Status", "200 OK")),
         _methods(propfind=_404, options=_DAV),
+        _methods(_WITH_FILE, propfind=_MULTISTATUS),
     ],
     unknown=[
+        _methods(_WITH_FILE, own_options=_DAV),
         _methods(propfind=_BUSY),
         _methods(_404, front=_404, propfind=_404, nonsense=_404),
         _methods(options=_DAV),
@@ -747,6 +490,9 @@ examples(
     passes=[
         _methods(),
         _methods(delete=_404, options=_ALLOW.format("GET, HEAD, OPTIONS")),
+        _methods(
+            delete=_404, nonsense=_404, options=_404, own_options=_ALLOW.format("OPTIONS, GET, HEAD, POST")
+        ),
         _methods(delete=_TO_LOGIN, missed=_TO_LOGIN),
     ],
     fails=[
@@ -757,6 +503,7 @@ examples(
     unknown=[
         _methods(delete=_404),
         _methods(delete=_PAGE, missed=_PAGE),
+        _methods(delete=_PAGE, missed=_PAGE, options=_ALLOW.format("GET")),
         _methods(delete=_BUSY),
         _methods(options=_ALLOW.format("GET, PUT, DELETE")),
         _methods(delete=_404, nonsense=_404, options=_ALLOW.format("GET, PUT, DELETE")),
@@ -798,6 +545,10 @@ examples(
         _named("<p>hello</p>"),
         _named(_TO_STRANGE),
         _named(made.page(body="<p>Welkom")),
+        _named(
+            "HTTP/1.1 401 Unauthorized\nContent-Length: 0\n\n",
+            "HTTP/1.1 401 Unauthorized\nContent-Length: 0\n\n",
+        ),
         made.site(_PAGE, strange=_404, services=_NAMELESS),
     ],
     notapplicable=made.plain(_TO_SITE, strange=_TO_STRANGE),
@@ -805,9 +556,9 @@ examples(
 )
 examples(
     other_server_name_refused,
-    passes=[_bad(_ALERT), _bad(_404)],
+    passes=[_bad(_ALERT), _bad(_CLOSED), _bad(_404)],
     fails=_bad(_PAGE),
-    unknown=_bad("\x15\x03"),
+    unknown=[_bad("\x15\x03"), _bad(spoken("", end="reset", note="TLS: BAD_RECORD_TYPE"))],
     notapplicable=made.plain(_PAGE),
 )
 examples(
@@ -820,96 +571,4 @@ examples(
         _named("HTTP/1.1 200 OK\nSet-Cookie: a=1; Domain=keurmeester.invalid\nContent-Length: 0\n\n"),
     ],
     unknown=_named(_BUSY),
-)
-
-
-def _paths(kind: str, path: str, text: object) -> dict[str, object]:
-    """An example in which one known path gives this answer, and the others are not found."""
-    source = {"leftover": "left", "status": "status", "management": "manage"}[kind]
-    said = {f"https://www.example.nl{known.path}": _404 for known in known_paths()[kind]}
-    return made.site(_PAGE, **{source: {**said, f"https://www.example.nl{path}": text}})
-
-
-def _file(kind: str, body: str, status: str = "200 OK") -> str:
-    return f"HTTP/1.1 {status}\nContent-Type: {kind}\nContent-Length: {len(body)}\n\n{body}"
-
-
-_GIT: Final = _file("application/octet-stream", "ref: refs/heads/main\n")
-_ENV: Final = _file("text/plain", "APP_ENV=production\nDB_PASSWORD=geheim\n")
-_ZIP_BEGINS: Final = spoken(
-    "HTTP/1.1 200 OK\nContent-Type: application/zip\nContent-Length: 900000000\n\nPK\x03\x04\x14\0",
-    end="done",
-)
-_TARBALL: Final = _file("application/x-gzip\nContent-Encoding: x-gzip", "\x1f\x8b\x08\x00\x00\x00")
-examples(
-    nothing_left_behind,
-    passes=[
-        _paths("leftover", "/.env", _404),
-        _paths("leftover", "/.env", _PAGE),
-        _paths("leftover", "/.git/HEAD", _file("text/plain", "ref: refs/", status="403 Forbidden")),
-        _paths("leftover", "/.git/HEAD", _TO_LOGIN),
-    ],
-    fails=[
-        _paths("leftover", "/.git/HEAD", _GIT),
-        _paths("leftover", "/.env", _ENV),
-        _paths("leftover", "/backup.zip", _ZIP_BEGINS),
-        _paths("leftover", "/backup.tar.gz", _TARBALL),
-    ],
-    unknown=[
-        _paths("leftover", "/.env", _BUSY),
-        _paths("leftover", "/.env", _file("text/html\nContent-Encoding: gzip", "\x1f\x8b\x08")),
-        _paths("leftover", "/.env", spoken("HTTP/1.1 200 OK\nContent-Length: 900000\n\nabc", end="done")),
-    ],
-    notapplicable={**_paths("leftover", "/.env", _404), **made.undeclared(22, "SSH-2.0-OpenSSH_9.2\r\n")},
-    error=_paths("leftover", "/.env", _NO_CONSENT),
-)
-examples(
-    no_status_page,
-    passes=_paths("status", "/server-status", _PAGE),
-    fails=[
-        _paths(
-            "status", "/server-status", made.page(body="<h1>Apache Server Status for www.example.nl</h1>")
-        ),
-        _paths("status", "/nginx_status", _file("text/plain", "Active connections: 1 \nserver accepts")),
-        _paths("status", "/actuator", _file("application/json", '{"_links":{"self":{"href":"/actuator"}}}')),
-    ],
-)
-examples(
-    no_management_page,
-    passes=[
-        _paths("management", "/manager/html", "HTTP/1.1 401 Unauthorized\nContent-Length: 0\n\n"),
-        _paths("management", "/phpmyadmin/", _PAGE),
-    ],
-    fails=[
-        _paths("management", "/phpmyadmin/", made.page(body="<title>phpMyAdmin</title>")),
-        _paths("management", "/wp-login.php", made.page(body='<input type="submit" name="wp-submit">')),
-    ],
-)
-
-
-def _closed(text: str, services: dict[str, object] = made.HTTPS) -> dict[str, object]:
-    return made.site(_PAGE, services=[{**services, "protected": ["/mijn"]}], closed=text)
-
-
-_LOGIN_FORM: Final = made.page(
-    body="<form method=post><input name=user><INPUT TYPE=password name=pass></form>"
-)
-examples(
-    protected_path,
-    passes=[
-        _closed("HTTP/1.1 403 Forbidden\nContent-Length: 0\n\n"),
-        _closed(_TO_LOGIN),
-        _closed(_LOGIN_FORM),
-    ],
-    fails=[_closed(_PAGE), _closed(_file("application/json", '{"bsn": "..."}'))],
-    unknown=[
-        _closed(_404),
-        _closed(_BUSY),
-        _closed("HTTP/1.1 301 Moved\nLocation: /mijn/\nContent-Length: 0\n\n"),
-        _closed("\x15\x03\x01\0\x02\x02\x28"),
-    ],
-    notapplicable=[
-        made.site(_PAGE),
-        _closed(_TO_LOGIN.replace("login.example.nl/?back=%2Fmijn", "www.example.nl/mijn"), made.HTTP),
-    ],
 )

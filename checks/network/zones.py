@@ -14,7 +14,7 @@ from typing import Annotated, Final
 from checks.linux._answers import named
 from checks.network.datagrams import Datagram
 from checks.network.exposure import Exposure, admitted, said, shown, swept
-from checks.network.ports import USUAL
+from checks.network.ports import USUAL, service_name
 from scanner import (
     DATA_FIRST,
     DEFAULT_DENY,
@@ -355,7 +355,7 @@ def _answers(row: Group, exposure: Exposure, datagrams: Iterable[Datagram], targ
     found: list[_Answer] = []
     for at, number in exposure.open:
         service = known.get(f"{number}/tcp")
-        name = (service.name if service else "") or USUAL.get(number, "")
+        name = service_name(target, number)
         if name in row.tcp:
             found.append(_Answer(f"{at.address} {shown(number, 'tcp', name)}", service, (at.source,)))
     for one in datagrams:
@@ -471,3 +471,11 @@ for one in SOME:
         error=[_NOBODY_HOME, *([_NOT_TRIED] if one.tcp else [])],
     )
 examples("zones.local-discovery", unknown={**_CLOSED, "said": said(mdns=b"what?")})
+examples(
+    "zones.management-login",
+    fails={
+        "swept": _seen("kantoor", 2222),
+        "said": said(),
+        "target": {**_HERE, "port": 2222, "credential": "scan"},
+    },
+)

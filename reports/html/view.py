@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from reports.escape import Shown, shown
 from reports.html.columns import Columns, Failed
-from reports.runfolder import LANGUAGES, SEVERITIES, STATES, Record, RunFolder
+from reports.runfolder import LANGUAGES, SEVERITIES, SOON, STATES, Record, RunFolder, days_left
 from scanner import visible
 
 #: Above this many systems the picture shows roles, and the systems that are worst off.
@@ -31,6 +31,8 @@ RELATIONS: Final = ("proves", "supports", "indicates")
 #: Of so many failed checks, the gravest, all findings that were kept are shown; of the others a few.
 MANY: Final = 40
 FEW: Final = 3
+#: Rows of the calendar that are shown; the rest stands in assessment.json.
+CALENDAR_ROWS: Final = 200
 #: With which state's shape and colour an outcome is shown.
 OUTCOME_STATE: Final = {
     "nonconform": "fail", "not_established": "error", "partly": "pass", "conform": "pass",
@@ -76,6 +78,7 @@ def build(run: RunFolder, columns: Columns) -> dict[str, Any]:
         "gaps": _gaps(assessment["gaps"]),
         "manual": _manual(run, per_check),
         "norms": [_norm(norm) for norm in assessment["norms"]],
+        "calendar": _calendar(assessment.get("calendar"), about["started"]),
         "tunables": [
             {"check": check["id"], **tunable}
             for check in run.checks.values()
@@ -308,6 +311,27 @@ def _norm(norm: Record) -> dict[str, Any]:
         "total": len(norm["controls"]),
         "covered": sorted(covered, key=lambda control: OUTCOMES.index(control["outcome"])),
         "uncovered": [control for control in norm["controls"] if control["outcome"] == "not_covered"],
+    }
+
+
+def _calendar(calendar: Record | None, started: str) -> dict[str, Any]:
+    """What ends, soonest first; ``soon`` of it before `SOON` days are over. Runs of before there was one have none."""
+    entries = calendar["entries"] if calendar else []
+    rows = [
+        {
+            **entry,
+            "names": some(entry["names"], 3),
+            "places": some([f"{one['target']} {one['place']}" for one in entry["seen"]], 3),
+            "owners": some(entry["owners"], 3),
+            "left": days_left(entry["ends"], started),
+        }
+        for entry in entries[:CALENDAR_ROWS]
+    ]
+    return {
+        "rows": rows,
+        "more": len(entries) - len(rows),
+        "soon": sum(days_left(entry["ends"], started) < SOON for entry in entries),
+        "unseen": some(calendar["unseen"]) if calendar else some([]),
     }
 
 

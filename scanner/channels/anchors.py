@@ -23,30 +23,39 @@ from scanner.model import Cause, Timed
 from scanner.names import name_digest
 from scanner.sources import TrustAnchors
 
+#: Before the anchors that the inventory names.
+OWN = b"# of the inventory\n"
+
 
 class Anchors:
     """The system's store with files of our own beside it. Raises ChannelError when a file cannot be read."""
 
     def __init__(self, extra: Iterable[str]) -> None:
         system = ssl.get_default_verify_paths().cafile
-        files = [_read(path) for path in ([system] if system else []) + list(extra)]
-        self.digest = sha256(b"".join(files)).hexdigest()
-        self.count = 0
-        self._by_name: dict[str, list[bytes]] = {}
-        for anchor in _certificates(files):
-            self.count += 1
-            with suppress(ValueError):  # nobody can ask for a name that cannot be read
-                name = name_digest(anchor.subject)
-                self._by_name.setdefault(name, []).append(anchor.public_bytes(Encoding.PEM))
+        public, own = [_read(system)] if system else [], [_read(path) for path in extra]
+        self.digest = sha256(b"".join(public + own)).hexdigest()
+        kept, added = _certificates(public), _certificates(own)
+        self.count = len(kept) + len(added)
+        self._public, self._own = _by_name(kept), _by_name(added)
 
     def answer(self, source: TrustAnchors) -> Timed:
         """The anchors of these names, as `TrustAnchors` documents. Raises ChannelError when they are too many."""
-        found = [pem for name in source.names for pem in self._by_name.get(name, ())]
-        head = f"{len(found)} of {self.count} trust anchors, sha256 of all {self.digest}\n"
-        out = head.encode() + b"".join(found)
+        public, own = (
+            [pem for name in source.names for pem in kept.get(name, ())] for kept in (self._public, self._own)
+        )
+        head = f"{len(public) + len(own)} of {self.count} trust anchors, sha256 of all {self.digest}\n"
+        out = head.encode() + b"".join(public) + (OWN + b"".join(own) if own else b"")
         if len(out) > source.limit:
             raise ChannelError(Cause.TRUNCATED, f"trust anchors: more than {source.limit} bytes")
         return Timed(out=out, at=round(time.time(), 3))
+
+
+def _by_name(anchors: Iterable[x509.Certificate]) -> dict[str, list[bytes]]:
+    found: dict[str, list[bytes]] = {}
+    for anchor in anchors:
+        with suppress(ValueError):  # nobody can ask for a name that cannot be read
+            found.setdefault(name_digest(anchor.subject), []).append(anchor.public_bytes(Encoding.PEM))
+    return found
 
 
 def _certificates(files: Iterable[bytes]) -> list[x509.Certificate]:

@@ -36,7 +36,9 @@ _NO_EDNS: Final = frozenset({dns.rcode.FORMERR, dns.rcode.NOTIMP, dns.rcode.BADV
 
 
 def look_up(source: Lookup, resolvers: Sequence[str], port: int = 53) -> Timed:
-    """Ask every question, as `Lookup` documents. Raises ChannelError when one of them gets no answer at all."""
+    """Ask every question, as `Lookup` documents. Raises ChannelError when the first gets no answer, or when what goes
+    wrong with a later one is not that it takes too long.
+    """
     began = time.monotonic()
     servers: list[str] = []
     if source.questions:
@@ -71,7 +73,7 @@ class _Asking:
 
     def __init__(self, source: Lookup, servers: Sequence[str], port: int, deadline: float) -> None:
         self._source, self._servers, self._port, self._deadline = source, servers, port, deadline
-        self._total = 0
+        self._total, self._heard = 0, False
 
     def ask(self, name: str, kind: str) -> Exchange:
         """One question: the first answer that is about the name, else the last one that any server gave."""
@@ -94,7 +96,11 @@ class _Asking:
                 break
         if last is None:
             cause, detail = why[-1]
-            raise ChannelError(cause, f"{self._source.describe()}: {detail}")
+            if not self._heard or any(one is not Cause.TIMEOUT for one, _ in why):
+                raise ChannelError(cause, f"{self._source.describe()}: {detail}")
+            # The servers are there: who does not answer stands behind them, and is no reason to lose the rest.
+            return Exchange(f"{name} {kind}", (Turn(query.to_wire(), b""),), "timeout", to=self._servers[-1])
+        self._heard = True
         return last
 
     def _query(self, name: str, kind: str) -> dns.message.Message:

@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from scanner.channels import ChannelError
+from scanner.channels.wire import cause_of
 from scanner.model import Cause, Timed
 
 if TYPE_CHECKING:
@@ -31,11 +32,15 @@ MUCH: Final = 2000
 IN_ALL: Final = 512
 #: New connections to one target in a second.
 PACE: Final = 500
+#: So many may go at once to keep that pace.
+BURST: Final = 20
 #: Seconds to wait for an answer: long enough for the kernel to ask again after one. Less where the host answers sooner.
 PATIENCE: Final = 1.5
 LEAST_PATIENCE: Final = 0.4
 #: So many silent ports are asked once more in vain; then silence is the habit of this host.
 ONCE_MORE: Final = 256
+#: Seconds between two looks at what is waited for.
+PAUSE: Final = 0.05
 #: Times to wait (a tenth of a second each) for a file to be free, before that is an answer of its own.
 SHORT: Final = 30
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: end with a reset
@@ -51,7 +56,10 @@ def scan(source: Ports, address: str, vantage: str) -> Timed:
     names = (source.address or address, *source.addresses)
     found = dict.fromkeys(one for name in names for one in _addresses(name))
     addresses = {host: _Address(family, host, _from(family, host)) for family, host in found}
-    _Sweep(addresses.values(), source, began + source.timeout).run()
+    try:
+        _Sweep(addresses.values(), source, began + source.timeout).run()
+    except OSError as error:
+        raise ChannelError(cause_of(error), f"{source.describe()}: {error.strerror}") from None
     seen = {host: one.seen() for host, one in addresses.items()}
     out = json.dumps({"from": vantage, "addresses": seen}, separators=(",", ":")).encode()
     return Timed(out=out, took=round(time.monotonic() - began, 4), at=round(time.time(), 3))
@@ -75,6 +83,14 @@ def _from(family: int, host: str) -> str:
         return ""
 
 
+def _met_ourselves(sock: socket.socket) -> bool:
+    """Whether, on our own host, a connection was made with the very port that it came from: then nothing listens."""
+    try:
+        return bool(sock.getsockname() == sock.getpeername())
+    except OSError:  # it was made, and ended again at once
+        return False
+
+
 class _Address:
     """What the ports of one address did."""
 
@@ -82,6 +98,7 @@ class _Address:
         self.family, self.host, self.source = family, host, source
         self.patience = PATIENCE
         self.vain = 0
+        self.still: bool | None = None
         self._open: list[int] = []
         self._refused: list[int] = []
         self._silent: list[int] = []
@@ -89,7 +106,9 @@ class _Address:
 
     def note(self, number: int, code: int) -> None:
         """How one connection ended, as an error number; 0 when it was made. One that was reset was made before."""
-        if code in (0, errno.ECONNRESET):
+        if self.still is not None:
+            self.still = code in (0, errno.ECONNREFUSED, errno.ECONNRESET)
+        elif code in (0, errno.ECONNRESET):
             self._open.append(number)
         elif code == errno.ECONNREFUSED:
             self._refused.append(number)
@@ -104,6 +123,11 @@ class _Address:
         if again:
             self.vain = 0
 
+    def witness(self) -> int | None:
+        """A port that answered, to be tried once more at the end; what is noted from now on is about that."""
+        self.still = True
+        return next(iter((*self._open, *self._refused)), None)
+
     def seen(self) -> dict[str, Any]:
         """As `Ports` documents it."""
         return {
@@ -112,6 +136,7 @@ class _Address:
             "refused": sorted(self._refused),
             "silent": sorted(self._silent),
             "failed": {str(number): why for number, why in sorted(self._failed.items())},
+            "still": self.still is not False,
         }
 
 
@@ -136,44 +161,54 @@ class _Sweep:
 
     def __init__(self, addresses: Iterable[_Address], source: Ports, deadline: float) -> None:
         self._source, self._deadline = source, deadline
-        self._waiting = deque(_Try(one, number, False) for number in source.numbers for one in addresses)
+        self._addresses = tuple(addresses)
+        self._waiting = deque(
+            _Try(one, number, False) for number in source.numbers for one in self._addresses
+        )
         self._at_once = AT_ONCE if len(self._waiting) <= MUCH else 2 * AT_ONCE
         self._selector = selectors.DefaultSelector()
-        self._next_start = 0.0
+        self._next_start = self._next_look = 0.0
         self._short = 0
 
     def run(self) -> None:
-        """Until all is known. Raises ChannelError when the deadline comes first."""
+        """Until all is known, and known still to answer. Raises ChannelError when the deadline comes first."""
         with self._selector:
             try:
-                while self._waiting or self._selector.get_map():
-                    if time.monotonic() > self._deadline:
-                        raise ChannelError(
-                            Cause.TIMEOUT,
-                            f"{self._source.describe()}: not all were asked in {self._source.timeout} seconds",
-                        )
-                    self._start_some()
-                    self._hear()
+                self._ask()
+                witnesses = [(one, one.witness()) for one in self._addresses]
+                self._waiting.extend(_Try(one, port, False) for one, port in witnesses if port is not None)
+                self._ask()
             finally:
                 for key in list(self._selector.get_map().values()):
                     self._end(key)
 
-    def _start_some(self) -> None:
+    def _ask(self) -> None:
+        while self._waiting or self._selector.get_map():
+            if time.monotonic() > self._deadline:
+                raise ChannelError(
+                    Cause.TIMEOUT,
+                    f"{self._source.describe()}: not all were asked in {self._source.timeout} seconds",
+                )
+            self._hear(self._start_some())
+
+    def _start_some(self) -> float:
+        """Begin what may be begun now; the seconds until more may be."""
         while self._waiting and len(self._selector.get_map()) < self._at_once:
             now = time.monotonic()
             if now < self._next_start:
-                return
+                return self._next_start - now
             alone = not self._selector.get_map()
             if not _room.acquire(timeout=0.1 if alone else 0):
-                return
+                return PAUSE
             asked = self._waiting.popleft()
             if asked.again and asked.address.vain >= ONCE_MORE:
                 _room.release()
                 asked.address.note(asked.number, errno.ETIMEDOUT)
                 continue
-            self._next_start = max(now, self._next_start + 1 / PACE)
+            self._next_start = max(now - BURST / PACE, self._next_start + 1 / PACE)
             if not self._start(asked):
-                return
+                return PAUSE
+        return PAUSE
 
     def _start(self, asked: _Try) -> bool:
         """Begin one connection; False when there is no room for it now."""
@@ -208,14 +243,17 @@ class _Sweep:
         else:
             asked.address.note(asked.number, error.errno or errno.EIO)
 
-    def _hear(self) -> None:
+    def _hear(self, pause: float) -> None:
+        """What answers within that time, and what has been waited for long enough."""
         if not self._selector.get_map():
-            time.sleep(max(0.0, min(self._next_start - time.monotonic(), 0.1)))
+            time.sleep(pause if self._waiting else 0)
             return
-        pause = self._next_start - time.monotonic() if self._waiting else 0.1
-        for key, _ in self._selector.select(min(max(pause, 0.001), 0.1)):
+        for key, _ in self._selector.select(pause):
             self._answered(key)
         now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + PAUSE
         for key in list(self._selector.get_map().values()):
             if now > key.data.until:
                 self._end(key)
@@ -225,8 +263,8 @@ class _Sweep:
         sock, flight = key.fileobj, key.data
         assert isinstance(sock, socket.socket)
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code == 0 and sock.getsockname() == sock.getpeername():
-            code = errno.ECONNREFUSED  # on our own host we met ourselves: the port that we came from
+        if code == 0 and _met_ourselves(sock):
+            code = errno.ECONNREFUSED
         self._end(key)
         if code in (0, errno.ECONNREFUSED):
             flight.asked.address.answered(time.monotonic() - flight.began, flight.asked.again)

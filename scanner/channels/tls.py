@@ -32,6 +32,8 @@ AT_ONCE: Final = 8
 #: Seconds that one connection may take, and bytes that may come back over it.
 PATIENCE: Final = 5.0
 ANSWER_LIMIT: Final = 1 << 18
+#: Seconds that even the quickest answer takes from a server that is far away.
+FAR: Final = 0.012
 #: Close with a reset (socket(7), SO_LINGER).
 _RESET: Final = struct.pack("ii", 1, 0)
 _GOING: Final = {0, errno.EINPROGRESS, errno.EWOULDBLOCK}
@@ -56,7 +58,9 @@ def look(source: TlsWalk, address: str, dice: Visit | None = None) -> Timed:
     first = dial(source.address or address, source.port, patience)
     loop = _Loop(source, first, end, patience)
     try:
-        for stage in Survey(dice or Visit(source.server_name), source.parts).stages():
+        for stage in Survey(
+            dice or Visit(source.server_name), source.parts, lambda: loop.quickest > FAR
+        ).stages():
             loop.run(stage)
     finally:
         loop.close()
@@ -76,25 +80,33 @@ class _Connection:
     """One question on its way: send, read, perhaps send again; then an `Exchange`."""
 
     def __init__(
-        self, question: Question, walk: Walk, sock: socket.socket, until: float, before: str
+        self,
+        question: Question,
+        walk: Walk,
+        sock: socket.socket,
+        until: float,
+        before: starttls.Dialogue | None,
     ) -> None:
         self.question, self.walk, self.sock, self.until = question, walk, sock, until
-        self.preamble = starttls.dialogue(before) if before else None
+        self.preamble, self.started, self.turned_down = before, False, False
         self.turns: list[Turn] = []
         self.sent, self.received = b"", bytearray()
         self.waiting = b""
         self.size = 0
+        self.asked = self.took = 0.0
         self.answer: Answer | None = None
 
     def start(self) -> None:
         """The connection is there: say the first thing."""
+        self.started = True
         self._say(next(self.preamble) if self.preamble else self.question.hello)
 
     def _say(self, data: bytes) -> None:
         if self.sent or self.received:
             self.turns.append(Turn(self.sent, bytes(self.received)))
-        self.sent, self.waiting = data, data
+        self.sent, self.waiting = data, self.waiting + data
         self.received.clear()
+        self.asked = time.monotonic()
         self.write()
 
     def write(self) -> None:
@@ -113,6 +125,8 @@ class _Connection:
             return None
         if not data:
             return "closed"
+        if not self.received:
+            self.took = time.monotonic() - self.asked
         self.received += data
         self.size += len(data)
         if self.size > ANSWER_LIMIT:
@@ -123,10 +137,13 @@ class _Connection:
         if self.preamble is not None:
             try:
                 said = self.preamble.send(bytes(self.received))
-            except StopIteration:
+            except StopIteration as end:
                 self.preamble = None
+                if end.value:
+                    self._say(end.value)
                 self._say(self.question.hello)
             except starttls.NotOffered:
+                self.turned_down = True
                 return "done"
             else:
                 if said:
@@ -169,6 +186,9 @@ class _Loop:
         self._ready: deque[tuple[Walk, Question]] = deque()
         self._seen: list[Exchange | _Connection] = []
         self._bytes = 0
+        self._above: dict[Walk, Walk] = {}
+        self.quickest = float("inf")
+        self.turned_down = False
 
     @property
     def exchanges(self) -> list[Exchange]:
@@ -178,14 +198,13 @@ class _Loop:
     def run(self, walks: list[Walk]) -> None:
         """Run these walks to their end, or to the end of the time."""
         for walk in walks:
-            with suppress(StopIteration):
-                self._ready.append((walk, next(walk)))
+            self._go_on(walk, None)
         while self._ready or self._open:
             now = time.monotonic()
-            if now >= self._end or self._bytes > self._source.limit:
+            if now >= self._end or self._bytes > self._source.limit or (self._full and not self._open):
                 self._give_up()
                 return
-            while self._ready and len(self._open) < AT_ONCE:
+            while self._ready and len(self._open) < self._at_once and not self._full:
                 self._connect(*self._ready.popleft(), now)
             if not self._open:
                 continue
@@ -195,6 +214,16 @@ class _Loop:
             now = time.monotonic()
             for late in [one for one in self._open.values() if one.until <= now]:
                 self._finish(late, "timeout")
+
+    @property
+    def _at_once(self) -> int:
+        """After another protocol the first connection goes alone: it tells whether there is TLS to ask about at all."""
+        return AT_ONCE if not self._source.starttls or self.quickest < float("inf") else 1
+
+    @property
+    def _full(self) -> bool:
+        """Whether this server gets no more connections from us."""
+        return self.turned_down or len(self._seen) >= starttls.MOST.get(self._source.starttls, 10_000)
 
     def close(self) -> None:
         """Let go of everything."""
@@ -219,7 +248,8 @@ class _Loop:
             code = sock.connect_ex(self._to[1])
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        one = _Connection(question, walk, sock, until, self._source.starttls)
+        before, name = self._source.starttls, self._source.server_name
+        one = _Connection(question, walk, sock, until, starttls.dialogue(before, name) if before else None)
         self._seen.append(one)
         self._open[sock.fileno()] = one
         self._selector.register(sock, selectors.EVENT_WRITE, one)
@@ -229,7 +259,7 @@ class _Loop:
     def _serve(self, one: _Connection, mask: int) -> None:
         try:
             if mask & selectors.EVENT_WRITE:
-                if not one.sent and not one.turns:
+                if not one.started:
                     if code := one.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                         raise OSError(code, os.strerror(code))
                     one.start()
@@ -253,12 +283,29 @@ class _Loop:
         exchange = one.exchange(end)
         self._seen[self._seen.index(one)] = exchange
         self._bytes += one.size
+        self.turned_down = self.turned_down or one.turned_down
+        self.quickest = min(self.quickest, one.took or self.quickest)
         if not going_on:
             one.walk.close()
             return
         answer = (one.answer or one.read_answer(end)) if end == "done" else one.read_answer(end)
-        with suppress(StopIteration):
-            self._ready.append((one.walk, one.walk.send(answer if _counts(answer) else None)))
+        self._go_on(one.walk, answer if _counts(answer) else None)
+
+    def _go_on(self, walk: Walk, answer: Answer | None) -> None:
+        """Let a walk have its answer and put its next question; when it has ended, let who waits for it go on."""
+        try:
+            asked = walk.send(answer)
+        except StopIteration:
+            waiting = self._above.pop(walk, None)
+            if waiting is not None and waiting not in self._above.values():
+                self._go_on(waiting, None)
+            return
+        if isinstance(asked, Question):
+            self._ready.append((walk, asked))
+            return
+        self._above |= dict.fromkeys(asked, walk)
+        for one in asked or ():
+            self._go_on(one, None)
 
 
 def _counts(answer: Answer | None) -> bool:

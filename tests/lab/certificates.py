@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 _CA_USAGE = (False, False, False, False, False, True, True, False, False)
 
 
+#: Where a CRL would be; nobody asks there unless the inventory allows it.
+_CRL = x509.DistributionPoint(
+    [x509.UniformResourceIdentifier("http://crl.lab.test/issuing.crl")], None, None, None
+)
+
+
 class Pair(NamedTuple):
     """A certificate chain and its private key, both PEM."""
 
@@ -68,6 +74,7 @@ class Authority:
             )
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+            .add_extension(x509.CRLDistributionPoints([_CRL]), critical=False)
         )
         certificate = builder.sign(key if self_signed else self._key, hashes.SHA256())
         shown = [certificate, self._issuing] if complete and not self_signed else [certificate]

@@ -8,8 +8,16 @@ if [ ! -e /usr/sbin/policy-rc.d ]; then
 fi
 packages=$(grep -v '^#' "$here/packages.txt")
 installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' $packages 2>/dev/null | grep -c ' installed$' || true)
-[ "$installed" = "$(echo "$packages" | wc -l)" ] && exit 0
-export DEBIAN_FRONTEND=noninteractive
-apt-get -q update
-# shellcheck disable=SC2086 -- one word each
-apt-get -q install -y --no-install-recommends $packages
+if [ "$installed" != "$(echo "$packages" | wc -l)" ]; then
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get -q update
+    # shellcheck disable=SC2086 -- one word each
+    apt-get -q install -y --no-install-recommends $packages
+fi
+unpacked="$(cd "$here/../.." && pwd)/.cache/unpacked"
+for package in $(grep -v '^#' "$here/unpacked.txt"); do
+    [ -e "$unpacked/$package" ] && continue
+    mkdir -p "$unpacked/new"
+    (cd "$unpacked/new" && apt-get -q download "$package" && dpkg -x "$package"_*.deb . && rm "$package"_*.deb)
+    mv "$unpacked/new" "$unpacked/$package"
+done

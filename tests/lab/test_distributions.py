@@ -48,7 +48,9 @@ FLIPS: Final = (
 def test_no_answer_is_beyond_us(name: str, lab: Lab, scanner: Scanner) -> None:
     host = lab.host(name, kind="systemd")
     assert f'VERSION_ID="{RELEASES[name]}"' in host.must("cat /etc/os-release")
-    found = scanner.scan([lab.target(host, "root", services=[{"port": 22, "from": ["10.77.0.0/16"]}])])
+    found = scanner.scan(
+        [lab.target(host, "root", consent="try", services=[{"port": 22, "from": ["10.77.0.0/16"]}])]
+    )
     unclear = [
         f"{one.check} {one.subject} {one.status} {one.cause}: {one.observed}"
         for one in found

@@ -51,8 +51,8 @@ CUT: Final = {
 #: Bytes a host says until it is in the middle of the script.
 MIDWAY: Final = 20_000
 JUDGED: Final = ("pass", "fail")
-#: Platforms of checks that judge the inventory or the findings, and not the host.
-ASIDE: Final = ("fleet", "layers")
+#: The platform of checks that look at the host itself, logged in.
+INSIDE: Final = "linux"
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,13 @@ class Run:
         return json.loads((self.folder / name).read_text())
 
     def findings(self, target: str) -> dict[tuple[str, str], dict[str, Any]]:
-        """(check, subject) -> finding, of one target, by the checks that look at the host itself."""
-        aside = {check["id"] for check in self.read("checks.json") if check["platform"] in ASIDE}
+        """(check, subject) -> finding, of one target, by the checks that look at the host itself, logged in."""
+        inside = {check["id"] for check in self.read("checks.json") if check["platform"] == INSIDE}
         lines = map(json.loads, (self.folder / "results.jsonl").read_text().splitlines())
         return {
             (line["check"], line["subject"]): line
             for line in lines
-            if line["target"] == target and line["check"] not in aside
+            if line["target"] == target and line["check"] in inside
         }
 
     def errors(self, target: str, healthy: str = "healthy") -> list[dict[str, Any]]:

@@ -1,23 +1,21 @@
-"""Other tools that judge the same thing, run as programs of their own: what they need, and where they are.
+"""Other programs that judge the same thing, and the endpoints they are held against.
 
-Each has a list of packages here, and an environment of its own in `.oracles` (or `KEURMEESTER_ORACLES`): nothing of it
-is ever imported.
-
-    python3 -m venv .oracles/ssh-audit && .oracles/ssh-audit/bin/pip install -r tests/oracles/ssh-audit.in
+Each is a separate program, from an environment that install.sh makes of its lock file; nothing of it is
+ever imported.
 """
 
 from __future__ import annotations
 
-import os
+import subprocess
+from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).parent
-_FOLDER = Path(os.environ.get("KEURMEESTER_ORACLES", HERE.parents[1] / ".oracles"))
+ROOT = HERE.parents[1]
 
 
+@cache
 def program(name: str) -> Path:
-    """The program of this name, in the environment of this name. Raises FileNotFoundError with what to do."""
-    path = _FOLDER / name / "bin" / name
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is missing: see {HERE.name}/__init__.py for how to make it")
-    return path
+    """The program of this name, installed from NAME.lock when it is not there. Raises CalledProcessError."""
+    subprocess.run([HERE / "install.sh", name], cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
+    return ROOT / ".cache/oracles" / name / "bin" / name

@@ -16,6 +16,9 @@ from pathlib import Path
 PATIENCE = 30.0
 
 
+_given: set[int] = set()
+
+
 class Failed(AssertionError):  # noqa: N818 -- what happened
     """A server did not start: what it said."""
 
@@ -29,10 +32,13 @@ def program(*names: str) -> str:
 
 
 def free_port(address: str = "127.0.0.1") -> int:
-    """A TCP port on which nothing listens now."""
-    with socket.create_server((address, 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
+    """A TCP port on which nothing listens now; never the same one twice."""
+    while True:
+        with socket.create_server((address, 0)) as free:
+            port: int = free.getsockname()[1]
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def listens(port: int, address: str = "127.0.0.1") -> Callable[[], bool]:

@@ -43,16 +43,24 @@ def answers(address: str, port: int) -> bool:
 class Configured:
     """A master process with workers (nginx, Apache) in the foreground, and its one configuration file.
 
-    Use it in a ``with`` block. Raises FileNotFoundError when the program is not installed.
+    Use it in a ``with`` block. Without ``workers`` it is one process, which cannot be changed. Raises
+    FileNotFoundError when the program is not installed.
     """
 
     def __init__(
-        self, program: str, arguments: list[str], file: Path, listens: list[tuple[str, int]]
+        self,
+        program: str,
+        arguments: list[str],
+        file: Path,
+        listens: list[tuple[str, int]],
+        *,
+        workers: bool = True,
     ) -> None:
         found = shutil.which(program)
         if found is None:
             raise FileNotFoundError(f"{program} is not installed; see tests/lab/packages.txt")
         self._command, self.file, self._listens = [found, *arguments], file, listens
+        self._has_workers = workers
         self._log = file.parent / "output.log"
 
     def __enter__(self) -> Self:
@@ -62,7 +70,7 @@ class Configured:
             )
         try:
             wait_for(self._listening)
-            wait_for(lambda: bool(self._workers()))
+            wait_for(lambda: bool(self._workers()) or not self._has_workers)
         except BaseException:
             self._stop()
             raise

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterable, Mapping
@@ -24,6 +25,7 @@ import dns.name
 import dns.zonefile
 
 ROOT, FIRST, SECOND, RESOLVER = "127.0.83.1", "127.0.83.3", "127.0.84.3", "127.0.83.53"
+BIND = "127.0.0.1"  # it listens at addresses of interfaces only
 #: Seconds for a server to answer after it was started.
 PATIENCE: Final = 20
 _DAY: Final = 86400
@@ -127,6 +129,26 @@ class Names:
             process.wait(10)
         self._processes = []
 
+    def start_bind(self) -> int:
+        """BIND as a second resolver, with the same root and anchor; its port, at `BIND`."""
+        folder = self.folder / "bind"
+        folder.mkdir()
+        with socket.create_server((BIND, 0)) as free:
+            port: int = free.getsockname()[1]
+        _, _, _, tag, algorithm, digest, *data = self.anchor.read_text().split()
+        (folder / "named.conf").write_text(
+            f'options {{ directory "{folder}"; pid-file none; session-keyfile none;\n'
+            f" listen-on port {port} {{ {BIND}; }};\n"
+            " listen-on-v6 { none; }; recursion yes; allow-query { any; }; dnssec-validation yes;\n"
+            " empty-zones-enable no; };\n"
+            f'zone "." {{ type hint; file "{self.folder}/unbound/hints"; }};\n'
+            f'trust-anchors {{ . static-ds {tag} {algorithm} {digest} "{"".join(data)}"; }};\n'
+            f"server {SECOND} {{ bogus yes; }};\ncontrols {{ }};\n"
+        )
+        self._start("named", "-4", "-g", "-c", folder / "named.conf")
+        self._wait(BIND, port)
+        return port
+
     def change(self, *zones: Zone, second: Mapping[str, Zone] | None = None) -> None:
         """Put these zones in place of those of the same name; ``second`` ones on the second server only."""
         self.zones |= {zone.name: zone for zone in zones}
@@ -206,7 +228,8 @@ class Names:
             plain.write_text(zone.text + key.read_text())
             nsec3 = () if signing.salt is None else ("-3", signing.salt or "-", "-H", str(signing.iterations))
             run(
-                "dnssec-signzone", "-q", "-P", "-z", "-O", "full", "-o", zone.name, "-f", signed,
+                "dnssec-signzone", "-q", "-P", "-z", "-d", self.folder / "keys",
+                "-O", "full", "-o", zone.name, "-f", signed,
                 "-s", _time(signing.since), "-e", _time(signing.until), *nsec3, *(("-A",) if signing.opt_out else ()),
                 plain, key,
             )  # fmt: skip
@@ -259,10 +282,10 @@ class Names:
                 )
             )
 
-    def _wait(self, server: str) -> None:
+    def _wait(self, server: str, port: int = 53) -> None:
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            if dig(server, ".", "SOA"):
+            if dig(server, ".", "SOA", port):
                 return
             if any(process.poll() is not None for process in self._processes):
                 break
@@ -281,10 +304,10 @@ class Names:
         raise RuntimeError("a name server has not read its zones again")
 
 
-def dig(server: str, name: str, kind: str) -> str:
+def dig(server: str, name: str, kind: str, port: int = 53) -> str:
     """What a server answers, short."""
     done = subprocess.run(
-        [program("dig"), f"@{server}", "+short", "+time=1", "+tries=1", name, kind],
+        [program("dig"), f"@{server}", "-p", str(port), "+short", "+time=1", "+tries=1", name, kind],
         capture_output=True,
         text=True,
         check=False,

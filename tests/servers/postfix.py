@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,6 +79,9 @@ relay_transport = discard
         shutil.copy(Path("/etc/postfix") / part, folder / "etc")
     log = folder / "log"
     with running("postfix", "-c", folder / "etc", "start-fg", log=log) as process:
-        for port in ports.values():
-            await_port(WHERE, port, process, log)
-        yield server_at(WHERE, *({"port": port, "name": name} for port in ports.values())), ports
+        try:
+            for port in ports.values():
+                await_port(WHERE, port, process, log)
+            yield server_at(WHERE, *({"port": port, "name": name} for port in ports.values())), ports
+        finally:  # its master leads a session of its own
+            subprocess.run(["postfix", "-c", folder / "etc", "stop"], stderr=subprocess.DEVNULL, check=True)

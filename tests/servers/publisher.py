@@ -23,7 +23,7 @@ class Publisher:
     """The publishing side of an authority; change its fields and it answers otherwise.
 
     ``ocsp``: good, revoked, unknown, stale, stranger (another signs), or gone (no answer). ``crl``: empty, revoked,
-    stale, stranger, or gone. ``asked`` counts the requests.
+    stale, stranger, or gone. ``responder`` signs OCSP answers in the place of the CA. ``asked`` counts the requests.
     """
 
     def __init__(self, lab: Authority, folder: Path, port: int) -> None:
@@ -31,6 +31,7 @@ class Publisher:
         self.other = Authority(lab.now, "Stranger", keys=2000)
         self.ocsp, self.crl, self.asked = "good", "empty", 0
         self.about: x509.Certificate | None = None
+        self.responder: Issued | None = None
 
     @property
     def urls(self) -> dict[str, str]:
@@ -56,7 +57,7 @@ class Publisher:
             return None
         if self.ocsp == "stale":
             return self._stale()
-        signer = self.other.issuing if self.ocsp == "stranger" else self.lab.issuing
+        signer = self.other.issuing if self.ocsp == "stranger" else self.responder or self.lab.issuing
         self._write(signer)
         (self.folder / "request.der").write_bytes(request)
         program = shutil.which("openssl")

@@ -8,17 +8,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    load_pem_private_key,
-    pkcs12,
-)
-from cryptography.x509 import load_pem_x509_certificates
-
-from tests.lab.certificates import Authority, Pair
 from tests.servers import free_port, listens, program, running
+
+if TYPE_CHECKING:
+    from tests.lab.certificates import Pair
 
 ALL = "ALL:COMPLEMENTOFALL:@SECLEVEL=0"
 NAME = "www.lab.test"
@@ -42,6 +37,8 @@ def keys(folder: Path, pair: Pair, name: str = "server") -> Keys:
 
 def made(folder: Path, *, rsa: bool = True, name: str = NAME) -> Keys:
     """A fresh chain for ``name`` in a folder."""
+    from tests.lab.certificates import Authority  # a benchmark that starts servers stays small
+
     return keys(folder, Authority().issue(name, rsa_bits=2048 if rsa else 0), "rsa" if rsa else "ec")
 
 
@@ -67,6 +64,24 @@ def nginx(
     command = [program("nginx"), "-p", folder, "-c", config, "-e", "stderr"]
     with running(command, listens(port), folder=folder):
         yield port
+
+
+@contextmanager
+def nginx_many(
+    folder: Path, sites: dict[str, tuple[list[Keys], tuple[str, ...]]]
+) -> Iterator[dict[str, int]]:
+    """One nginx with a site per entry, each on a port of its own: name -> port."""
+    ports = {name: free_port() for name in sites}
+    blocks = [
+        f"server {{ listen 127.0.0.1:{ports[name]} ssl backlog=1024; server_name {NAME};"
+        + "".join(f" ssl_certificate {one.chain}; ssl_certificate_key {one.key};" for one in pairs)
+        + " ".join(lines)
+        + " location / { return 200 'x'; } }"
+        for name, (pairs, lines) in sites.items()
+    ]
+    last = free_port()
+    with nginx(folder, [], port=last, listen=f"listen 127.0.0.1:{last};", extra="\n".join(blocks)):
+        yield ports
 
 
 @contextmanager
@@ -106,6 +121,13 @@ _JAVA = Path(__file__).with_name("TlsServer.java")
 @contextmanager
 def java(folder: Path, pair: Keys, protocols: str, suites: str = "") -> Iterator[int]:
     """A server on the JDK's own TLS, with nothing disabled. ``suites`` empty: all that it knows. The port."""
+    from cryptography.hazmat.primitives.serialization import (
+        BestAvailableEncryption,
+        load_pem_private_key,
+        pkcs12,
+    )
+    from cryptography.x509 import load_pem_x509_certificates
+
     store, port = folder / "server.p12", free_port()
     chain = load_pem_x509_certificates(pair.chain.read_bytes())
     key = load_pem_private_key(pair.key.read_bytes(), None)

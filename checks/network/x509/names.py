@@ -20,6 +20,8 @@ def shown(name: x509.Name) -> str:
 
 # --- name constraints -----------------------------------------------------------------------------------------
 
+#: Names times constraints that are compared (OpenSSL has a limit too): more is meant to keep us busy.
+COMPARISONS: Final = 1 << 15
 #: Kinds of name that constraints are understood of; RFC 5280 demands that others be refused.
 _KINDS: Final = (
     x509.DNSName,
@@ -34,7 +36,10 @@ def refusal(constraints: x509.NameConstraints, certificate: x509.Certificate) ->
     """Why these constraints forbid this certificate its names, or nothing when they allow all of them."""
     permitted, excluded = constraints.permitted_subtrees or [], constraints.excluded_subtrees or []
     constrained = {type(base) for base in (*permitted, *excluded)}
-    for name in _names(certificate):
+    names = list(_names(certificate))
+    if len(names) * (len(permitted) + len(excluded)) > COMPARISONS:
+        return f"{len(names)} names are too many to compare with so many constraints, and none is permitted"
+    for name in names:
         if type(name) not in constrained:
             continue
         if not isinstance(name, _KINDS):

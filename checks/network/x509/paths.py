@@ -115,9 +115,13 @@ class Demands:
 
 
 class Anchors:
-    """Trust anchors by name; made from certificates, of which those that cannot be read are left out."""
+    """Trust anchors by name; made from certificates, of which those that cannot be read are left out.
 
-    def __init__(self, certificates: Iterable[Certificate]) -> None:
+    ``own`` are those that the organisation added to what its system trusts.
+    """
+
+    def __init__(self, certificates: Iterable[Certificate], own: Iterable[Certificate] = ()) -> None:
+        self.own = frozenset(own)
         self._by_name: dict[Key, list[Certificate]] = {}
         for one in certificates:
             try:
@@ -137,6 +141,7 @@ class Anchors:
         return len(self._all)
 
 
+_OWN: Final = b"# of the inventory\n"
 _HEAD: Final = re.compile(rb"(\d+) of \d+ trust anchors, sha256 of all [0-9a-f]{64}")
 
 
@@ -148,10 +153,12 @@ def read_anchors(answer: bytes) -> Anchors:
     with warnings.catch_warnings():
         # Some old roots have serial numbers that the library frowns upon.
         warnings.simplefilter("ignore")
-        found = x509.load_pem_x509_certificates(pem) if pem else []
-    if not told or int(told[1]) != len(found):
+        public, own = (
+            x509.load_pem_x509_certificates(part) if part else [] for part in pem.partition(_OWN)[::2]
+        )
+    if not told or int(told[1]) != len(public) + len(own):
         raise ValueError("these are no trust anchors, or not all of them")
-    return Anchors(found)
+    return Anchors([*public, *own], set(own) - set(public))
 
 
 def validate(
@@ -413,11 +420,14 @@ def _for_purpose(extensions: Mapping[Oid, x509.Extension[Any]], who: str, purpos
         yield Failure(Reason.PURPOSE, who, "is not for this purpose (extendedKeyUsage)")
 
 
+_refusal: Final = lru_cache(maxsize=4096)(refusal)
+
+
 def _constrained(
     constraints: x509.NameConstraints, certificates: Iterable[Certificate], who: str
 ) -> Iterator[Failure]:
     for one in certificates:
-        if refused := refusal(constraints, one):
+        if refused := _refusal(constraints, one):
             yield Failure(Reason.NAME, shown(one.subject), f"{refused} by the name constraints of {who}")
 
 

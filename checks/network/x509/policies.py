@@ -13,6 +13,8 @@ from typing import Final
 from cryptography import x509
 
 ANY: Final = "2.5.29.32.0"
+#: Policies in one certificate; who states more means to keep us busy.
+MOST: Final = 100
 
 
 @dataclass(slots=True)
@@ -56,6 +58,8 @@ def stated(certificate: x509.Certificate, self_issued: bool) -> Stated:
         ):
             for domain, subject in _mappings(value.value):
                 mappings.setdefault(domain, set()).add(subject)
+    if len(policies) > MOST or len(mappings) > MOST:
+        raise ValueError(f"more than {MOST} policies in one certificate")
     return Stated(
         policies,
         {domain: frozenset(subjects) for domain, subjects in mappings.items()},

@@ -26,6 +26,8 @@ from scanner.names import name_key
 SKEW: Final = timedelta(minutes=10)
 #: How old an answer may be that does not say when the next one comes.
 UNDATED: Final = timedelta(days=1)
+#: Certificates in an OCSP answer that are tried.
+SIGNERS: Final = 4
 
 
 class Word(StrEnum):
@@ -110,7 +112,7 @@ def _single(one: Any, at: datetime) -> Status:
 def _responder_fault(answer: ocsp.OCSPResponse, issuer: x509.Certificate, at: datetime) -> str:
     """Why the one who signed may not speak for the CA, or nothing: the CA itself, or whom it made a responder of."""
     fault = "the OCSP answer is signed by neither the CA nor a responder of it"
-    for signer in (issuer, *answer.certificates):
+    for signer in (issuer, *answer.certificates[:SIGNERS]):
         if signer is not issuer and (why := _no_delegate(signer, issuer, at)):
             fault = why
             continue
@@ -233,17 +235,17 @@ def _points(certificate: x509.Certificate) -> Iterator[x509.DistributionPoint]:
         return
 
 
-def crl_urls(certificate: x509.Certificate) -> list[str]:
-    """Where the certificate says its CRL is."""
+def crl_places(certificate: x509.Certificate) -> list[str]:
+    """Where the certificate says its CRL is, in whatever protocol."""
     return [
         name.value
         for point in _points(certificate)
         for name in point.full_name or ()
-        if isinstance(name, x509.UniformResourceIdentifier) and name.value.startswith(("http://", "https://"))
+        if isinstance(name, x509.UniformResourceIdentifier)
     ]
 
 
-def ocsp_urls(certificate: x509.Certificate) -> list[str]:
+def ocsp_places(certificate: x509.Certificate) -> list[str]:
     """Where the certificate says its OCSP server is."""
     try:
         access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value

@@ -1,0 +1,294 @@
+"""What the DNS says of the certificate of a TLS port: which CA may issue it (CAA), and which one it must be (TLSA).
+
+That there are such records, and that they are signed, is for the checks of the domain. Evidence is the wire answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+from functools import cache, partial
+from hashlib import sha256, sha512
+from importlib.resources import files
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rrset
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from checks.network import example_served as more
+from checks.network.answers import Answers
+from checks.network.example_shown import given, seen
+from checks.network.served import ServedCertificate, certificate, is_address, names
+from checks.network.x509.names import shown
+from checks.network.x509.paths import spki
+from scanner import (
+    FAIL_SECURE,
+    SECURE_DEPLOYMENT,
+    Absent,
+    Each,
+    Exchange,
+    Layer,
+    Lookup,
+    NotUnderstood,
+    Raw,
+    Severity,
+    Turn,
+    Verdict,
+    check,
+    examples,
+    fact,
+    holds,
+    probe,
+)
+from scanner.transcript import write
+
+
+@fact
+class IssuerClaim:
+    """The CAA records that count for a name: those of the nearest name that has any (RFC 8659 section 3).
+
+    ``records`` are pairs of tag and value; ``of`` is the name they stand at, empty when there are none at all.
+    """
+
+    served: ServedCertificate
+    of: str
+    records: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        return str(self.served)
+
+
+@fact
+class PinnedCertificate:
+    """The TLSA records of a port: usage, selector, matching type and data of each (RFC 6698 section 2.1)."""
+
+    served: ServedCertificate
+    records: tuple[tuple[int, int, int, bytes], ...]
+
+    def __str__(self) -> str:
+        return str(self.served)
+
+
+def _named(served: ServedCertificate) -> bool:
+    return bool(served.name) and not is_address(served.name) and "." in served.name
+
+
+def _pinned(served: ServedCertificate) -> tuple[str, str]:
+    return f"_{served.port}._tcp.{served.name.rstrip('.')}", "TLSA"
+
+
+def _climb(name: str) -> tuple[tuple[str, str], ...]:
+    labels = name.rstrip(".").split(".")
+    return tuple((".".join(labels[at:]), "CAA") for at in range(len(labels) - 1))
+
+
+@probe(
+    "dns",
+    looked=Each(
+        ServedCertificate,
+        lambda served: Lookup(questions=_climb(served.name)),
+        when=lambda served: _named(served) and bool(served.validation),
+    ),
+)
+def issuer_claim(looked: Raw, served: ServedCertificate) -> IssuerClaim:
+    """The answers to a question for each name upwards, RFC 8659 section 4."""
+    answers = Answers(looked)
+    for name, kind in _climb(served.name):
+        found = tuple((one.tag.decode().lower(), one.value.decode()) for one in answers(name, kind).records)
+        if found:
+            return IssuerClaim(served, name, found)
+    return IssuerClaim(served, "", ())
+
+
+@probe(
+    "dns",
+    looked=Each(
+        ServedCertificate,
+        lambda served: Lookup(questions=(_pinned(served),)),
+        when=_named,
+    ),
+)
+def pinned_certificate(looked: Raw, served: ServedCertificate) -> PinnedCertificate:
+    """The answer to one question, RFC 6698 section 3."""
+    records = Answers(looked)(*_pinned(served)).records
+    return PinnedCertificate(served, tuple((one.usage, one.selector, one.mtype, one.cert) for one in records))
+
+
+@cache
+def _issuers() -> dict[str, frozenset[str]]:
+    """Organisation of a CA, as in the certificates it issues -> the domains it answers to in CAA."""
+    rows = csv.DictReader(files("checks.network").joinpath("caa_issuers.csv").read_text().splitlines())
+    return {row["organisation"]: frozenset(row["domains"].split()) for row in rows}
+
+
+# --- checks ---------------------------------------------------------------------------------------------------
+
+
+@check(
+    "certificate-dns.issuer-allowed",
+    principle=SECURE_DEPLOYMENT,
+    severity=Severity.LOW,
+    layer=Layer.DATA,
+    title_nl="De CA van het certificaat mag het volgens CAA uitgeven",
+    why_nl=(
+        "Met CAA zegt u welke CA's certificaten voor uw domein mogen geven. Staat de eigen CA er niet"
+        " bij, dan is het certificaat buiten u om gekomen, of mislukt de volgende vernieuwing."
+    ),
+    fix='DOMAIN. CAA 0 issue \\"ca.example\\"    ; the CA you use',
+    verify="dig +short DOMAIN CAA",
+    references=(
+        "RFC 8659",
+        "checks/network/caa_issuers.csv",
+    ),
+)
+def issuer_allowed(claim: IssuerClaim) -> Verdict:
+    """The CA of the certificate may issue it according to CAA.
+
+    With CAA you say which CAs may issue certificates for your domain. When your own is not among them, the
+    certificate came without you, or its next renewal fails.
+    """
+    if not claim.records:
+        raise Absent("there are no CAA records: any CA may issue")
+    wild = any(name.startswith("*.") for name in names(claim.served.leaf))
+    tags = {tag for tag, _ in claim.records}
+    tag = "issuewild" if wild and "issuewild" in tags else "issue"
+    if tag not in tags:
+        raise Absent("the CAA records restrict no CA")
+    allowed = {value.split(";", 1)[0].strip().lower() for one, value in claim.records if one == tag} - {""}
+    issuer = claim.served.leaf.issuer
+    called = [str(one.value) for one in issuer.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
+    domains = next((_issuers()[name] for name in called if name in _issuers()), None)
+    if domains is None and allowed:
+        raise NotUnderstood(f"which names {shown(issuer)} answers to in CAA is not known")
+    observed = f"issued by {shown(issuer)}; {claim.of} allows {', '.join(sorted(allowed))[:200] or 'no CA'}"
+    return holds(bool(allowed & (domains or frozenset())), observed, "the CA is among them")
+
+
+def _candidates(usage: int, served: ServedCertificate) -> list[x509.Certificate]:
+    """What a record of this usage may be about: the server's own certificate, or a CA above it."""
+    return [served.leaf] if usage in {1, 3} else served.others
+
+
+def _matches(record: tuple[int, int, int, bytes], one: x509.Certificate) -> bool:
+    _, selector, kind, data = record
+    content = spki(one) if selector else one.public_bytes(Encoding.DER)
+    return data == {0: content, 1: sha256(content).digest(), 2: sha512(content).digest()}[kind]
+
+
+@check(
+    "certificate-dns.pin-matches",
+    principle=(SECURE_DEPLOYMENT, FAIL_SECURE),
+    severity=Severity.HIGH,
+    layer=Layer.DATA,
+    title_nl="De TLSA-records passen bij het certificaat",
+    why_nl=(
+        "Wie TLSA (DANE) controleert, zoals mailservers doen, weigert een certificaat dat er niet bij"
+        " past. Vaak is na een vernieuwing het record vergeten."
+    ),
+    fix="# _443._tcp.NAME. TLSA 3 1 1 and the SHA-256 of\nopenssl x509 -in server.crt -noout -pubkey"
+    " | openssl pkey -pubin -outform DER",
+    verify="dig +short _443._tcp.NAME TLSA",
+    references=(
+        "RFC 6698 section 2.1",
+        "RFC 7671 section 5",
+    ),
+)
+def pin_matches(pinned: PinnedCertificate) -> Verdict:
+    """The TLSA records match the certificate.
+
+    Who verifies TLSA (DANE), as mail servers do, refuses a certificate that does not match. Often the record
+    was forgotten at a renewal. One record that matches is enough; whether the DNS is signed is another check.
+    """
+    if not pinned.records:
+        raise Absent("there are no TLSA records for this port")
+    usable = [one for one in pinned.records if one[0] <= 3 and one[1] <= 1 and one[2] <= 2]
+    if not usable:
+        raise NotUnderstood("no TLSA record is of a kind that is known")
+    served = pinned.served
+    matched = [one for one in usable if any(_matches(one, shown) for shown in _candidates(one[0], served))]
+    if not matched and all(usage == 0 for usage, *_ in usable):
+        raise NotUnderstood("the TLSA records name a root, which need not be shown")
+    told = ", ".join(f"{usage} {selector} {kind}" for usage, selector, kind, _ in matched or usable)
+    return holds(
+        bool(matched), f"{'matches' if matched else 'none matches of'} {told}"[:300], "one that matches"
+    )
+
+
+# --- examples -------------------------------------------------------------------------------------------------
+
+
+@cache
+def _answer(name: str, kind: str, *records: str, code: str = "NOERROR") -> Exchange:
+    query = dns.message.make_query(name, kind, id=1)
+    reply = dns.message.make_response(query)
+    reply.flags |= dns.flags.RA
+    reply.set_rcode(dns.rcode.from_text(code))
+    if records:
+        reply.answer.append(dns.rrset.from_text(f"{name}.", 300, "IN", kind, *records))
+    return Exchange(f"{name} {kind}", (Turn(query.to_wire(), reply.to_wire()),), "done")
+
+
+def _caa(*records: str, name: str = "example.nl") -> bytes:
+    """The answers for www.example.nl upwards, with records at one of the names."""
+    return write(
+        _answer(one, "CAA", *(records if one == name else ())) for one in ("www.example.nl", "example.nl")
+    )
+
+
+def _tlsa(*pins: tuple[int, str], code: str = "NOERROR") -> bytes:
+    """The answer for the port: a record of this usage for each certificate."""
+    records = [
+        f"{usage} 1 1 {sha256(spki(certificate(base64.b64decode(der)))).hexdigest()}" for usage, der in pins
+    ]
+    return write([_answer("_443._tcp.www.example.nl", "TLSA", *records, code=code)])
+
+
+def _half() -> bytes:
+    return write([_answer("www.example.nl", "CAA")])
+
+
+examples(
+    issuer_allowed,
+    passes=[
+        seen(more.BY_LETS_ENCRYPT, looked=partial(_caa, '0 issue "letsencrypt.org"')),
+        seen(
+            more.BY_LETS_ENCRYPT,
+            looked=partial(_caa, '0 issue "pki.goog"', '0 issue "letsencrypt.org; validationmethods=dns-01"'),
+        ),
+        seen(more.BY_LETS_ENCRYPT, looked=partial(_caa, '0 issue "letsencrypt.org"', name="www.example.nl")),
+    ],
+    fails=[
+        seen(more.BY_LETS_ENCRYPT, looked=partial(_caa, '0 issue "pki.goog"')),
+        seen(more.BY_LETS_ENCRYPT, looked=partial(_caa, '0 issue ";"')),
+    ],
+    unknown=[
+        given(more.PUBLIC_OV, looked=partial(_caa, '0 issue "letsencrypt.org"')),
+        seen(more.BY_LETS_ENCRYPT, looked=_half),
+    ],
+    notapplicable=[
+        seen(more.BY_LETS_ENCRYPT, looked=_caa),
+        seen(more.BY_LETS_ENCRYPT, looked=partial(_caa, '0 iodef "mailto:security@example.nl"')),
+        given(more.PLAIN),
+    ],
+)
+examples(
+    pin_matches,
+    passes=[
+        given(more.PLAIN, looked=partial(_tlsa, (3, more.PLAIN))),
+        given(more.PLAIN, looked=partial(_tlsa, (3, more.OTHER_KEY), (2, more.ISSUING))),
+    ],
+    fails=[
+        given(more.PLAIN, looked=partial(_tlsa, (3, more.OTHER_KEY))),
+        given(more.PLAIN, looked=partial(_tlsa, (2, more.PLAIN))),
+    ],
+    unknown=[
+        given(more.PLAIN, looked=partial(_tlsa, (0, more.ROOT))),
+        given(more.PLAIN, looked=partial(_tlsa, (200, more.PLAIN))),
+    ],
+    error=given(more.PLAIN, looked=partial(_tlsa, code="SERVFAIL")),
+    notapplicable=[given(more.PLAIN, looked=_tlsa), given(more.PLAIN, name="10.1.2.3")],
+)

@@ -1,0 +1,210 @@
+"""Servers that speak another protocol before TLS: mail, directory, databases, files, chat.
+
+Most give up their rights, so their folder is a `public_folder`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.servers import free_port, listens, program, running
+from tests.servers.tls import Keys
+
+
+@contextmanager
+def public_folder() -> Iterator[Path]:
+    """A folder for a server that gives up its rights: pytest's own are private, and made private again at any time."""
+    with tempfile.TemporaryDirectory(prefix="keurmeester-server-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+@contextmanager
+def postfix(folder: Path, pair: Keys | None) -> Iterator[int]:
+    """Postfix with its smtpd; without a key it offers no STARTTLS. The SMTP port."""
+    port, here = free_port(), folder / f"postfix-{bool(pair)}"
+    (here / "etc").mkdir(parents=True)
+    for name in ("queue", "data"):
+        (here / name).mkdir()
+    shutil.chown(here / "data", "postfix")
+    tls = (
+        f"smtpd_tls_security_level = may\nsmtpd_tls_cert_file = {pair.chain}\nsmtpd_tls_key_file = {pair.key}\n"
+        if pair
+        else ""
+    )
+    (here / "etc/main.cf").write_text(
+        f"compatibility_level = 3.6\nqueue_directory = {here}/queue\ndata_directory = {here}/data\n"
+        "inet_protocols = ipv4\nmyhostname = mail.lab.test\nalias_maps =\nalias_database =\n"
+        "maillog_file = /dev/stdout\nsmtpd_client_connection_rate_limit = 0\n"
+        f"smtpd_client_connection_count_limit = 0\nmynetworks = 192.0.2.0/24\n{tls}"
+    )
+    (here / "etc/master.cf").write_text(
+        f"127.0.0.1:{port} inet n - n - - smtpd\nanvil unix - - n - 1 anvil\npostlog unix-dgram n - n - 1 postlogd\n"
+        "tlsmgr unix - - n 1000? 1 tlsmgr\nrewrite unix - - n - - trivial-rewrite\nproxymap unix - - n - - proxymap\n"
+    )
+    command = [program("postfix"), "-c", here / "etc", "start-fg"]
+    with running(command, listens(port), folder=here):
+        yield port
+
+
+@contextmanager
+def dovecot(folder: Path, pair: Keys) -> Iterator[tuple[int, int]]:
+    """Dovecot. The ports of IMAP and POP3."""
+    imap, pop3, here = free_port(), free_port(), folder / "dovecot"
+    here.mkdir()
+    config = here / "dovecot.conf"
+    config.write_text(
+        f"""base_dir = {here}/run
+log_path = /dev/stdout
+protocols = imap pop3
+ssl = yes
+ssl_cert = <{pair.chain}
+ssl_key = <{pair.key}
+ssl_min_protocol = TLSv1.2
+mail_location = maildir:{here}/mail
+passdb {{
+  driver = static
+  args = nologin
+}}
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    address = 127.0.0.1
+    port = {imap}
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
+service pop3-login {{
+  chroot =
+  inet_listener pop3 {{
+    address = 127.0.0.1
+    port = {pop3}
+  }}
+  inet_listener pop3s {{
+    port = 0
+  }}
+}}
+"""
+    )
+    with running([program("dovecot"), "-F", "-c", config], listens(imap), folder=here):
+        yield imap, pop3
+
+
+@contextmanager
+def slapd(folder: Path, pair: Keys | None) -> Iterator[int]:
+    """OpenLDAP; without a key it knows no StartTLS. The port."""
+    port, here = free_port(), folder / f"slapd-{bool(pair)}"
+    (here / "db").mkdir(parents=True)
+    tls = f"TLSCertificateFile {pair.chain}\nTLSCertificateKeyFile {pair.key}\n" if pair else ""
+    (here / "slapd.conf").write_text(
+        f"include /etc/ldap/schema/core.schema\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\n{tls}"
+        f"database mdb\nsuffix dc=lab,dc=test\ndirectory {here}/db\n"
+    )
+    command = [program("slapd"), "-f", here / "slapd.conf", "-h", f"ldap://127.0.0.1:{port}", "-d", "0"]
+    with running(command, listens(port), folder=here):
+        yield port
+
+
+def _as_user(user: str) -> list[str]:
+    return [program("setpriv"), f"--reuid={user}", f"--regid={user}", "--init-groups"]
+
+
+@contextmanager
+def postgresql(folder: Path, pair: Keys | None) -> Iterator[int]:
+    """PostgreSQL, run as its own user. The port."""
+    port, here = free_port(), folder / f"postgresql-{bool(pair)}"
+    here.mkdir()
+    shutil.chown(here, "postgres", "postgres")
+    bin_folder = max(Path("/usr/lib/postgresql").iterdir()) / "bin"
+    made = [*_as_user("postgres"), bin_folder / "initdb", "-D", here / "data", "-A", "reject", "-N"]
+    subprocess.run([str(word) for word in made], check=True, capture_output=True, cwd=here)
+    options = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={here}", "fsync=off"]
+    if pair:
+        for name, source in (("server.crt", pair.chain), ("server.key", pair.key)):
+            copy = Path(shutil.copy(source, here / name))
+            shutil.chown(copy, "postgres", "postgres")
+            copy.chmod(0o600)
+        options += ["ssl=on", f"ssl_cert_file={here}/server.crt", f"ssl_key_file={here}/server.key"]
+    command = [*_as_user("postgres"), bin_folder / "postgres", "-D", here / "data"]
+    command += [word for option in options for word in ("-c", option)]
+    with running(command, listens(port), folder=here):
+        yield port
+
+
+@contextmanager
+def mariadb(folder: Path, pair: Keys | None, *options: str) -> Iterator[int]:
+    """MariaDB, run as its own user. The port."""
+    port, here = free_port(), folder / f"mariadb-{bool(pair)}"
+    (here / "data").mkdir(parents=True)
+    for one in (here, here / "data"):
+        shutil.chown(one, "mysql", "mysql")
+    install = [
+        program("mariadb-install-db"), "--no-defaults", f"--datadir={here}/data", "--user=mysql", "--skip-test-db",
+        "--auth-root-authentication-method=socket",
+    ]  # fmt: skip
+    subprocess.run(install, check=True, capture_output=True, cwd=here)
+    command = [
+        program("mariadbd"), "--no-defaults", f"--datadir={here}/data", "--user=mysql", f"--port={port}",
+        "--bind-address=127.0.0.1", f"--socket={here}/s", f"--pid-file={here}/pid", *options,
+    ]  # fmt: skip
+    if pair:
+        for name, source in (("server.crt", pair.chain), ("server.key", pair.key)):
+            shutil.chown(shutil.copy(source, here / name), "mysql", "mysql")
+        command += [f"--ssl-cert={here}/server.crt", f"--ssl-key={here}/server.key"]
+    with running(command, listens(port), folder=here):
+        yield port
+
+
+@contextmanager
+def vsftpd(folder: Path, pair: Keys | None) -> Iterator[int]:
+    """vsftpd. The port."""
+    port, here = free_port(), folder / f"vsftpd-{bool(pair)}"
+    (here / "empty").mkdir(parents=True)
+    tls = f"ssl_enable=YES\nrsa_cert_file={pair.chain}\nrsa_private_key_file={pair.key}\n" if pair else ""
+    config = here / "vsftpd.conf"
+    config.write_text(
+        f"listen=YES\nlisten_address=127.0.0.1\nlisten_port={port}\nbackground=NO\nanonymous_enable=NO\nlocal_enable=YES\n"
+        f"secure_chroot_dir={here}/empty\nseccomp_sandbox=NO\n{tls}"
+    )
+    with running([program("vsftpd"), config], listens(port), folder=here):
+        yield port
+
+
+@contextmanager
+def prosody(folder: Path, pair: Keys | None, name: str) -> Iterator[tuple[int, int]]:
+    """Prosody, run as its own user. The ports for clients and for servers."""
+    client, server, here = free_port(), free_port(), folder / f"prosody-{bool(pair)}"
+    (here / "data").mkdir(parents=True)
+    key = "nil"
+    if pair:
+        chain, private = here / "server.crt", here / "server.key"
+        shutil.copy(pair.chain, chain)
+        shutil.chown(shutil.copy(pair.key, private), "prosody", "prosody")
+        key = f'{{ certificate = "{chain}"; key = "{private}"; }}'
+    shutil.chown(here / "data", "prosody", "prosody")
+    modules = '"tls"; "saslauth"; "dialback"' if pair else '"saslauth"; "dialback"'
+    config = here / "prosody.cfg.lua"
+    config.write_text(
+        f"""data_path = "{here}/data"
+modules_enabled = {{ {modules} }}
+interfaces = {{ "127.0.0.1" }}
+c2s_ports = {{ {client} }}
+s2s_ports = {{ {server} }}
+c2s_require_encryption = {str(bool(pair)).lower()}
+limits = {{}}
+log = {{ info = "*console" }}
+ssl = {key}
+VirtualHost "{name}"
+"""
+    )
+    command = [*_as_user("prosody"), program("prosody"), "-F", "--config", str(config)]
+    with running(command, listens(client), folder=here):
+        yield client, server

@@ -1,0 +1,114 @@
+"""Records that somebody else wrote: read as the RFCs say, and never at the cost of our time."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from checks.network import spf
+from checks.network.answers import Answers, askable
+from checks.network.dns import record_questions
+from checks.network.example_answers import Said
+from checks.network.mail_records import organisational, tags, versioned
+from checks.network.mail_sender import _dkim_key, _read_dmarc
+from scanner import NotUnderstood, Raw
+
+
+def answers(*records: str, asked: tuple[tuple[str, str], ...]) -> Answers:
+    return Answers(Raw(out=str(Said(asked, *records)).encode()))
+
+
+@pytest.mark.parametrize(
+    ("term", "fault"),
+    [
+        ("a", ""), ("a:gemeente.test/24//64", ""), ("a/24", ""), ("mx//128", ""), ("ip4:192.0.2.1", ""),
+        ("ip6:2001:db8::1", ""), ("exists:%{ir}.%{v}._spf.%{d2}", ""), ("include:_spf.gemeente.test", ""),
+        ("redirect=gemeente.test", ""), ("unknown=anything", ""), ("ptr:gemeente.test", ""), ("-all", ""),
+        ("a/33", "too long"), ("mx//129", "too long"), ("ip4:2001:db8::1", "no ip4"), ("ip6:192.0.2.1", "no ip6"),
+        ("ip4=192.0.2.1", ""), ("include", "no domain"), ("include:", "no domain"), ("all:x", "takes nothing"),
+        ("+redirect=x", "no qualifier"), ("redirect=", "no domain"), ("foo", "no mechanism"), ("%", "no term"),
+        ("exists:%{x", "no domain"), ("a:", "no domain"),
+    ],
+)  # fmt: skip
+def test_a_term_of_spf(term: str, fault: str) -> None:
+    (one,) = spf.terms(f"v=spf1 {term}")
+    assert (fault in one.fault) if fault else not one.fault
+
+
+def test_spf_is_followed_counted_and_never_round() -> None:
+    world = (
+        'a.test. IN TXT "v=spf1 include:b.test a:gone.test mx redirect=c.test"',
+        'b.test. IN TXT "v=spf1 ptr a -all"',
+        'c.test. IN TXT "v=spf1 include:a.test ?all"',
+        "a.test. IN MX 10 mail.a.test.",
+    )
+    asked = (
+        ("a.test", "TXT"), ("b.test", "TXT"), ("c.test", "TXT"), ("gone.test", "A"), ("gone.test", "AAAA"),
+        ("a.test", "MX"), ("b.test", "A"), ("b.test", "AAAA"),
+    )  # fmt: skip
+    walk = spf.follow("a.test", answers(*world, asked=asked))
+    assert (walk.lookups, walk.all_, walk.missing) == (7, "?", [])
+    assert walk.voids == ["b.test A", "gone.test A"]
+    assert walk.ptr == ["b.test: ptr"]
+    assert walk.faults == ["include:a.test: goes round"]
+    assert spf.unasked("a.test", answers(*world, asked=asked[:1])) == (
+        ("b.test", "TXT"), ("gone.test", "A"), ("gone.test", "AAAA"), ("a.test", "MX"), ("c.test", "TXT"),
+    )  # fmt: skip
+
+
+def test_a_flood_of_spf_is_not_understood() -> None:
+    record = " ".join(
+        f'"{" ".join(f"a:h{n}.test" for n in range(at, at + 20))} "' for at in range(0, 120, 20)
+    )
+    flood = answers(f'a.test. IN TXT "v=spf1 " {record}', asked=(("a.test", "TXT"),))
+    with pytest.raises(NotUnderstood, match="more than 100 terms"):
+        spf.follow("a.test", flood)
+    assert spf.unasked("a.test", flood) == ()
+
+
+def test_tags_are_read_and_twice_is_once_too_often() -> None:
+    assert tags("v=DMARC1 ; P = reject;; ") == {"v": "DMARC1", "p": "reject"}
+    for wrong in ("v=1; p", "v=1; v=2", "=1", "a b=1"):
+        with pytest.raises(ValueError):
+            tags(wrong)
+    assert versioned(("v=DMARC1", "v=DMARC12; p=none", "v = DMARC1;p=none", "x"), "v=DMARC1") == (
+        "v=DMARC1",
+        "v = DMARC1;p=none",
+    )
+
+
+def test_a_policy_stands_at_the_domain_or_above_never_at_the_top() -> None:
+    assert list(organisational("a.b.gemeente.nl")) == ["a.b.gemeente.nl", "b.gemeente.nl", "gemeente.nl"]
+    assert list(organisational("nl")) == ["nl"]
+
+
+def test_whitespace_without_end_costs_no_time() -> None:
+    began = time.monotonic()
+    space, dots = " " * 60000, "a." * 30000
+    for record in (
+        f"v=DMARC1; p=reject;{space}x",
+        f"v=DMARC1; p=reject; rua=mailto:x@{dots}!",
+        f"v=DMARC1;p={space}",
+    ):
+        policy = _read_dmarc("a.test", (record,))
+        assert policy.outside == ()
+    _dkim_key("s", f"v=DKIM1; t={space}:{space}; p={space}")
+    versioned((f"v{space}=", space), "v=DMARC1")
+    list(spf.terms(f"v=spf1 a:{dots}/ {'%{' * 30000} ip4:{dots} {space}"))
+    assert time.monotonic() - began < 2
+
+
+def test_a_name_that_someone_else_wrote_is_asked_only_when_it_is_one() -> None:
+    assert askable("mail.gemeente.test")
+    for name in ("", "a." * 30 + "test", "x" * 300, r"mail\032server.test"):
+        assert not askable(name)
+
+
+def test_the_record_that_is_asked_is_the_record_that_is_answered() -> None:
+    found = answers("gemeente.test. IN A 192.0.2.1", asked=record_questions("gemeente.test"))
+    assert found("gemeente.test", "A").texts == ("192.0.2.1",)
+    assert found("www.gemeente.test", "A").no_such_name
+    with pytest.raises(NotUnderstood, match="was not asked"):
+        found("gemeente.test", "TXT")
+    assert "gemeente.test A: 192.0.2.1" in repr(found)
