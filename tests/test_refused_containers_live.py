@@ -53,6 +53,7 @@ def test_docker(tls: bool, demanded: bool, expected: str) -> None:
 def test_etcd_with_and_without_login(tmp_path: Path) -> None:
     with etcd(tmp_path / "etcd") as target:
         assert seen(target, ETCD) == "fail"
+        assert seen(target, "refused-containers.etcd-clear-text") == "fail"
         demand_login(target)
         assert seen(target, ETCD) == "pass"
 
@@ -61,6 +62,7 @@ def test_etcd_with_and_without_login(tmp_path: Path) -> None:
 def test_etcd_over_tls(tmp_path: Path, demanded: bool, expected: str) -> None:
     with etcd(tmp_path / "etcd", tls=True, certificates_demanded=demanded) as target:
         assert seen(target, ETCD) == expected
+        assert seen(target, "refused-containers.etcd-clear-text") == "pass"
 
 
 @pytest.mark.parametrize(("login", "expected"), [(False, "fail"), (True, "pass")])

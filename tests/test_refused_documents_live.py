@@ -11,6 +11,7 @@ CouchDB. Their answers are as documented:
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ import pytest
 from scanner.model import Target
 from tests.outside import look, state, told
 from tests.servers.influxdb import first_account, influxdb
+from tests.servers.programs import certificate
 from tests.servers.recorded import recorded
 
 pytestmark = pytest.mark.server
@@ -39,6 +41,15 @@ def test_influxdb(tmp_path: Path) -> None:
         assert seen(target, INFLUXDB) == "fail"
         first_account(target)
         assert seen(target, INFLUXDB) == "pass"
+
+
+def test_influxdb_over_tls(tmp_path: Path) -> None:
+    clear = "refused-documents.influxdb-clear-text"
+    with influxdb(tmp_path / "clear", login=False) as target:
+        assert seen(target, clear) == "fail"
+    with influxdb(tmp_path / "tls", login=False, tls=True) as target:
+        assert seen(target, clear) == "pass"
+        assert seen(target, INFLUXDB) == "fail"
 
 
 def _mongodb(elements: str) -> bytes:
@@ -115,3 +126,21 @@ def test_documented_answers(service: str, check: str, answer: bytes, expected: s
     with recorded(service, answer) as server:
         assert seen(server.target, check) == expected
         assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("service", "answer"),
+    [
+        ("mongodb", _mongodb("016f6b000000000000000000 10636f6465000d000000")),
+        ("elasticsearch", _http("200 OK", body='[{"index":"my-index-000001"}]')),
+    ],
+)
+def test_documented_answers_in_the_clear_and_over_tls(tmp_path: Path, service: str, answer: bytes) -> None:
+    check = f"refused-documents.{'mongodb' if service == 'mongodb' else 'search'}-clear-text"
+    with recorded(service, answer) as server:
+        assert seen(server.target, check) == "fail"
+    chain, key, _ = certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain, key)
+    with recorded(service, answer, context) as server:
+        assert seen(server.target, check) == "pass"

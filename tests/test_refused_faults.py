@@ -17,14 +17,14 @@ from tests.servers.programs import fresh_address
 
 pytestmark = pytest.mark.server
 
-_TOPICS: Final = frozenset(
+TOPICS: Final = frozenset(
     f"refused_{topic}"
     for topic in (
         "redis", "postgresql", "mysql", "mssql", "oracle", "queues", "documents", "caches", "containers", "remote",
         "tls",
     )
 )  # fmt: skip
-_SERVICES: Final = (
+SERVICES: Final = (
     "redis", "postgresql", "mysql", "mssql", "oracle", "amqp", "mqtt", "rabbitmq", "zookeeper", "mongodb",
     "elasticsearch", "couchdb", "influxdb", "memcached", "docker", "etcd", "kubelet", "kubernetes", "registry", "ftp",
     "vnc", "x11", "https",
@@ -64,7 +64,7 @@ def _flood(connection: socket.socket) -> None:
 def everywhere(talk: Callable[[socket.socket], None]) -> Iterator[Target]:
     """A target on which every data service is declared, and this is what all of them do."""
     address = fresh_address()
-    listening = [socket.create_server((address, 0)) for _ in _SERVICES]
+    listening = [socket.create_server((address, 0)) for _ in SERVICES]
 
     def serve(one: socket.socket) -> None:
         while True:
@@ -89,7 +89,7 @@ def everywhere(talk: Callable[[socket.socket], None]) -> Iterator[Target]:
             "tls": name == "https",
             "client_certificate": name == "https",
         }
-        for one, name in zip(listening, _SERVICES, strict=True)
+        for one, name in zip(listening, SERVICES, strict=True)
     ]
     try:
         yield server_at(address, *services)
@@ -116,7 +116,7 @@ def everywhere(talk: Callable[[socket.socket], None]) -> Iterator[Target]:
 )  # fmt: skip
 def test_no_verdict(talk: Callable[[socket.socket], None], allowed: frozenset[State]) -> None:
     registry = every_check().registry
-    checks = [id_ for id_, check in registry.checks.items() if check.topic in _TOPICS]
+    checks = [id_ for id_, check in registry.checks.items() if check.topic in TOPICS]
     assert len(checks) >= 37
     with everywhere(talk) as target:
         found = look(target, only=checks)

@@ -20,8 +20,10 @@ from scanner import (
     NotUnderstood,
     Raw,
     Say,
+    Verdict,
     exchanges,
     fact,
+    holds,
 )
 
 #: A name that no real account has: nothing of ours may ever be taken for somebody's.
@@ -78,12 +80,14 @@ def twice(
 class Spoken:
     """What a port said in a protocol: in the clear, over TLS, or both; None where it did not speak it.
 
-    ``locked`` says that over TLS it hears nobody without a client certificate.
+    ``locked`` says that over TLS it hears nobody without a client certificate; ``silent`` that in the clear nothing
+    came in time, which is not the same as a refusal to talk.
     """
 
     clear: Exchange | None
     secured: Exchange | None
     locked: bool
+    silent: bool
 
     @property
     def exchange(self) -> Exchange:
@@ -104,6 +108,7 @@ def spoken(clear: Raw, secured: Raw, speaks: Callable[[Exchange], bool], protoco
         plain if speaks(plain) else None,
         over_tls if speaks(over_tls) else None,
         wants_certificate(over_tls),
+        plain.end == "timeout" and not plain.received,
     )
     if not (found.clear or found.secured or found.locked):
         raise not_spoken(plain, protocol)
@@ -114,13 +119,14 @@ def spoken(clear: Raw, secured: Raw, speaks: Callable[[Exchange], bool], protoco
 class Answered:
     """What one port did with a question that should be refused; ``said`` is its answer in short.
 
-    ``in_clear`` says that it was ready to talk without TLS.
+    ``in_clear`` says that it was ready to talk without TLS, ``silent`` that it said nothing to that in time.
     """
 
     port: int
     refused: bool
     said: str
     in_clear: bool = False
+    silent: bool = False
 
     def __str__(self) -> str:
         return f"{self.port}/tcp"
@@ -141,9 +147,16 @@ def judged(
     ``told`` is the answer in words. A door that opens to client certificates alone refuses everybody else.
     """
     if not found.clear and not found.secured:
-        return kind(port.number, True, "TLS: a client certificate is demanded")
+        return kind(port.number, True, "TLS: a client certificate is demanded", silent=found.silent)
     answer = found.exchange
-    return kind(port.number, refused(answer), told(answer), found.clear is not None)
+    return kind(port.number, refused(answer), told(answer), found.clear is not None, found.silent)
+
+
+def over_tls_only(answer: Answered) -> Verdict:
+    """The verdict on whether a port talks in the clear. Raises Blind when it did not say so in time."""
+    if answer.silent:
+        raise Blind(f"in the clear no answer within {BRIEF} seconds", Cause.TIMEOUT)
+    return holds(not answer.in_clear, f"in the clear: {'yes' if answer.in_clear else 'no'}", "no")
 
 
 def wants_certificate(exchange: Exchange) -> bool:
@@ -167,8 +180,9 @@ def not_spoken(exchange: Exchange, protocol: str) -> Exception:
 
 
 def said(exchange: Exchange, limit: int = 80) -> str:
-    """The answer in short, for an observation; what cannot be printed as a question mark."""
-    text = "".join(chr(byte) if 32 <= byte < 127 else "?" for byte in exchange.received[:limit])
+    """The answer in short, for an observation: on one line; what cannot be printed as a question mark."""
+    flat = b" ".join(exchange.received[:limit].split())
+    text = "".join(chr(byte) if 32 <= byte < 127 else "?" for byte in flat)
     ended = f"the connection ended ({exchange.end})" if exchange.end != "done" else "nothing"
     return text or (f"{ended}, {exchange.note}" if exchange.note else ended)
 

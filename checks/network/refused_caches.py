@@ -146,7 +146,7 @@ def reading_refused(answer: MemcachedAnswer) -> Verdict:
     layer=Layer.NETWORK,
     platform="database",
     title_nl="Memcached luistert niet naar datagrammen (UDP)",
-    why_nl="Over UDP is memcached te misbruiken om anderen plat te leggen: een valse vrager krijgt een groot antwoord.",
+    why_nl="Wie over UDP zijn afzender vervalst, laat memcached een ander met grote antwoorden platleggen.",
     fix="echo '-U 0' >> /etc/memcached.conf\nsystemctl restart memcached",
     verify="ss -lun 'sport = :11211'",
     references=("CVE-2018-1000115", "memcached(1): -U"),
@@ -154,7 +154,7 @@ def reading_refused(answer: MemcachedAnswer) -> Verdict:
 def datagrams_refused(answer: MemcachedDatagrams) -> Verdict:
     """Memcached does not listen for datagrams (UDP).
 
-    Over UDP memcached can be abused to take others down: the sender can be forged, the answer is large.
+    Who forges his sender over UDP lets memcached take another down with large answers.
     """
     return holds(answer.refused, answer.said, "nothing listens for datagrams")
 

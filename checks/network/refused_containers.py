@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from checks.network.asking import Answered, Response, asked_over_http, request, twice
+from checks.network.asking import Answered, Response, asked_over_http, over_tls_only, request, twice
 from checks.network.example_talks import NO_TLS, SILENCE, at, http, talk
 from checks.network.ports import OpenPort
 from scanner import (
@@ -23,7 +23,8 @@ from scanner import (
 )
 
 _ETCD: Final = ("etcd", "etcds")
-_KUBELET: Final = ("kubelet",)
+#: The second is the port for reading, that nobody need log in to: older clusters still open it.
+_KUBELET: Final = ("kubelet", "kubelet-open")
 _KUBERNETES: Final = ("kubernetes", "kube-apiserver")
 #: The key "keurmeester-test", in base64 as etcd wants it.
 _KEY: Final = '{"key":"a2V1cm1lZXN0ZXItdGVzdA=="}'
@@ -205,6 +206,26 @@ def etcd_refuses(answer: EtcdAnswer) -> Verdict:
 
 
 @check(
+    "refused-containers.etcd-clear-text",
+    principle=(DATA_FIRST, FAIL_SECURE),
+    severity=Severity.HIGH,
+    layer=Layer.DATA,
+    title_nl="Etcd praat alleen over TLS",
+    why_nl="Zonder TLS leest wie meeluistert op het netwerk de geheimen van het cluster mee.",
+    fix="printf 'ETCD_LISTEN_CLIENT_URLS=https://0.0.0.0:2379\\nETCD_CERT_FILE=/etc/etcd/server.pem\\n"
+    "ETCD_KEY_FILE=/etc/etcd/server.key\\n' >> /etc/default/etcd\nsystemctl restart etcd",
+    verify="curl http://HOST:2379/version",
+    references=("etcd documentation, Transport security model", "BIO2 1.3, 8.21.04"),
+)
+def etcd_clear_text_refused(answer: EtcdAnswer) -> Verdict:
+    """Etcd speaks over TLS only.
+
+    Without TLS whoever listens in on the network reads the secrets of the cluster.
+    """
+    return over_tls_only(answer)
+
+
+@check(
     "refused-containers.kubelet-without-login",
     principle=FAIL_SECURE,
     severity=Severity.CRITICAL,
@@ -231,7 +252,7 @@ def kubelet_refuses(answer: KubeletAnswer) -> Verdict:
     layer=Layer.APPLICATION,
     title_nl="De API van Kubernetes weigert vragen van wie niet is ingelogd",
     why_nl="Wie zonder aanmelding iets mag in het cluster, begint daar met rondkijken naar meer.",
-    fix="kubectl delete clusterrolebinding --field-selector metadata.name=ANONYMOUS_BINDING",
+    fix="kubectl delete clusterrolebinding ANONYMOUS_BINDING",
     verify="curl -k https://HOST:6443/api/v1/namespaces",
     references=("Kubernetes documentation, Authenticating: anonymous requests",),
     advice="Look with 'kubectl get clusterrolebindings -o wide' which binding names system:anonymous or"
@@ -329,9 +350,12 @@ examples(
         _secured("kubelet", "403 Forbidden", body=_ANONYMOUS),
         at("kubelet", **_LOCKED),
     ],
-    fails=_secured(
-        "kubelet", "200 OK", _JSON, body='{"kind":"PodList","apiVersion":"v1","metadata":{},"items":null}'
-    ),
+    fails=[
+        _secured(
+            "kubelet", "200 OK", _JSON, body='{"kind":"PodList","apiVersion":"v1","metadata":{},"items":null}'
+        ),
+        _clear("kubelet-open", "200 OK", _JSON, body='{"kind":"PodList","apiVersion":"v1","items":[]}'),
+    ],
     unknown=[
         _secured("kubelet", "401 Unauthorized", body="<html>"),
         _secured("kubelet", "200 OK", body="ok"),
@@ -360,3 +384,10 @@ examples(
     fails=_clear("registry", "200 OK", _REGISTRY, body="{}"),
     unknown=[_clear("registry", "200 OK", body="{}"), _clear("registry", "503 Service Unavailable", _REGISTRY)],
 )  # fmt: skip
+
+_NAMELESS: Final = f'{{"error":"{_EMPTY}","message":"{_EMPTY}","code":3}}'
+examples(
+    etcd_clear_text_refused,
+    passes=[at("etcd", **_LOCKED), _secured("etcd", "400 Bad Request", _JSON, body=_NAMELESS)],
+    fails=_clear("etcd", "400 Bad Request", _JSON, body=_NAMELESS),
+)

@@ -9,6 +9,7 @@ from checks.network.asking import (
     Response,
     asked_over_http,
     judged,
+    over_tls_only,
     request,
     said,
     spoken,
@@ -266,7 +267,7 @@ def mongodb_refuses(answer: MongodbAnswer) -> Verdict:
     layer=Layer.APPLICATION,
     platform="database",
     title_nl="Elasticsearch en OpenSearch weigeren vragen van wie niet is ingelogd",
-    why_nl="In een zoekindex staat vaak alles bij elkaar: wie zonder aanmelding binnenkomt, leest het in een keer.",
+    why_nl="In een zoekindex staat vaak alles bij elkaar: wie zonder aanmelding binnenkomt, leest het in één keer.",
     fix="echo 'xpack.security.enabled: true' >> /etc/elasticsearch/elasticsearch.yml\n"
     "systemctl restart elasticsearch\n/usr/share/elasticsearch/bin/elasticsearch-reset-password -u elastic",
     verify="curl https://HOST:9200/_cat/indices",
@@ -287,7 +288,7 @@ def search_refuses(answer: SearchAnswer) -> Verdict:
     layer=Layer.APPLICATION,
     platform="database",
     title_nl="CouchDB vertelt wie niet is ingelogd niet welke databases er zijn",
-    why_nl="Wie de namen van de databases kent, probeert ze een voor een; vanouds was ook de inhoud voor iedereen.",
+    why_nl="Wie de namen van de databases kent, probeert ze één voor één; vanouds was ook de inhoud voor iedereen.",
     fix="printf '[chttpd]\\nrequire_valid_user = true\\nadmin_only_all_dbs = true\\n' >> /opt/couchdb/etc/local.ini\n"
     "systemctl restart couchdb",
     verify="curl http://HOST:5984/_all_dbs",
@@ -320,6 +321,69 @@ def influxdb_refuses(answer: InfluxdbAnswer) -> Verdict:
     Without a login, who reaches the port reads, forges and wipes all readings.
     """
     return holds(answer.refused, answer.said, "HTTP 401")
+
+
+@check(
+    "refused-documents.mongodb-clear-text",
+    principle=(DATA_FIRST, FAIL_SECURE),
+    severity=Severity.HIGH,
+    layer=Layer.DATA,
+    platform="database",
+    title_nl="MongoDB praat alleen over TLS",
+    why_nl="Zonder TLS leest wie meeluistert op het netwerk alle vragen en antwoorden mee.",
+    fix="printf 'net:\\n  tls:\\n    mode: requireTLS\\n    certificateKeyFile: /etc/mongod.pem\\n'"
+    " >> /etc/mongod.conf\nsystemctl restart mongod",
+    verify="mongosh --host HOST --eval 'db.hello()'",
+    references=("MongoDB manual, Configure mongod and mongos for TLS/SSL: requireTLS", "BIO2 1.3, 8.21.04"),
+)
+def mongodb_clear_text_refused(answer: MongodbAnswer) -> Verdict:
+    """MongoDB speaks over TLS only.
+
+    Without TLS whoever listens in on the network reads all questions and answers.
+    """
+    return over_tls_only(answer)
+
+
+@check(
+    "refused-documents.search-clear-text",
+    principle=(DATA_FIRST, FAIL_SECURE),
+    severity=Severity.HIGH,
+    layer=Layer.DATA,
+    platform="database",
+    title_nl="Elasticsearch en OpenSearch praten alleen over TLS",
+    why_nl="Zonder TLS leest wie meeluistert op het netwerk wachtwoorden, vragen en antwoorden mee.",
+    fix="printf 'xpack.security.http.ssl:\\n  enabled: true\\n  keystore.path: certs/http.p12\\n'"
+    " >> /etc/elasticsearch/elasticsearch.yml\nsystemctl restart elasticsearch",
+    verify="curl http://HOST:9200/",
+    references=("Elasticsearch guide, Security: encrypt HTTP client communications", "BIO2 1.3, 8.21.04"),
+)
+def search_clear_text_refused(answer: SearchAnswer) -> Verdict:
+    """Elasticsearch and OpenSearch speak over TLS only.
+
+    Without TLS whoever listens in on the network reads passwords, questions and answers.
+    """
+    return over_tls_only(answer)
+
+
+@check(
+    "refused-documents.influxdb-clear-text",
+    principle=(DATA_FIRST, FAIL_SECURE),
+    severity=Severity.MEDIUM,
+    layer=Layer.DATA,
+    platform="database",
+    title_nl="InfluxDB praat alleen over TLS",
+    why_nl="Zonder TLS leest wie meeluistert op het netwerk wachtwoorden en metingen mee, en verandert ze onderweg.",
+    fix="sed -i 's/# *https-enabled = false/https-enabled = true/' /etc/influxdb/influxdb.conf\n"
+    "systemctl restart influxdb",
+    verify="curl http://HOST:8086/ping",
+    references=("InfluxDB documentation, Enable HTTPS", "BIO2 1.3, 8.21.04"),
+)
+def influxdb_clear_text_refused(answer: InfluxdbAnswer) -> Verdict:
+    """InfluxDB speaks over TLS only.
+
+    Without TLS whoever listens in on the network reads passwords and readings, and changes them on their way.
+    """
+    return over_tls_only(answer)
 
 
 # --- examples -------------------------------------------------------------------------------------------------
@@ -418,3 +482,26 @@ examples(
     ],
     unknown=[_web("influxdb", "401 Unauthorized"), _web("influxdb", "404 Not Found", _INFLUX)],
 )  # fmt: skip
+
+_UNAUTHORIZED_ANSWER: Final = _NOT_OK + _text("errmsg", _REQUIRES) + _int("code", _UNAUTHORIZED)
+
+
+def _over_tls(service: str, words: str) -> dict[str, object]:
+    return at(service, clear=talk(end="closed"), secured=words)
+
+
+examples(
+    mongodb_clear_text_refused,
+    passes=_over_tls("mongodb", talk((_LIST_DATABASES, _message(_document(_UNAUTHORIZED_ANSWER), 1)))),
+    fails=_mongodb(_UNAUTHORIZED_ANSWER),
+)
+examples(
+    search_clear_text_refused,
+    passes=_over_tls("elasticsearch", http("401 Unauthorized", body=_DENIED)),
+    fails=_web("elasticsearch", "401 Unauthorized", body=_DENIED),
+)
+examples(
+    influxdb_clear_text_refused,
+    passes=_over_tls("influxdb", http("401 Unauthorized", _INFLUX)),
+    fails=_web("influxdb", "401 Unauthorized", _INFLUX),
+)

@@ -10,6 +10,8 @@ from checks.network.ports import OpenPort
 from scanner import (
     DATA_FIRST,
     FAIL_SECURE,
+    Blind,
+    Cause,
     Exchange,
     Impact,
     Layer,
@@ -84,6 +86,8 @@ def _refused(exchange: Exchange) -> bool:
 def mssql_prelogin(clear: Raw, secured: Raw, port: OpenPort) -> MssqlPrelogin:
     """MS-TDS 2.2.6.5 "PRELOGIN"; with TDS 8.0 TLS comes before it, and nothing is heard in the clear."""
     found = spoken(clear, secured, _speaks, "TDS")
+    if found.secured and found.silent:
+        raise Blind("over TLS it speaks; in the clear it said nothing in time", Cause.TIMEOUT)
     if found.secured and not found.clear:
         return MssqlPrelogin(port.number, True, "TLS before the first word (TDS 8.0)")
     return judged(MssqlPrelogin, port, found, _refused, _told)
@@ -139,6 +143,6 @@ examples(
         at("mssql", clear=talk(end="closed"), secured=NO_TLS),
         at("mssql", clear=talk((_ASKED, b"\x04\x01\0\x0a\0\0\1\0\0\0")), secured=NO_TLS),
     ],
-    error=at("mssql", clear=SILENCE, secured=NO_TLS),
+    error=[at("mssql", clear=SILENCE, secured=NO_TLS), at("mssql", clear=SILENCE, secured=_answer(_WITHOUT))],
     notapplicable=at("http"),
 )

@@ -148,9 +148,14 @@ def mysql_port(clear: Raw, port: OpenPort) -> MysqlPort:
     said = str(error) if error else "logged in" if answer[0] == 0 else "the login goes on"
     tls = bool(flags & _TLS)
     return MysqlPort(
-        port.number, refused, said, not refused, port.server_name, tls,
+        port=port.number,
+        refused=refused,
+        said=said,
+        in_clear=not refused,
+        server_name=port.server_name,
+        offers_tls=tls,
         certain=refused or not tls or answer[0] == 0,
-    )  # fmt: skip
+    )
 
 
 @probe("outside", root=_as("root", Impact.TRY))
@@ -262,7 +267,7 @@ def root_refused(login: MysqlRoot) -> Verdict:
     platform="database",
     title_nl="MySQL en MariaDB weigeren wie geen naam geeft",
     why_nl="Een account zonder naam laat iedereen binnen, en niemand is erop aan te spreken.",
-    fix="mysql -e \"DELETE FROM mysql.global_priv WHERE User=''; FLUSH PRIVILEGES\"",
+    fix="mysql -e \"DROP USER IF EXISTS ''@'%', ''@'localhost'\"",
     verify="mysql -h HOST -u '' --skip-password -e 'SELECT CURRENT_USER()'",
     references=("MySQL reference manual, 8.2.4 Specifying Account Names",),
 )

@@ -13,6 +13,7 @@ from checks.network.asking import (
     heard,
     judged,
     not_spoken,
+    over_tls_only,
     request,
     said,
     spoken,
@@ -275,7 +276,7 @@ def zookeeper_command(command: Raw, port: OpenPort) -> ZookeeperCommand:
     principle=(DATA_FIRST, FAIL_SECURE),
     severity=Severity.HIGH,
     layer=Layer.DATA,
-    title_nl="De berichtenmakelaar (AMQP) praat alleen over TLS",
+    title_nl="De message broker (AMQP) praat alleen over TLS",
     why_nl="Zonder TLS leest wie meeluistert op het netwerk de wachtwoorden en alle berichten mee.",
     fix="printf 'listeners.tcp = none\\nlisteners.ssl.default = 5671\\n"
     "ssl_options.certfile = /etc/rabbitmq/server.pem\\n"
@@ -289,7 +290,7 @@ def amqp_clear_text_refused(start: AmqpStart) -> Verdict:
 
     Without TLS whoever listens in on the network reads the passwords and all messages.
     """
-    return holds(not start.in_clear, f"in the clear: {'yes' if start.in_clear else 'no'}", "no")
+    return over_tls_only(start)
 
 
 @check(
@@ -297,7 +298,7 @@ def amqp_clear_text_refused(start: AmqpStart) -> Verdict:
     principle=FAIL_SECURE,
     severity=Severity.HIGH,
     layer=Layer.IDENTITY,
-    title_nl="De berichtenmakelaar (AMQP) biedt geen aanmelding zonder naam aan",
+    title_nl="De message broker (AMQP) biedt geen aanmelding zonder naam aan",
     why_nl="Wie zonder naam binnenkomt, leest of plaatst berichten waar niemand op aan te spreken is.",
     fix="printf 'auth_mechanisms.1 = PLAIN\\nanonymous_login_user = none\\n' >> /etc/rabbitmq/rabbitmq.conf\n"
     "systemctl restart rabbitmq-server",
@@ -355,7 +356,7 @@ def management_guest_refused(login: ManagementGuest) -> Verdict:
     principle=FAIL_SECURE,
     severity=Severity.HIGH,
     layer=Layer.IDENTITY,
-    title_nl="De MQTT-makelaar weigert wie geen naam geeft",
+    title_nl="De MQTT-broker weigert wie geen naam geeft",
     why_nl="Via MQTT praten sensoren en installaties: wie zonder naam binnenkomt, leest mee en stuurt opdrachten.",
     fix="printf 'allow_anonymous false\\npassword_file /etc/mosquitto/passwd\\n' > /etc/mosquitto/conf.d/login.conf\n"
     "systemctl restart mosquitto",
@@ -375,11 +376,11 @@ def mqtt_anonymous_refused(connect: MqttConnect) -> Verdict:
     principle=(DATA_FIRST, FAIL_SECURE),
     severity=Severity.HIGH,
     layer=Layer.DATA,
-    title_nl="De MQTT-makelaar praat alleen over TLS",
+    title_nl="De MQTT-broker praat alleen over TLS",
     why_nl="Zonder TLS leest wie meeluistert op het netwerk de wachtwoorden mee en verandert hij metingen onderweg.",
     fix="printf 'listener 8883\\ncertfile /etc/mosquitto/server.pem\\nkeyfile /etc/mosquitto/server.key\\n'"
     " > /etc/mosquitto/conf.d/tls.conf\nsystemctl restart mosquitto",
-    verify="mosquitto_pub -h HOST -p 1883 -t keurmeester -m x",
+    verify="mosquitto_sub -h HOST -p 1883 -t '$SYS/broker/version' -C 1 -W 3",
     references=("MQTT 3.1.1, section 5.4.5", "mosquitto.conf(5): certfile", "BIO2 1.3, 8.21.04"),
 )
 def mqtt_clear_text_refused(connect: MqttConnect) -> Verdict:
@@ -387,7 +388,7 @@ def mqtt_clear_text_refused(connect: MqttConnect) -> Verdict:
 
     Without TLS whoever listens in on the network reads the passwords and changes readings on their way.
     """
-    return holds(not connect.in_clear, f"in the clear: {'yes' if connect.in_clear else 'no'}", "no")
+    return over_tls_only(connect)
 
 
 @check(
@@ -426,7 +427,7 @@ _BLOCKED: Final = _method(_CLOSE, b"\x02\x12" + _short("NOT_ALLOWED") + bytes(4)
 
 def _amqp(*answers: bytes, mechanisms: str = _NORMAL, over_tls: bool = False) -> dict[str, object]:
     words = talk((b"AMQP", _opened(mechanisms)), *((b"login", answer) for answer in answers))
-    return at("amqp", clear=SILENCE if over_tls else words, secured=words if over_tls else NO_TLS)
+    return at("amqp", clear=talk(end="closed") if over_tls else words, secured=words if over_tls else NO_TLS)
 
 
 def _mqtt(code: int, over_tls: bool = False) -> dict[str, object]:
@@ -449,7 +450,10 @@ examples(
     passes=[_amqp(over_tls=True), at("amqp", **_LOCKED)],
     fails=_amqp(),
     unknown=at("amqp", clear=talk(b"AMQP\0\1\0\0", end="closed"), secured=NO_TLS),
-    error=at("amqp", clear=SILENCE, secured=NO_TLS),
+    error=[
+        at("amqp", clear=SILENCE, secured=NO_TLS),
+        at("amqp", clear=SILENCE, secured=talk((b"AMQP", _opened(_NORMAL)))),
+    ],
     notapplicable=at("http"),
 )
 examples(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from checks.network.asking import MADE_UP, Answered, judged, said, spoken, twice
+from checks.network.asking import MADE_UP, Answered, judged, over_tls_only, said, spoken, twice
 from checks.network.example_talks import NO_TLS, SILENCE, at, talk
 from checks.network.ports import OpenPort
 from scanner import (
@@ -165,7 +165,7 @@ def clear_text_refused(answer: RedisAnswer) -> Verdict:
 
     Without TLS whoever listens in on the network reads the password and all data.
     """
-    return holds(not answer.in_clear, f"in the clear: {'yes' if answer.in_clear else 'no'}", "no")
+    return over_tls_only(answer)
 
 
 # --- examples -------------------------------------------------------------------------------------------------

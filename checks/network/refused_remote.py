@@ -329,7 +329,7 @@ def ftp_clear_text_refused(port: FtpPort) -> Verdict:
     layer=Layer.IDENTITY,
     title_nl="VNC laat niemand binnen zonder wachtwoord",
     why_nl="Wie zonder wachtwoord binnenkomt, zit achter het toetsenbord van wie daar is ingelogd.",
-    fix="vncpasswd\nprintf 'SecurityTypes=X509Vnc,TLSVnc\\n' >> /etc/tigervnc/vncserver-config-mandatory",
+    fix="vncpasswd\necho '$SecurityTypes = \"X509Vnc,TLSVnc\";' >> /etc/tigervnc/vncserver-config-mandatory",
     verify="nmap -p 5900 --script vnc-info HOST",
     references=("RFC 6143 section 7.2.1", "Xvnc(1): SecurityTypes"),
 )
@@ -351,7 +351,7 @@ def vnc_password_demanded(security: VncSecurity) -> Verdict:
     layer=Layer.DATA,
     title_nl="VNC praat alleen versleuteld",
     why_nl="Zonder versleuteling leest wie meeluistert het beeld en elke toetsaanslag mee, ook wachtwoorden.",
-    fix="printf 'SecurityTypes=X509Vnc,X509Plain\\n' >> /etc/tigervnc/vncserver-config-mandatory",
+    fix="echo '$SecurityTypes = \"X509Vnc,X509Plain\";' >> /etc/tigervnc/vncserver-config-mandatory",
     verify="nmap -p 5900 --script vnc-info HOST",
     references=("RFC 6143 section 9", "Xvnc(1): SecurityTypes", "BIO2 1.3, 8.21.04"),
 )

@@ -10,15 +10,19 @@ from pathlib import Path
 
 from scanner.model import Target
 from tests.outside import server_at
-from tests.servers.programs import free_port, fresh_address, running
+from tests.servers.programs import certificate, free_port, fresh_address, running
 
 
 @contextmanager
-def influxdb(folder: Path, *, login: bool) -> Iterator[Target]:
-    """A fresh server that demands a login, or not; nobody has an account yet: see `first_account`."""
+def influxdb(folder: Path, *, login: bool, tls: bool = False) -> Iterator[Target]:
+    """A fresh server that demands a login or not, over TLS or in the clear.
+
+    Nobody has an account yet: see `first_account`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     address = fresh_address()
     port, backup = free_port(address), free_port(address)
+    chain, key, _ = certificate(folder / "tls")
     (folder / "influxdb.conf").write_text(f"""reporting-disabled = true
 bind-address = "{address}:{backup}"
 [meta]
@@ -29,6 +33,9 @@ wal-dir = "{folder}/wal"
 [http]
 bind-address = "{address}:{port}"
 auth-enabled = {str(login).lower()}
+https-enabled = {str(tls).lower()}
+https-certificate = "{chain}"
+https-private-key = "{key}"
 """)
     words = ["influxd", "-config", folder / "influxdb.conf"]
     with running(words, address, port, log=folder / "log"):
