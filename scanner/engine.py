@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import json
 import socket
 import threading
 import time
@@ -21,7 +22,7 @@ from scanner.evaluate import Collected, Facts, scan_time
 from scanner.evidence import Manifest, Store
 from scanner.model import Cause, Gap, State, Target, Timed
 from scanner.plan import ROUNDS, Plan
-from scanner.sources import NameAnchors, RouteOrigins, Source, TrustAnchors
+from scanner.sources import Source
 from scanner.worker import Unreachable, Worker
 
 #: Hosts looked at at the same time, unless told otherwise.
@@ -139,14 +140,24 @@ class LocalEngine:
 def _nothing_seen(manifest: Manifest) -> Gap | None:
     """Why the target counts as not reached: every question to it ended in a gap, and this is the commonest."""
     asked = [
-        raw.gap
+        _silence(source, raw)
         for source, (raw, _) in manifest.answers.items()
-        if not isinstance(source, TrustAnchors | NameAnchors | RouteOrigins)
+        if isinstance(source, Shell | Dialogue | Ports | SshHello | SshLogin | TlsWalk)
     ]
     gaps = [
         gap for gap in asked if gap is not None and gap.state is State.ERROR and gap.cause in _NOT_REACHED
     ]
     return Counter(gaps).most_common(1)[0][0] if gaps and len(gaps) == len(asked) else None
+
+
+def _silence(source: Source, raw: Raw) -> Gap | None:
+    """Why this is no sign of the target; a host of which no port says anything may as well not be there."""
+    if raw.gap is not None or not isinstance(source, Ports):
+        return raw.gap
+    addresses = json.loads(raw.out)["addresses"].values()
+    if any(address["open"] or address["refused"] for address in addresses):
+        return None
+    return Gap(State.ERROR, Cause.TIMEOUT, "none of its ports says anything")
 
 
 def _share_one_heap() -> None:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC
 from functools import lru_cache, partial
-from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from scanner.declare import (
@@ -100,9 +99,16 @@ def _item(one: Any, evidence: tuple[str, ...]) -> Item:
     return Item(one, None, str(one), evidence)
 
 
-def _concerns(probe: Probe, item: Any) -> bool:
-    """Whether a probe that is asked once per item has a question for this one."""
-    return all(source.when(item) for source in probe.sources.values() if isinstance(source, Each))
+def question(each: Each, item: Any) -> Source | Gap | None:
+    """What is asked of an item of a fact: nothing when it is not the probe's business, a gap when that cannot be told.
+
+    Items hold what targets said, so the functions that make a question of them may trip over it; that costs the item.
+    """
+    try:
+        return each.source(item) if each.when(item) else None
+    except Exception as error:
+        detail = f"no question can be made of this: {type(error).__name__}: {str(error)[:120]}"
+        return Gap(State.UNKNOWN, Cause.PARSE, detail)
 
 
 def understood(source: Source, raw: Raw) -> Gap | None:
@@ -151,16 +157,10 @@ def _merge(*many: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(digest for some in many for digest in some))
 
 
-def _source(
-    probe: Probe, ask: Ask, argument: object, each: Mapping[str, Any] = MappingProxyType({})
-) -> Source:
-    """What the parameter of a probe is the answer to."""
-    source = probe.sources[ask.name]
-    if isinstance(source, Each):
-        source = source.source(each["item"])
-    elif callable(source):
-        source = source(argument)
-    found: Source = source
+def _source(probe: Probe, ask: Ask, argument: object, each: Mapping[str, Source]) -> Source:
+    """What the parameter of a probe is the answer to; ``each`` are the questions asked per item."""
+    source = each.get(ask.name) or probe.sources[ask.name]
+    found: Source = source(argument) if callable(source) else source
     return found
 
 
@@ -226,7 +226,7 @@ class Facts:
         size = 0
         for ask in probe.asks:
             if ask.kind is Kind.RAW:
-                collected = self.answers.get(_source(probe, ask, argument))
+                collected = self.answers.get(_source(probe, ask, argument, {}))
                 if collected is None or ask.timed:
                     return None
                 raw = collected.raw
@@ -263,9 +263,17 @@ class Facts:
             if item.gap is not None:
                 items.append(item)
                 continue
-            if not _concerns(probe, item.value):
+            asked = {
+                name: question(source, item.value)
+                for name, source in probe.sources.items()
+                if isinstance(source, Each)
+            }
+            if None in asked.values():
                 continue
-            given, gap, evidence = self._inputs(probe, argument, {"item": item.value})
+            if no_question := next((one for one in asked.values() if isinstance(one, Gap)), None):
+                items.append(Item(None, no_question, item.subject, item.evidence))
+                continue
+            given, gap, evidence = self._inputs(probe, argument, asked)
             evidence = _merge(item.evidence, evidence)
             value = None
             if gap is None:
@@ -278,7 +286,7 @@ class Facts:
         return Known(items, None, base.evidence)
 
     def _inputs(
-        self, probe: Probe, argument: object, each: dict[str, Any]
+        self, probe: Probe, argument: object, each: Mapping[str, Any]
     ) -> tuple[dict[str, Any], Gap | None, tuple[str, ...]]:
         given: dict[str, Any] = {}
         gaps: list[Gap] = []

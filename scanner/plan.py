@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from scanner.declare import Ask, Check, Each, Kind, Probe, Registry
-from scanner.evaluate import Facts
-from scanner.model import Target
+from scanner.evaluate import Facts, question
+from scanner.model import Gap, Target
 from scanner.sources import Source
 
 ROUNDS: Final = 3
@@ -50,8 +50,9 @@ def _steps(ask: Ask, facts: Facts, spared: bool = False) -> Iterator[Step]:
     for name, source in probe.sources.items():
         if isinstance(source, Each):
             for value, subject in _items(source.fact, facts):
-                if source.when(value):
-                    yield Step(probe, name, source.source(value), subject, spared)
+                asked = question(source, value)
+                if asked is not None and not isinstance(asked, Gap):
+                    yield Step(probe, name, asked, subject, spared)
         else:
             made = source(ask.argument) if callable(source) else source
             yield Step(probe, name, made, spared=spared)

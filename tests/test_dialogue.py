@@ -228,3 +228,12 @@ def test_the_last_words_before_a_reset_are_heard() -> None:
     with server(talk) as port:
         (one,) = exchanges(ask(port, Say("x" * (32 << 20), until="\n")))
     assert (one.end, one.received) == ("reset", b"-DENIED and why\n")
+
+
+def test_a_name_that_tls_cannot_carry_is_an_error() -> None:
+    def talk(connection: socket.socket) -> None:
+        connection.recv(100)
+
+    with server(talk) as port, pytest.raises(ChannelError) as caught:
+        ask(port, Say("x"), secure=True, server_name="." * 3)
+    assert caught.value.cause is Cause.PARSE

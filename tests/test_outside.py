@@ -29,7 +29,7 @@ from scanner.declare import DeclarationError, Each, Registry, collecting
 from scanner.engine import LocalEngine
 from scanner.evaluate import Collected, Facts, judge, scan_time
 from scanner.evidence import Store
-from scanner.model import Cause, Inventory, State
+from scanner.model import Cause, Inventory, State, Timed
 from scanner.plan import Plan
 from scanner.sources import Source
 from scanner.testing import LAWS, load_package
@@ -119,6 +119,63 @@ def test_what_was_not_seen_is_a_finding_of_its_own_beside_what_was() -> None:
     found = {one.subject: one for one in judge(registry.checks["doors.even"], registry)(facts)}
     assert found["2000/tcp"].status is State.PASS
     assert (found["other doors"].status, found["other doors"].cause) == (State.ERROR, Cause.AUTH)
+
+
+def test_an_item_that_no_question_can_be_made_of_costs_only_itself() -> None:
+    mine = Registry()
+    with collecting(mine):
+
+        @fact
+        class Named:
+            """What a target calls something."""
+
+            name: str
+
+            def __str__(self) -> str:
+                return self.name
+
+        @fact
+        class Heard:
+            """What was heard of it."""
+
+            name: str
+
+            def __str__(self) -> str:
+                return self.name
+
+        globals()["Named"], globals()["Heard"] = Named, Heard
+
+        @probe("linux", said=Command("names"))
+        def named(said: Raw) -> list[Named]:
+            return [Named(line) for line in said.lines]
+
+        @probe("outside", answer=Each(Named, lambda one: Ports(numbers=(int(one.name),))))
+        def heard(answer: Raw, one: Named) -> Heard:
+            return Heard(one.name)
+
+        @check(
+            "names.heard", principle="DSM-IBP-5", severity=Severity.LOW, layer=Layer.NETWORK, title_nl="T",
+            why_nl="W", fix="f", verify="v", references=("r",),
+        )  # fmt: skip
+        def was_heard(one: Heard) -> Verdict:
+            """T.
+
+            W.
+            """
+            return holds(True, one.name)
+
+    mine.link()
+    target = Target(name="a", address="127.0.0.1")
+    answers: dict[Source, Collected] = {
+        Command("names"): Collected(Timed(b"80\n\x1b]0;no number"), ()),
+        Ports(numbers=(80,)): Collected(Timed(b"{}"), ()),
+    }
+    facts = Facts(target, answers, mine, scan_time(0))
+    plan = Plan(mine.checks.values(), mine)
+    plan.first(target, facts)
+    assert plan.next(target, facts) == ()
+    found = {one.subject: one.status for one in judge(mine.checks["names.heard"], mine)(facts)}
+    assert found == {"80": State.PASS, "\x1b]0;no number": State.UNKNOWN}
 
 
 def test_a_check_may_not_ask_for_what_it_may_not_have_seen() -> None:
@@ -212,3 +269,21 @@ def test_a_host_we_cannot_log_in_to_is_still_looked_at_from_outside(listener: in
         "Command": Cause.AUTH,
         "Ports": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("ports", "reached"),
+    [({"open": [22]}, True), ({"refused": [22]}, True), ({"silent": [22]}, False)],
+)
+def test_a_host_of_which_no_port_says_anything_is_not_reached(
+    ports: dict[str, list[int]], reached: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = json.dumps(
+        {"addresses": {"192.0.2.1": {"open": [], "refused": [], "silent": [], **ports}}}
+    ).encode()
+    monkeypatch.setattr("scanner.worker.Session._look", lambda self, source: Timed(out))
+    target = Target.model_validate({"name": "a", "address": "192.0.2.1", "services": [{"port": 2222}]})
+    inventory = Inventory(sources=(), digest="", targets=(target,))
+    plan = Plan(registry.checks.values(), registry)
+    (manifest,) = LocalEngine(plan, Worker(inventory, Vault()), Store(tmp_path)).run([target])
+    assert (manifest.gap is None) is reached
