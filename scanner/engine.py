@@ -22,7 +22,7 @@ from scanner.evaluate import Collected, Facts, scan_time
 from scanner.evidence import Manifest, Store
 from scanner.model import Cause, Gap, State, Target, Timed
 from scanner.plan import ROUNDS, Plan
-from scanner.sources import Source
+from scanner.sources import Dialogue, Ports, Shell, Source, SshHello, SshLogin, TlsWalk
 from scanner.worker import Unreachable, Worker
 
 #: Hosts looked at at the same time, unless told otherwise.
@@ -150,7 +150,7 @@ def _nothing_seen(manifest: Manifest) -> Gap | None:
     return Counter(gaps).most_common(1)[0][0] if gaps and len(gaps) == len(asked) else None
 
 
-def _silence(source: Source, raw: Raw) -> Gap | None:
+def _silence(source: Source, raw: Timed) -> Gap | None:
     """Why this is no sign of the target; a host of which no port says anything may as well not be there."""
     if raw.gap is not None or not isinstance(source, Ports):
         return raw.gap
