@@ -20,7 +20,7 @@ SITE: Final = Site(443, "www.example.nl", True, True)
 
 def found(*numbers: int, **fields: object) -> list[str]:
     target = Target.model_validate({"name": "web1", "address": "192.0.2.10", **fields})
-    reached = Reached("", target.address, numbers, (), (), ())
+    reached = Reached("", target.address, "", numbers, (), (), ())
     ports: list[OpenPort] = open_ports([Sweep((reached,))], target)
     return [one.subject if isinstance(one, Unseen) else str(one) for one in sites(ports, target)]
 

@@ -6,8 +6,11 @@ asked for, redirects are never followed, and no more is read than is needed.
 
 from __future__ import annotations
 
+import csv
 import re
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
 from typing import Final
 
 from scanner import (
@@ -253,6 +256,41 @@ def must_work(found: Response, what: str) -> None:
     """Raises NotUnderstood when the server failed, or had no time: that refuses nothing."""
     if found.status == 429 or (found.status >= 500 and found.status != 501):
         raise NotUnderstood(f"{what} answers {found.status}")
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What stands before a site and may answer in its place: it ``challenges`` who is no browser, or blocks."""
+
+    name: str
+    challenges: bool
+    header: str
+    marker: re.Pattern[str]
+
+    def answered(self, response: Response) -> bool:
+        """Whether this answer is its own."""
+        seen = response.values(self.header) if self.header else (response.body.decode("latin-1"),)
+        return any(self.marker.search(one) for one in seen)
+
+
+@lru_cache
+def guards() -> tuple[Guard, ...]:
+    """The guards of web_guards.csv."""
+    rows = csv.DictReader(files(__package__).joinpath("web_guards.csv").read_text().splitlines())
+    return tuple(
+        Guard(row["guard"], row["kind"] == "challenge", row["header"], re.compile(row["marker"]))
+        for row in rows
+    )
+
+
+def must_be_site(found: Response, *, blocked_too: bool = True) -> None:
+    """Raises NotUnderstood when a guard answers in the place of the site: visitors get something else.
+
+    Without ``blocked_too`` a question that is blocked counts as refused.
+    """
+    for guard in guards():
+        if (guard.challenges or blocked_too) and guard.answered(found):
+            raise NotUnderstood(f"{found.status}: {guard.name} answers in the place of the site")
 
 
 def spoken(text: str, *, end: str = "closed", note: str = "") -> Timed:

@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from checks.network._html import host_of
-from checks.network._http import WHOLE, Response, answer, request
+from checks.network._http import WHOLE, Response, answer, must_be_site, request
 from checks.network.ports import TLS_PORTS, USUAL, OpenPort
 from scanner import (
     Absent,
@@ -179,11 +179,13 @@ def front_of(site: Site) -> Dialogue:
 def page(talk: Raw, site: Site) -> Page:
     """An answer in HTTP; what is positively another protocol on a port that nobody declared is no site."""
     try:
-        return Page(site, answer(talk))
+        found = answer(talk)
     except Absent as other:
         if site.declared:
             raise NotUnderstood(f"the inventory says that this is a web site; {other}") from None
         raise
+    must_be_site(found)
+    return Page(site, found)
 
 
 @fact
@@ -218,6 +220,7 @@ def landing(landed: Raw, page: Page) -> Landing:
         if page.site.path_of(found.value("Location")) is None:
             raise Absent(f"the front page leads to another site: {found.value('Location')[:200]}")
         raise NotUnderstood("the front page is behind more than one redirect")
+    must_be_site(found)
     return Landing(page, page.onward, found)
 
 
@@ -235,4 +238,6 @@ class NoSuchPage:
 @probe("outside", missed=Each(Page, lambda page: page.site.ask(MADE_UP, read=WHOLE)))
 def no_such_page(missed: Raw, page: Page) -> NoSuchPage:
     """An answer in HTTP."""
-    return NoSuchPage(page, answer(missed))
+    found = answer(missed)
+    must_be_site(found)
+    return NoSuchPage(page, found)

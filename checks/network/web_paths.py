@@ -1,12 +1,16 @@
 """Paths of web sites that are not for visitors: what was left behind, tells of the insides, or needs a login.
 
-The known paths are in web_paths.csv, each with what it is recognised by and the source of that.
+The known paths are in web_paths.csv, each with what it is recognised by (in the page, or in the realm of a 401) and the
+source of that. A site gets one finding for all paths of a kind.
 """
 
 from __future__ import annotations
 
 import csv
+import html
 import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -14,9 +18,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from checks.network import example_pages as made
-from checks.network._html import elements
-from checks.network._http import WHOLE, Response, answer, must_work, spoken
-from checks.network._site import Site, front_of
+from checks.network._html import elements, title
+from checks.network._http import WHOLE, Response, answer, must_be_site, must_work, spoken
+from checks.network._site import MADE_UP, Site, front_of
 from scanner import (
     DATA_FIRST,
     DEFAULT_DENY,
@@ -24,6 +28,7 @@ from scanner import (
     SECURE_DEFAULT,
     SECURE_DEPLOYMENT,
     Absent,
+    Blind,
     Cause,
     Dialogue,
     Each,
@@ -52,7 +57,14 @@ class Known:
 
     path: str
     marker: re.Pattern[str]
+    realm: re.Pattern[str] | None
     what: str
+
+    def recognises(self, told: Response) -> bool:
+        """Whether this answer is what the path is known for, or asks for the password of that."""
+        if told.status == 401 and self.realm:
+            return any(self.realm.search(value) for value in told.values("WWW-Authenticate"))
+        return told.status in {200, 203, 206} and bool(self.marker.search(told.body.decode("latin-1")))
 
 
 @lru_cache
@@ -60,7 +72,8 @@ def known_paths() -> dict[str, tuple[Known, ...]]:
     """The paths of web_paths.csv, by kind."""
     found: dict[str, tuple[Known, ...]] = {}
     for row in csv.DictReader(files(__package__).joinpath("web_paths.csv").read_text().splitlines()):
-        known = Known(row["path"], re.compile(row["marker"]), row["what"])
+        realm = re.compile(row["realm"]) if row["realm"] else None
+        known = Known(row["path"], re.compile(row["marker"]), realm, row["what"])
         found[row["kind"]] = (*found.get(row["kind"], ()), known)
     return found
 
@@ -90,11 +103,18 @@ def attempts(sites: list[Site]) -> list[Attempt]:
 
 @dataclass(frozen=True)
 class Attempted:
-    """What a site answers to the question for a known path; ``front`` is its front page."""
+    """What a site answers to the question for a known path, or why there is no answer.
+
+    ``front`` is its front page, ``missing`` what it answers for a path that does not exist.
+    """
 
     attempt: Attempt
-    answer: Response
-    front: Response
+    answer: Response | Gap
+    front: Response | Gap
+    missing: Response | Gap
+
+    def __str__(self) -> str:
+        return str(self.attempt)
 
 
 def _ask(attempt: Attempt) -> Dialogue:
@@ -105,13 +125,26 @@ def _front(attempt: Attempt) -> Dialogue:
     return front_of(attempt.site)
 
 
-def _attempted(raw: Raw, front: Raw, attempt: Attempt) -> Attempted:
+def _missing(attempt: Attempt) -> Dialogue:
+    return attempt.site.ask(MADE_UP, read=WHOLE)
+
+
+def _attempted(path: Raw | Gap, front: Raw | Gap, missing: Raw | Gap, attempt: Attempt) -> Attempted:
+    return Attempted(attempt, *(_answer(one, attempt.site) for one in (path, front, missing)))
+
+
+def _answer(raw: Raw | Gap, site: Site) -> Response | Gap:
+    """Raises Absent when the site is none."""
+    if isinstance(raw, Gap):
+        return raw
     try:
-        return Attempted(attempt, answer(raw), answer(front))
+        return answer(raw)
     except Absent as other:
-        if attempt.site.declared:
-            raise NotUnderstood(f"the inventory says that this is a web site; {other}") from None
-        raise
+        if not site.declared:
+            raise
+        return Gap(State.UNKNOWN, Cause.PARSE, f"the inventory says that this is a web site; {other}")
+    except NotUnderstood as reason:
+        return Gap(State.UNKNOWN, Cause.PARSE, str(reason))
 
 
 @fact
@@ -120,18 +153,12 @@ class Leftover:
 
     attempted: Attempted
 
-    def __str__(self) -> str:
-        return str(self.attempted.attempt)
-
 
 @fact
 class StatusPage:
     """What is answered for a path where software tells about itself."""
 
     attempted: Attempted
-
-    def __str__(self) -> str:
-        return str(self.attempted.attempt)
 
 
 @fact
@@ -140,54 +167,108 @@ class ManagementPage:
 
     attempted: Attempted
 
-    def __str__(self) -> str:
-        return str(self.attempted.attempt)
-
 
 @probe(
     "outside",
     left=Each(Attempt, _ask, when=lambda attempt: attempt.kind == "leftover"),
     talk=Each(Attempt, _front),
+    missed=Each(Attempt, _missing),
 )
-def leftover(left: Raw, talk: Raw, attempt: Attempt) -> Leftover:
-    """An answer in HTTP."""
-    return Leftover(_attempted(left, talk, attempt))
+def leftover(left: Raw | Gap, talk: Raw | Gap, missed: Raw | Gap, attempt: Attempt) -> Leftover:
+    """Answers in HTTP; the front page and the page that does not exist are asked for once a site."""
+    return Leftover(_attempted(left, talk, missed, attempt))
 
 
 @probe(
     "outside",
     status=Each(Attempt, _ask, when=lambda attempt: attempt.kind == "status"),
     talk=Each(Attempt, _front),
+    missed=Each(Attempt, _missing),
 )
-def status_page(status: Raw, talk: Raw, attempt: Attempt) -> StatusPage:
-    """An answer in HTTP."""
-    return StatusPage(_attempted(status, talk, attempt))
+def status_page(status: Raw | Gap, talk: Raw | Gap, missed: Raw | Gap, attempt: Attempt) -> StatusPage:
+    """As `leftover`."""
+    return StatusPage(_attempted(status, talk, missed, attempt))
 
 
 @probe(
     "outside",
     manage=Each(Attempt, _ask, when=lambda attempt: attempt.kind == "management"),
     talk=Each(Attempt, _front),
+    missed=Each(Attempt, _missing),
 )
-def management_page(manage: Raw, talk: Raw, attempt: Attempt) -> ManagementPage:
-    """An answer in HTTP."""
-    return ManagementPage(_attempted(manage, talk, attempt))
+def management_page(
+    manage: Raw | Gap, talk: Raw | Gap, missed: Raw | Gap, attempt: Attempt
+) -> ManagementPage:
+    """As `leftover`."""
+    return ManagementPage(_attempted(manage, talk, missed, attempt))
 
 
-def _nothing_there(found: Attempted) -> Verdict:
-    """Whether what the path is known for is not shown: an error, a redirect, or something else altogether."""
-    told, attempt = found.answer, found.attempt
-    known = next(one for one in known_paths()[attempt.kind] if one.path == attempt.path)
-    if told.status in {200, 203, 206} and known.marker.search(told.body.decode("latin-1")):
-        return holds(False, f"{told.status}: {known.what}", "not there")
+def _none_there(site: Site, tried: Iterable[Attempted]) -> Verdict:
+    """Whether none of the known paths shows what it is known for. One that was not seen takes no fail away."""
+    shown: list[str] = []
+    unclear: list[tuple[str, Gap]] = []
+    statuses: Counter[int] = Counter()
+    for one in (one for one in tried if one.attempt.site == site):
+        try:
+            told = _seen(one)
+        except NotUnderstood as reason:
+            unclear.append((one.attempt.path, Gap(State.UNKNOWN, Cause.PARSE, str(reason))))
+            continue
+        if isinstance(told, Gap):
+            unclear.append((one.attempt.path, told))
+            continue
+        statuses[told.status] += 1
+        if (known := _known(one)).recognises(told):
+            shown.append(f"{known.path}: {told.status}, {known.what}")
+    expected = "none of the known paths is there"
+    if shown:
+        return holds(False, "; ".join(shown), expected)
+    if unclear:
+        raise _unclear(unclear)
+    if not statuses:
+        raise Absent("another protocol than HTTP is spoken here")
+    counted = ", ".join(f"{status} ({count})" for status, count in sorted(statuses.items()))
+    return holds(True, f"{statuses.total()} paths asked for: {counted}", expected)
+
+
+def _unclear(gaps: list[tuple[str, Gap]]) -> Blind | NotUnderstood:
+    """The worst of them in words: an error before what was not understood."""
+    path, worst = min(gaps, key=lambda one: one[1].state is not State.ERROR)
+    more = f"; and {len(gaps) - 1} more of these paths" if len(gaps) > 1 else ""
+    told = f"{path}: {worst.detail}{more}"
+    return Blind(told, worst.cause) if worst.state is State.ERROR else NotUnderstood(told)
+
+
+def _known(one: Attempted) -> Known:
+    return next(known for known in known_paths()[one.attempt.kind] if known.path == one.attempt.path)
+
+
+def _seen(one: Attempted) -> Response | Gap:
+    """The answer, when it can be judged: what is there is recognised, or it says positively that nothing is."""
+    told, attempt, known = one.answer, one.attempt, _known(one)
+    if isinstance(told, Gap):
+        return told
+    if known.recognises(told):
+        if isinstance(one.missing, Gap):
+            return one.missing
+        if known.recognises(one.missing):
+            raise NotUnderstood("the same is shown for a path that does not exist")
+        return told
+    if isinstance(one.front, Gap) or isinstance(one.missing, Gap):
+        return one.front if isinstance(one.front, Gap) else one.missing
     must_work(told, attempt.path)
+    must_be_site(told, blocked_too=False)
+    if told.status in {401, 403} and told.status == one.front.status:
+        raise NotUnderstood(f"the whole site answers {told.status}, this path as well")
+    if told.status == 401 and attempt.kind == "management":
+        raise NotUnderstood("401: something asks for a password there")
     if 200 <= told.status < 300:
         if not told.complete:
-            raise NotUnderstood(f"{attempt.path} answers {told.status}, and more than was read")
+            raise NotUnderstood(f"{told.status}, and more than was read")
         told.text  # noqa: B018 -- raises when it is compressed, and so was not seen
     if told.is_redirect and _same_page(attempt.site, attempt.path, told.value("Location")):
         raise NotUnderstood(f"moved, and not asked there: {told.value('Location')[:200]}")
-    return holds(True, f"{told.status}" + (", something else" if told.status < 300 else ""), "not there")
+    return told
 
 
 def _same_page(site: Site, path: str, location: str) -> bool:
@@ -208,16 +289,13 @@ def _same_page(site: Site, path: str, location: str) -> bool:
     verify="curl --silent --include https://NAME/.git/HEAD",
     references=("OWASP WSTG 4.2, WSTG-CONF-04", "CWE-538"),
 )
-def nothing_left_behind(found: Leftover) -> Verdict:
+def nothing_left_behind(site: Site, found: list[Leftover]) -> Verdict:
     """There are no copies, passwords or source code on the site.
 
     These paths are searched day and night. What is left lying there, another has within a day. Whether it is what
     it seems is told by its first bytes.
     """
-    told, front = found.attempted.answer, found.attempted.front
-    if told.status in {401, 403} and front.status == told.status:
-        raise NotUnderstood(f"the whole site answers {told.status}, this path as well")
-    return _nothing_there(found.attempted)
+    return _none_there(site, (one.attempted for one in found))
 
 
 @check(
@@ -232,12 +310,12 @@ def nothing_left_behind(found: Leftover) -> Verdict:
     verify="curl --silent --include https://NAME/server-status",
     references=("OWASP WSTG 4.2, WSTG-CONF-05", "CWE-497"),
 )
-def no_status_page(found: StatusPage) -> Verdict:
+def no_status_page(site: Site, found: list[StatusPage]) -> Verdict:
     """The software tells visitors nothing about itself.
 
     On a status page there are addresses of visitors, settings and sometimes passwords.
     """
-    return _nothing_there(found.attempted)
+    return _none_there(site, (one.attempted for one in found))
 
 
 @check(
@@ -255,13 +333,13 @@ def no_status_page(found: StatusPage) -> Verdict:
     verify="curl --silent --include https://NAME/phpmyadmin/",
     references=("BIO2 8.20.02", "OWASP WSTG 4.2, WSTG-CONF-05"),
 )
-def no_management_page(found: ManagementPage) -> Verdict:
+def no_management_page(site: Site, found: list[ManagementPage]) -> Verdict:
     """The pages for management cannot be reached from here.
 
     A screen where administrators log in is a door that everyone can try. Show it to the network of administrators
     alone. From where was looked, stands in the report.
     """
-    return _nothing_there(found.attempted)
+    return _none_there(site, (one.attempted for one in found))
 
 
 # --- paths behind a login -------------------------------------------------------------------------------------
@@ -287,11 +365,15 @@ def protected_paths(sites: list[Site], target: Target) -> list[ProtectedPath]:
 
 @fact
 class ProtectedPage:
-    """What a protected path answers to who has not logged in; ``front`` is the front page of its site."""
+    """What a protected path answers to who has not logged in.
+
+    ``front`` is the front page of its site, ``missing`` what it answers for a path that does not exist.
+    """
 
     protected: ProtectedPath
     answer: Response
     front: Response
+    missing: Response
 
     def __str__(self) -> str:
         return str(self.protected)
@@ -301,13 +383,16 @@ class ProtectedPage:
     "outside",
     closed=Each(ProtectedPath, lambda one: one.site.ask(one.path, read=WHOLE, impact=_KNOCK)),
     talk=Each(ProtectedPath, lambda one: front_of(one.site)),
+    missed=Each(ProtectedPath, lambda one: one.site.ask(MADE_UP, read=WHOLE)),
 )
-def protected_page(closed: Raw, talk: Raw, protected: ProtectedPath) -> ProtectedPage:
-    """Two answers in HTTP; the front page is asked for once, however many paths there are."""
+def protected_page(closed: Raw, talk: Raw, missed: Raw, protected: ProtectedPath) -> ProtectedPage:
+    """Answers in HTTP; the front page is asked for once, however many paths there are."""
     try:
-        return ProtectedPage(protected, answer(closed), answer(talk))
+        found = ProtectedPage(protected, answer(closed), answer(talk), answer(missed))
     except Absent as other:
         raise NotUnderstood(f"the inventory says that this is a web site; {other}") from None
+    must_be_site(found.answer)
+    return found
 
 
 #: Words by which a login is known, as whole parts of an address.
@@ -317,10 +402,35 @@ _LOGIN: Final = re.compile(
 )
 
 
-def _asks_password(response: Response) -> bool:
-    return response.is_html and any(
-        one.tag == "input" and one.get("type").lower() == "password" for one in elements(response.text)
-    )
+#: What a page sends to where one logs in: SAML 2.0 HTTP POST binding (section 3.5.4), WS-Federation (section 13.2.1).
+_SIGN_IN: Final = frozenset({"samlrequest", "wsignin1.0"})
+_REFRESH: Final = re.compile(r"(?i)\s*[\d.]+\s*[;,]\s*(?:url\s*=\s*)?[\"']?(.*?)[\"']?\s*")
+_UNSEEN: Final = re.compile(r"(?is)<!--.*?-->|<(script|style|noscript|title|template)\b.*?</\1\s*>|<[^>]*>")
+
+
+def _asks_login(response: Response) -> bool:
+    """Whether the page has a field for a password, or sends the visitor on to where one logs in."""
+    for one in elements(response.text) if response.is_html else ():
+        hidden = one.tag == "input" and {one.get("name").lower(), one.get("value").lower()} & _SIGN_IN
+        if hidden or (one.tag == "input" and one.get("type").lower() == "password"):
+            return True
+        onward = (
+            _REFRESH.fullmatch(one.get("content")) if one.get("http-equiv").lower() == "refresh" else None
+        )
+        if onward and _LOGIN.search(onward[1]):
+            return True
+    return False
+
+
+def _must_show(found: ProtectedPage) -> None:
+    """Raises NotUnderstood when the page need not be what belongs behind the login."""
+    told = found.answer
+    for what, other in (("the front page", found.front), ("a path that does not exist", found.missing)):
+        same_title = told.is_html and title(told.text) and title(told.text) == title(other.text)
+        if other.status == told.status and (other.body == told.body or same_title):
+            raise NotUnderstood(f"the same page as for {what}: what it shows after that cannot be told")
+    if told.is_html and not html.unescape(_UNSEEN.sub("", told.text)).strip():
+        raise NotUnderstood("a page without words: what its scripts show cannot be told")
 
 
 @check(
@@ -346,6 +456,8 @@ def protected_path(found: ProtectedPage) -> Verdict:
     """
     told, site, path = found.answer, found.protected.site, found.protected.path
     expected = "401, 403, or on to a login"
+    if told.status == 403 and found.front.status == 403:
+        raise NotUnderstood("the whole site answers 403, this path as well")
     if told.status in {401, 403}:
         return holds(True, f"{told.status}", expected)
     if told.is_redirect:
@@ -356,12 +468,14 @@ def protected_path(found: ProtectedPage) -> Verdict:
             raise NotUnderstood(f"sends on to what may be no login: {location[:200]}")
         return holds(True, f"{told.status}, to {location}", expected)
     if 200 <= told.status < 300:
-        asks = _asks_password(told)
+        asks = _asks_login(told)
+        if asks and _asks_login(found.front):
+            raise NotUnderstood("every page asks to log in: what else this one shows cannot be told")
         if not asks and not told.complete:
             raise NotUnderstood("only the beginning of the page was read")
-        if asks and _asks_password(found.front):
-            raise NotUnderstood("every page asks for a password: what else this one shows cannot be told")
-        return holds(asks, f"{told.status}: {'asks for a password' if asks else 'a page'}", expected)
+        if not asks:
+            _must_show(found)
+        return holds(asks, f"{told.status}: {'asks to log in' if asks else 'a page'}", expected)
     raise NotUnderstood(f"{path} answers {told.status}: whether it is protected cannot be told")
 
 
@@ -373,13 +487,25 @@ _NO_CONSENT: Final = Gap(State.ERROR, Cause.POLICY, "the inventory consents to l
 
 
 _403: Final = "HTTP/1.1 403 Forbidden\nContent-Length: 0\n\n"
+_401: Final = 'HTTP/1.1 401 Unauthorized\nWWW-Authenticate: Basic realm="{}"\nContent-Length: 0\n\n'
+_PHPMYADMIN: Final = made.page(body="<title>phpMyAdmin</title>")
+_CHALLENGE: Final = made.page(
+    "cf-mitigated: challenge", status="403 Forbidden", body="<title>Just a moment...</title>"
+)
+_REJECTED: Final = made.page(
+    body="<html><head><title>Request Rejected</title></head><body>The requested URL was rejected. Please consult with"
+    " your administrator.<br><br>Your support ID is: 4045204596866416688<br></body></html>"
+)
 
 
-def _paths(kind: str, path: str, text: object, front: str = _PAGE) -> dict[str, object]:
+def _paths(
+    kind: str, path: str, text: object, front: str = _PAGE, missed: object = made.NOT_FOUND
+) -> dict[str, object]:
     """An example in which one known path gives this answer, and the others are not found."""
     source = {"leftover": "left", "status": "status", "management": "manage"}[kind]
     said = {f"https://www.example.nl{known.path}": made.NOT_FOUND for known in known_paths()[kind]}
-    return made.site(front, **{source: {**said, f"https://www.example.nl{path}": text}})
+    answers = {source: {**said, f"https://www.example.nl{path}": text}, "missed": missed}
+    return made.site(front, **answers)
 
 
 def _file(kind: str, body: str, status: str = "200 OK") -> str:
@@ -401,6 +527,7 @@ examples(
         _paths("leftover", "/.env", made.page(body="<script>\nAPI_URL='/'\nABC=1\n</script>")),
         _paths("leftover", "/.git/HEAD", _file("text/plain", "ref: refs/", status="403 Forbidden")),
         _paths("leftover", "/.git/HEAD", _TO_LOGIN),
+        _paths("leftover", "/.git/HEAD", _REJECTED),
     ],
     fails=[
         _paths("leftover", "/.git/HEAD", _GIT),
@@ -408,6 +535,7 @@ examples(
         _paths("leftover", "/.env", _file("text/html", "# settings\n\nDB_HOST=db\n")),
         _paths("leftover", "/backup.zip", _ZIP_BEGINS),
         _paths("leftover", "/backup.tar.gz", _TARBALL),
+        _paths("leftover", "/.env", _ENV, missed=made.BUSY),
     ],
     unknown=[
         _paths("leftover", "/.env", made.BUSY),
@@ -419,11 +547,15 @@ examples(
         **_paths("leftover", "/.env", made.NOT_FOUND),
         **made.undeclared(22, "SSH-2.0-OpenSSH_9.2\r\n"),
     },
-    error=_paths("leftover", "/.env", _NO_CONSENT),
+    error=_paths("leftover", "/.env", _NO_CONSENT, missed="\0"),
 )
 examples(
     no_status_page,
-    passes=_paths("status", "/server-status", _PAGE),
+    passes=[
+        _paths("status", "/server-status", _PAGE),
+        _paths("status", "/debug/pprof/", made.page(body="<title>/debug/pprof/</title> is er niet")),
+        _paths("status", "/server-status", _401.format("beheer")),
+    ],
     fails=[
         _paths(
             "status", "/server-status", made.page(body="<h1>Apache Server Status for www.example.nl</h1>")
@@ -435,12 +567,19 @@ examples(
 examples(
     no_management_page,
     passes=[
-        _paths("management", "/manager/html", "HTTP/1.1 401 Unauthorized\nContent-Length: 0\n\n"),
+        _paths("management", "/manager/html", _403),
         _paths("management", "/phpmyadmin/", _PAGE),
         _paths("management", "/phpmyadmin/", made.redirect("/nl/")),
     ],
-    unknown=_paths("management", "/phpmyadmin/", made.redirect("/phpMyAdmin/")),
+    unknown=[
+        _paths("management", "/phpmyadmin/", made.redirect("/phpMyAdmin/")),
+        _paths("management", "/manager/html", _401.format("intranet")),
+        _paths("management", "/phpmyadmin/", _PHPMYADMIN, missed=_PHPMYADMIN),
+        _paths("management", "/phpmyadmin/", _CHALLENGE),
+    ],
     fails=[
+        _paths("management", "/manager/html", _401.format("Tomcat Manager Application")),
+        _paths("management", "/phpmyadmin/", _PHPMYADMIN, front=_403),
         _paths("management", "/phpmyadmin/", made.page(body="<title>phpMyAdmin</title>")),
         _paths("management", "/wp-login.php", made.page(body='<input type="submit" name="wp-submit">')),
     ],
@@ -451,9 +590,13 @@ _PROTECTED: Final = [{**made.HTTPS, "protected": ["/mijn"]}]
 
 
 def _closed(text: str, services: dict[str, object] = made.HTTPS) -> dict[str, object]:
-    return made.site(_PAGE, services=[{**services, "protected": ["/mijn"]}], closed=text)
+    listed = [{**services, "protected": ["/mijn"]}]
+    return made.site(_PAGE, services=listed, closed=text, missed=made.NOT_FOUND)
 
 
+_MINE: Final = made.page(body="<title>Mijn zaken</title><p>U hebt 2 zaken")
+_MINE_AS_WELL: Final = spoken(_MINE)
+_SHELL: Final = made.page(body="<title>Mijn zaken</title><div id=app></div><script src=/app.js></script>")
 _LOGIN_FORM: Final = made.page(
     body="<form method=post><input name=user><INPUT TYPE=password name=pass></form>"
 )
@@ -463,9 +606,19 @@ examples(
         _closed("HTTP/1.1 403 Forbidden\nContent-Length: 0\n\n"),
         _closed(_TO_LOGIN),
         _closed(_LOGIN_FORM),
+        _closed(
+            made.page(body="<form method=post><input type=hidden name=SAMLRequest value=PHNhbWw></form>")
+        ),
+        _closed(made.page(body="<meta http-equiv=refresh content='0; url=/inloggen?terug=/mijn'>")),
     ],
-    fails=[_closed(_PAGE), _closed(_file("application/json", '{"bsn": "..."}'))],
+    fails=[_closed(_MINE), _closed(_file("application/json", '{"bsn": "..."}'))],
     unknown=[
+        _closed(_PAGE),
+        _closed(_SHELL),
+        _closed(_REJECTED),
+        {**_closed(_MINE), "missed": _MINE_AS_WELL},
+        {**_closed(_403), "talk": spoken(_403)},
+        _closed(made.page(body="<meta http-equiv=refresh content='0; url=/nl/mijn'>")),
         _closed(made.NOT_FOUND),
         _closed(made.BUSY),
         _closed("HTTP/1.1 301 Moved\nLocation: /mijn/\nContent-Length: 0\n\n"),
