@@ -67,7 +67,7 @@ def _ways(hosts: Fleet) -> list[Callable[[], Cost]]:
         return Cost(time.perf_counter() - began, time.process_time() - busy, 0.0)
 
     def scan() -> Cost:
-        return run(hosts.scan(inventory, "--only", _ONLY), _OURS)
+        return run(hosts.scan(inventory, hosts.folder / "runs", "--only", _ONLY), _OURS)
 
     def theirs() -> Cost:
         return run([program("ssh-audit"), "--skip-rate-test", "-T", targets], _THEIRS)
