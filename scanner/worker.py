@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from scanner.vault import Vault
 
 
+#: Seconds after which no further question from outside is put to a target: one that answers everything slowly would
+#: hold up the scan for hours.
+OUTSIDE_SECONDS: Final = 600
 #: Questions from outside put to one target at the same time.
 OUTSIDE_AT_ONCE: Final = 4
 #: Datagrams among them, beside those: most of them are waiting for silence.
@@ -201,6 +205,7 @@ class Session:
         self._opened: list[ShellTransport] = []
         self._shell: ShellTransport | None = None
         self._no_shell: Gap | None = None
+        self._outside_until = time.monotonic() + OUTSIDE_SECONDS
         self.account: tuple[int, str] | None = None
 
     def __enter__(self) -> Self:
@@ -285,6 +290,10 @@ class Session:
     def _look(self, source: Source) -> Timed:
         try:
             if isinstance(source, Outside | TlsWalk):
+                if time.monotonic() > self._outside_until:
+                    raise ChannelError(
+                        Cause.TIMEOUT, f"{source.describe()}: not asked, {OUTSIDE_SECONDS} seconds were up"
+                    )
                 self._worker.may_ask(source, self._target)
             return self._answer(source)
         except ChannelError as error:

@@ -198,6 +198,17 @@ def test_ports_that_listen_and_those_that_do_not() -> None:
     )
 
 
+def test_a_target_that_takes_too_long_is_asked_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scanner.worker.OUTSIDE_SECONDS", -1)
+    target = Target(name="a", address="127.0.0.1")
+    inventory = Inventory(sources=(), digest="", targets=(target,))
+    look = Dialogue(purpose="look", port=9, turns=(Say("x"),))
+    with Worker(inventory, Vault()).session(target, (look,)) as session:
+        gap = session.ask((look,))[look].gap
+    assert gap is not None
+    assert (gap.state, gap.cause) == (State.ERROR, Cause.TIMEOUT)
+
+
 def test_nothing_goes_further_than_the_consent_or_outside_the_inventory() -> None:
     target = Target(name="a", address="127.0.0.1", credential="none")
     inventory = Inventory(
