@@ -109,7 +109,7 @@ def everywhere(talk: Callable[[socket.socket], None]) -> Iterator[Target]:
         (_close, _NOT_SEEN),
         (_says(b"\xff\xfe{\0]<\x1b]0;x\x07\r\n" * 20), _NOT_SEEN),
         (_says(b"HTTP/1.1 999 \r\nContent-Length: 99999999999\r\n\r\n"), _OR_ABSENT),
-        (_says(b"HTTP/1.1 401 No\r\n\r\n" + b"[" * 3000), _OR_ABSENT),
+        (_says(b"HTTP/1.1 418 No\r\n\r\n" + b"[" * 3000), _OR_ABSENT),
         (_flood, _NOT_SEEN),
     ],
     ids=["silent", "reset", "close", "garbage", "http-odd", "http-deep", "flood"],
