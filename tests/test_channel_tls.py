@@ -25,6 +25,9 @@ from tests.servers import tls as servers
 from tests.servers.tls import ALL, NAME, Keys
 
 
+pytestmark = pytest.mark.server
+
+
 @contextmanager
 def serving(answer: Callable[[socket.socket], None]) -> Iterator[int]:
     """A server on a port of its own; ``answer`` gets each connection, in a thread of its own. The port."""
