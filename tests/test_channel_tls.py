@@ -24,7 +24,6 @@ from tests.lab.certificates import Authority
 from tests.servers import tls as servers
 from tests.servers.tls import ALL, NAME, Keys
 
-
 pytestmark = pytest.mark.server
 
 
