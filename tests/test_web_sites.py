@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checks.network import web, web_content, web_cookies, web_headers
+from checks.network import web, web_content, web_cookies, web_headers, web_paths
 from checks.network._http import WHOLE, Response
 from checks.network._site import Landing, NoSuchPage, Page, Site, landing_of, sites
 from checks.network.ports import OpenPort, Reached, Sweep, open_ports
@@ -154,4 +154,11 @@ def test_no_header_takes_long_to_judge(value: str) -> None:
             continue
     web._hsts(value)
     web_cookies._cookie(value)
+    assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize("part", ["<!--", "<script>", "<", "<title>", "<script></script"])
+def test_a_page_is_stripped_of_its_marks_in_one_go(part: str) -> None:
+    began = time.process_time()
+    web_paths._UNSEEN.sub("", (part * WHOLE)[:WHOLE])
     assert time.process_time() - began < 10

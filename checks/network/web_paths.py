@@ -405,7 +405,9 @@ _LOGIN: Final = re.compile(
 #: What a page sends to where one logs in: SAML 2.0 HTTP POST binding (section 3.5.4), WS-Federation (section 13.2.1).
 _SIGN_IN: Final = frozenset({"samlrequest", "wsignin1.0"})
 _REFRESH: Final = re.compile(r"(?i)\s*[\d.]+\s*[;,]\s*(?:url\s*=\s*)?[\"']?(.*?)[\"']?\s*")
-_UNSEEN: Final = re.compile(r"(?is)<!--.*?-->|<(script|style|noscript|title|template)\b.*?</\1\s*>|<[^>]*>")
+_UNSEEN: Final = re.compile(
+    r"(?is)<!--.*?(?:-->|\Z)|<(script|style|noscript|title|template)\b.*?(?:</\1\s*>|\Z)|<[^>]*(?:>|\Z)"
+)
 
 
 def _asks_login(response: Response) -> bool:
