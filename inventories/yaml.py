@@ -33,12 +33,18 @@ def _is_host_name(value: str) -> bool:
     return len(value) <= 253 and all(map(_LABEL.fullmatch, labels)) and not labels[-1].isdigit()
 
 
+def _plain_ip(value: str) -> str:
+    """The address in its usual form; an IPv4 address written as IPv6 (RFC 4291 section 2.5.5.2) is IPv4."""
+    address = ipaddress.ip_address(value)
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
 def _valid_address(value: str) -> str:
     if _is_host_name(value):
         return value
     with suppress(ValueError):
         if _IP_ADDRESS.fullmatch(value):
-            return str(ipaddress.ip_address(value))
+            return _plain_ip(value)
     raise ValueError(
         f"{value[:80]!r} is neither a host name nor an IP address\n"
         "write the bare name or address; the port goes in 'port', the user in the credential"
@@ -62,7 +68,7 @@ def _valid_selector(value: str) -> str:
 def _valid_ip(value: str) -> str:
     with suppress(ValueError):
         if _IP_ADDRESS.fullmatch(value):
-            return str(ipaddress.ip_address(value))
+            return _plain_ip(value)
     raise ValueError(f"{value[:80]!r} is not an IP address\nwrite one such as 192.0.2.1 or 2001:db8::1")
 
 

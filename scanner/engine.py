@@ -23,6 +23,7 @@ from scanner.evidence import Manifest, Store
 from scanner.model import Cause, Gap, State, Target, Timed
 from scanner.plan import ROUNDS, Plan
 from scanner.sources import Dialogue, Ports, Shell, Source, SshHello, SshLogin, TlsWalk
+from scanner.transcript import exchanges
 from scanner.worker import Unreachable, Worker
 
 #: Hosts looked at at the same time, unless told otherwise.
@@ -151,7 +152,10 @@ def _nothing_seen(manifest: Manifest) -> Gap | None:
 
 
 def _silence(source: Source, raw: Timed) -> Gap | None:
-    """Why this is no sign of the target; a host of which no port says anything may as well not be there."""
+    """Why this is no sign of the target; a host of which no port or datagram says anything may as well not be there."""
+    if raw.gap is None and isinstance(source, Dialogue):
+        silent = all(one.end == "timeout" and not one.received for one in exchanges(raw))
+        return Gap(State.ERROR, Cause.TIMEOUT, "nothing answers") if silent else None
     if raw.gap is not None or not isinstance(source, Ports):
         return raw.gap
     addresses = json.loads(raw.out)["addresses"].values()

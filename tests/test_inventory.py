@@ -636,3 +636,9 @@ def test_hosts_of_cas_are_names_domains_and_ports(tmp_path: Path) -> None:
 def test_what_is_no_host_of_a_ca_is_refused(host: str, tmp_path: Path) -> None:
     with pytest.raises(InputError):
         revocation_hosts(tmp_path, host)
+
+
+def test_an_ipv4_address_written_as_ipv6_is_ipv4(tmp_path: Path) -> None:
+    text = "targets:\n  a: {address: '::ffff:192.0.2.7', addresses: ['::ffff:192.0.2.8', '2001:db8::1']}\n"
+    a = inventory(tmp_path, text).target("a")
+    assert (a.address, a.addresses) == ("192.0.2.7", ("192.0.2.8", "2001:db8::1"))

@@ -26,13 +26,14 @@ from scanner import (
     probe,
 )
 from scanner.declare import DeclarationError, Each, Registry, collecting
-from scanner.engine import LocalEngine
+from scanner.engine import LocalEngine, _nothing_seen
 from scanner.evaluate import Collected, Facts, judge, scan_time
-from scanner.evidence import Store
+from scanner.evidence import Manifest, Store
 from scanner.model import Cause, Inventory, State, Timed
 from scanner.plan import Plan
-from scanner.sources import Source
+from scanner.sources import Dialogue, Say, Source
 from scanner.testing import LAWS, load_package
+from scanner.transcript import End, Exchange, Turn, write
 from scanner.vault import Vault
 from scanner.worker import Worker
 
@@ -287,3 +288,19 @@ def test_a_host_of_which_no_port_says_anything_is_not_reached(
     plan = Plan(registry.checks.values(), registry)
     (manifest,) = LocalEngine(plan, Worker(inventory, Vault()), Store(tmp_path)).run([target])
     assert (manifest.gap is None) is reached
+
+
+def test_datagrams_that_nobody_answers_are_no_sign_of_a_host() -> None:
+    def sealed(end: End, said: bytes) -> Manifest:
+        ports = {"open": [], "refused": [], "silent": [22], "failed": {}}
+        swept = json.dumps({"from": "", "addresses": {"192.0.2.1": ports}}).encode()
+        heard = write([Exchange("snmp", (Turn(b"?", said),), end)])
+        asked = Dialogue(purpose="snmp", port=161, turns=(Say("?"),), protocol="udp", silence=True)
+        return Manifest(
+            "a",
+            answers={Ports(numbers=(22,)): Collected(Timed(swept), ()), asked: Collected(Timed(heard), ())},
+        )
+
+    assert _nothing_seen(sealed("timeout", b"")) is not None
+    assert _nothing_seen(sealed("done", b"!")) is None
+    assert _nothing_seen(sealed("refused", b"")) is None

@@ -198,7 +198,7 @@ class _Talk:
             )
         except OSError as error:
             raise self._ended(error) from None
-        except ValueError as error:  # a name that TLS cannot carry
+        except (TypeError, ValueError) as error:  # a name that TLS cannot carry
             raise ChannelError(Cause.PARSE, f"{self._source.describe()}: {error}") from None
         self._socket, self._note = secured, secured.version() or ""
 

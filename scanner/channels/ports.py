@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from scanner.channels import ChannelError
@@ -70,7 +71,13 @@ def _addresses(name: str) -> list[tuple[int, str]]:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise ChannelError(Cause.DNS, f"{name}: {error}") from None
-    return [(family, str(where[0])) for family, _, _, _, where in found]
+    return [_plain(family, str(where[0])) for family, _, _, _, where in found]
+
+
+def _plain(family: int, host: str) -> tuple[int, str]:
+    """An IPv4 address written as IPv6 says nothing of IPv6."""
+    mapped = IPv6Address(host.partition("%")[0]).ipv4_mapped if family == socket.AF_INET6 else None
+    return (socket.AF_INET, str(mapped)) if mapped else (family, host)
 
 
 def _from(family: int, host: str) -> str:
