@@ -106,6 +106,24 @@ def test_one_file_that_cannot_be_read_hides_no_other(lab: Authority, ssl: Path) 
     }
 
 
+def test_a_file_that_ends_halfway_or_begins_oddly_hides_no_other(lab: Authority, ssl: Path) -> None:
+    put(ssl, lab.issue(starts=-9, ends=-1))
+    pem = lab.issue().pem
+    leaf, behind = pem.split(b"-----END CERTIFICATE-----\n", 1)
+    (ssl / "cut.pem").write_bytes(leaf)
+    (ssl / "glued.pem").write_bytes(leaf + b"-----END CERTIFICATE-----" + behind)
+    (ssl / "quoted.pem").write_bytes(b"# -----BEGIN CERTIFICATE----- and so on\n" + pem)
+    (ssl / "last.pem").write_bytes(leaf)
+    found = {one.subject: one.status for one in look("certificate-files.valid", ssl)}
+    assert found == {
+        "/etc/ssl/cut.pem": State.UNKNOWN,
+        "/etc/ssl/glued.pem": State.UNKNOWN,
+        "/etc/ssl/last.pem": State.UNKNOWN,
+        "/etc/ssl/quoted.pem": State.UNKNOWN,
+        "/etc/ssl/server.pem": State.FAIL,
+    }
+
+
 def test_no_key_is_read(lab: Authority, ssl: Path) -> None:
     issued = lab.issue()
     (ssl / "both.pem").write_bytes(issued.key_pem + issued.pem)

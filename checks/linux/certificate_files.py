@@ -140,20 +140,22 @@ def certificate_files(found: Raw) -> list[CertificateFile | Unseen]:
 
 
 def _pem(found: Raw) -> Iterator[tuple[str, bytes]]:
-    """Path and DER of each; what is no base64 is no certificate either, and empty."""
-    lines = iter(line.strip() for line in found.lines)
-    for path in lines:
-        if not path.startswith("/") or next(lines, "") != _CERTIFICATE:
-            raise NotUnderstood(f"no certificate after {path[:80]!r}")
-        body = []
-        for line in lines:
-            if line == "-----END CERTIFICATE-----":
-                break
-            body.append(line)
-        else:
-            raise NotUnderstood(f"{path}: a certificate is cut short")
+    """Path and DER of each; what is no base64, or does not end, is no certificate either, and empty.
+
+    A path stands before each line with a beginning in it, and nothing else does: what is wrong with one file ends there.
+    """
+    lines = [line.strip() for line in found.lines]
+    starts = [at for at, line in enumerate(lines) if _CERTIFICATE in line]
+    if lines and starts[:1] != [1]:
+        raise NotUnderstood(f"no certificate after {lines[0][:80]!r}")
+    ends = [at - 1 for at in starts[1:]] + [len(lines)]
+    for start, end in zip(starts, ends, strict=False):
+        path, begin, body = lines[start - 1], lines[start], lines[start + 1 : end]
+        if not path.startswith("/"):
+            raise NotUnderstood(f"a certificate of no file, after {path[:80]!r}")
+        whole = begin == _CERTIFICATE and body[-1:] == ["-----END CERTIFICATE-----"]
         try:
-            yield path, base64.b64decode("".join(body), validate=True)
+            yield path, base64.b64decode("".join(body[:-1]), validate=True) if whole else b""
         except ValueError:
             yield path, b""
 
