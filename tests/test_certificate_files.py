@@ -5,9 +5,10 @@ from __future__ import annotations
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+from ssl import DER_cert_to_PEM_cert
 
 import pytest
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, pkcs12
 
 from scanner.evaluate import Collected, Facts, judge, scan_time
 from scanner.model import Finding, Raw, State, Target
@@ -94,13 +95,21 @@ def test_links_are_followed_and_what_the_system_trusts_is_left_out(lab: Authorit
     assert [(one.subject, one.status) for one in found] == [("/etc/ssl/live/fullchain.pem", State.PASS)]
 
 
+def of_version_2(issued: Issued) -> bytes:
+    """The same certificate of a version that the library does not read, and Java does."""
+    der = issued.certificate.public_bytes(Encoding.DER)
+    return der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x01", 1)
+
+
 def test_one_file_that_cannot_be_read_hides_no_other(lab: Authority, ssl: Path) -> None:
     put(ssl, lab.issue())
     (ssl / "windows.pem").write_bytes(lab.issue().pem.replace(b"\n", b"\r\n"))
     (ssl / "broken.pem").write_text("-----BEGIN CERTIFICATE-----\nnot base64!\n-----END CERTIFICATE-----\n")
+    (ssl / "odd.pem").write_text(DER_cert_to_PEM_cert(of_version_2(lab.issue())))
     found = {one.subject: one.status for one in look("certificate-files.valid", ssl)}
     assert found == {
         "/etc/ssl/broken.pem": State.UNKNOWN,
+        "/etc/ssl/odd.pem": State.UNKNOWN,
         "/etc/ssl/server.pem": State.PASS,
         "/etc/ssl/windows.pem": State.PASS,
     }

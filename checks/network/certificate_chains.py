@@ -268,7 +268,7 @@ examples(
         seen(made.GOOD, now=_TOO_LATE),
         given(more.PLAIN, anchors=trusted(made.ROOT)),
     ],
-    unknown=seen(made.GOOD, anchors="no PEM"),
+    unknown=[seen(made.GOOD, anchors="no PEM"), seen(made.GOOD, "AAAA")],
 )
 examples(not_self_signed, passes=given(more.PLAIN), fails=seen(more.SELF_SIGNED))
 examples(complete, passes=[given(more.PLAIN), seen(more.BY_ROOT)], fails=seen(more.PLAIN))

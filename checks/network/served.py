@@ -76,8 +76,11 @@ class ServedCertificate:
 
     @property
     def others(self) -> list[x509.Certificate]:
-        """What was shown behind it."""
-        return [certificate(one) for one in self.chain[1:]]
+        """What was shown behind it. Raises NotUnderstood when not all of that can be read."""
+        try:
+            return [certificate(one) for one in self.chain[1:]]
+        except ValueError as error:
+            raise NotUnderstood(f"a certificate behind it cannot be read: {str(error)[:120]}") from None
 
     @property
     def shown(self) -> str:
@@ -136,15 +139,14 @@ class CertificatePath:
     ),
 )
 def served(walk: Raw, port: TlsPort) -> ServedCertificate:
-    """One hello as `TlsWalk` documents it: the chain is DER, RFC 5280."""
+    """One hello as `TlsWalk` documents it: the chain is DER, RFC 5280. What the server's own says needs no other."""
     answers = spoken(walk, declared=port.declared)
     shown = shown_to(answers, "right").whole
     if shown.alert:
         raise Blind(f"the server ends the handshake: {shown.alert}", Cause.TLS)
     if not shown.chain:
         raise NotUnderstood("no certificate was shown")
-    for one in shown.chain:
-        certificate(one)
+    certificate(shown.chain[0])
     return ServedCertificate(port.number, port.server_name, shown.chain, stapled(answers).whole)
 
 
@@ -213,8 +215,12 @@ def certificate(der: bytes) -> x509.Certificate:
     with warnings.catch_warnings():
         # What the library frowns upon (serial numbers, old names) is for the checks to judge.
         warnings.simplefilter("ignore")
-        found = x509.load_der_x509_certificate(der)
-        found.issuer, found.subject, found.extensions  # noqa: B018 -- read now, so that they are known to be readable
+        try:
+            found = x509.load_der_x509_certificate(der)
+            # Read now, so that they are known to be readable.
+            found.issuer, found.subject, found.extensions  # noqa: B018
+        except (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+            raise ValueError(str(error)) from None
     return found
 
 
