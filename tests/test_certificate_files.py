@@ -8,7 +8,8 @@ from pathlib import Path
 from ssl import DER_cert_to_PEM_cert
 
 import pytest
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, pkcs12
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, pkcs12
 
 from scanner.evaluate import Collected, Facts, judge, scan_time
 from scanner.model import Finding, Raw, State, Target
@@ -163,11 +164,15 @@ def test_a_host_without_any_is_not_judged(ssl: Path) -> None:
 
 
 def keystore(lab: Authority, ssl: Path, kind: str, ends: float) -> None:
-    issued = lab.issue(starts=-20, ends=ends)
+    (ssl / "opt" / "server.jks").unlink(missing_ok=True)
+    add(ssl, kind, "tomcat", lab.issue(starts=-20, ends=ends))
+
+
+def add(ssl: Path, kind: str, alias: str, issued: Issued) -> None:
     pfx = ssl / "opt" / "made.pfx"
     pfx.write_bytes(
         pkcs12.serialize_key_and_certificates(
-            b"tomcat",
+            alias.encode(),
             issued.key,
             issued.certificate,
             None,
@@ -175,7 +180,6 @@ def keystore(lab: Authority, ssl: Path, kind: str, ends: float) -> None:
         )
     )
     store = ssl / "opt" / "server.jks"
-    store.unlink(missing_ok=True)
     subprocess.run(
         [
             program("keytool"), "-importkeystore", "-srckeystore", pfx, "-srcstorepass", "changeit", "-destkeystore",
@@ -197,3 +201,21 @@ def test_a_keystore_that_expired_shows(lab: Authority, ssl: Path) -> None:
 def test_a_keystore_that_shows_nothing_is_not_judged(lab: Authority, ssl: Path) -> None:
     keystore(lab, ssl, "PKCS12", 90)
     assert state(look("certificate-files.keystore-valid", ssl)) is State.UNKNOWN
+
+
+def test_a_keystore_that_shows_no_entry_is_not_judged(lab: Authority, ssl: Path) -> None:
+    issued = lab.issue(starts=-9, ends=-1)
+    (ssl / "opt" / "server.jks").write_bytes(
+        pkcs12.serialize_key_and_certificates(b"a", issued.key, issued.certificate, None, NoEncryption())
+    )
+    assert state(look("certificate-files.keystore-valid", ssl)) is State.UNKNOWN
+
+
+def test_one_entry_that_cannot_be_read_hides_no_other(lab: Authority, ssl: Path) -> None:
+    odd = lab.issue()
+    der = odd.certificate.public_bytes(Encoding.DER).replace(b"\x82\x0cwww.lab.test", b"\xa5\x0cwww.lab.test")
+    for ends, expected in ((90, State.UNKNOWN), (-1, State.FAIL)):
+        keystore(lab, ssl, "JKS", ends)
+        add(ssl, "JKS", "odd", Issued(x509.load_der_x509_certificate(der), odd.key))
+        found = look("certificate-files.keystore-valid", ssl)
+        assert state(found) is expected, told(found)

@@ -98,10 +98,11 @@ class KeystorePath:
 
 @fact
 class Keystore:
-    """The private keys in a Java keystore: by alias the first certificate of each, DER."""
+    """The private keys in a Java keystore: by alias the first certificate of each, DER, and those not to be read."""
 
     path: str
     certificates: dict[str, bytes]
+    unread: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.path
@@ -216,21 +217,29 @@ def keystores(found: Raw) -> list[KeystorePath]:
     ),
 )
 def keystore(listing: Raw, store: KeystorePath) -> Keystore:
-    """What keytool(1) lists without the password: of JKS all certificates, of PKCS #12 none."""
+    """What keytool(1) lists without the password: of JKS all certificates, of PKCS #12 none, or not even its keys."""
     if not re.search(r"^Your keystore contains \d+ entr", listing.text, flags=re.MULTILINE):
         raise NotUnderstood(f"{store.path}: keytool lists nothing")
     found: dict[str, bytes] = {}
+    unread: list[str] = []
     for part in re.split(r"^Alias name: ", listing.text, flags=re.MULTILINE)[1:]:
         if "Entry type: PrivateKeyEntry" not in part:
             continue
         alias = part.split("\n", 1)[0].strip()
         body = re.search(rf"{_CERTIFICATE}\s+([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----", part)
-        if body is None:
-            raise NotUnderstood(f"{store.path}: the certificate of {alias} is not shown without its password")
-        found[alias] = base64.b64decode("".join(body[1].split()), validate=True)
-    if not found:
+        try:
+            der = base64.b64decode("".join(body[1].split()) if body else "", validate=True)
+            certificate(der)
+        except ValueError:
+            unread.append(alias)
+        else:
+            found[alias] = der
+    if not found and not unread:
+        # Java 8 calls every store a JKS: only one that lists something else is known to hold no key.
+        if "Entry type: " not in listing.text or "Keystore type: PKCS12" in listing.text:
+            raise NotUnderstood(f"{store.path}: no private key is shown without its password")
         raise Absent(f"{store.path} holds no private key")
-    return Keystore(store.path, found)
+    return Keystore(store.path, found, tuple(unread))
 
 
 @dated
@@ -240,11 +249,16 @@ def file_until(held: CertificateFile) -> list[Renewal]:
 
 
 @dated
-def keystore_until(keystore: Keystore) -> list[Renewal]:
-    """A line of the calendar for each private key in a keystore."""
-    return [
-        renewal(certificate(der), f"{keystore.path} {alias}") for alias, der in keystore.certificates.items()
-    ]
+def keystore_until(keystore: Keystore) -> Iterator[Renewal]:
+    """A line of the calendar for each private key in a keystore; ends badly when there are more."""
+    for alias, der in keystore.certificates.items():
+        yield renewal(certificate(der), f"{keystore.path} {alias}")
+    if keystore.unread:
+        raise NotUnderstood(_unread(keystore))
+
+
+def _unread(keystore: Keystore) -> str:
+    return f"{keystore.path}: no certificate is shown, or none that can be read, of {named(list(keystore.unread), 5)}"
 
 
 # --- checks ---------------------------------------------------------------------------------------------------
@@ -374,6 +388,8 @@ def keystore_valid(keystore: Keystore, now: ScanTime) -> Verdict:
     each = {alias: valid(certificate(der), now) for alias, der in keystore.certificates.items()}
     bad = [f"{alias}: {verdict.observed}" for alias, verdict in each.items() if not verdict.passed]
     good = [f"{alias}: {verdict.observed}" for alias, verdict in each.items()]
+    if keystore.unread and not bad:
+        raise NotUnderstood(_unread(keystore))
     return holds(not bad, named(bad or good, 5), f"valid on {now:%Y-%m-%d}")
 
 
@@ -424,6 +440,12 @@ examples(
     keystore_valid,
     passes={**_STORE, "listing": _JKS},
     fails={**_STORE, "listing": _JKS, "now": _OLD},
-    unknown={**_STORE, "listing": _listing("Certificate chain length: 0\n")},
-    notapplicable={"keystores.found": Raw(err=_MISSING, code=1)},
+    unknown=[
+        {**_STORE, "listing": _listing("Certificate chain length: 0\n")},
+        {**_STORE, "listing": "Keystore type: PKCS12\n\nYour keystore contains 0 entries\n"},
+    ],
+    notapplicable=[
+        {"keystores.found": Raw(err=_MISSING, code=1)},
+        {**_STORE, "listing": _listing("").replace("PrivateKeyEntry", "trustedCertEntry")},
+    ],
 )
