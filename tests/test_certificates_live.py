@@ -225,6 +225,12 @@ MADE: tuple[tuple[str, Callable[[Authority], Issued], Callable[[Authority], Issu
         lambda lab: lab.issue(),
         {},
     ),
+    (
+        "revocation.possible",
+        lambda lab: lab.issue(crl="http://crl.lab.test/issuing.crl"),
+        lambda lab: lab.issue(ends=8),
+        {},
+    ),
 )
 
 

@@ -88,7 +88,7 @@ def _ends(nodes: dict[str, ServedCertificate]) -> str:
         "Wordt een certificaat op één node vergeten, dan verloopt het daar: de dienst hapert voor een"
         " deel van de bezoekers, en niemand begrijpt waarom."
     ),
-    fix="scp fullchain.crt server.key NODE:/etc/nginx/    # the same on every node\\nsystemctl reload nginx",
+    fix="scp fullchain.crt server.key NODE:/etc/nginx/    # the same on every node\nsystemctl reload nginx",
     verify=_SHOW,
     within="cluster",
     references=("BIO2 1.3, control 8.24",),

@@ -156,13 +156,13 @@ def _stapled(served: ServedCertificate, now: ScanTime) -> Status | None:
     verify=_SHOW,
     references=(
         "RFC 5280 sections 4.2.1.13 and 4.2.2.1",
-        f"{_CABF}, sections 4.9.9 and 7.1.2.11.2",
+        f"{_CABF}, sections 1.6.1 (short-lived: 7 days), 4.9.9 and 7.1.2.11.2",
     ),
 )
 def possible(
     served: ServedCertificate,
     *,
-    days: Annotated[int, "certificates that live no longer than this need no revocation"] = 10,
+    days: Annotated[int, "certificates that live no longer than this need no revocation"] = 7,
 ) -> Verdict:
     """Whether the certificate was revoked can be found out.
 
@@ -188,7 +188,7 @@ def possible(
         "Een CA trekt een certificaat in als de sleutel is uitgelekt of de houder niet meer bestaat. Wie"
         " het blijft tonen, wordt geweigerd of is na te doen."
     ),
-    fix="certbot renew --force-renewal    # with a new key; or ask your own CA\\nsystemctl reload nginx",
+    fix="certbot renew --force-renewal    # with a new key; or ask your own CA\nsystemctl reload nginx",
     verify=_SHOW,
     references=(
         "RFC 6960",
