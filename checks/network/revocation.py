@@ -136,7 +136,10 @@ def _stapled(served: ServedCertificate, now: ScanTime) -> Status | None:
         return None
     if served.issuer is None:
         raise NotUnderstood("the issuer was not shown: nobody can tell whether the stapled answer is of it")
-    return by_ocsp(served.staple, served.leaf, served.issuer, now)
+    status = by_ocsp(served.staple, served.leaf, served.issuer, now)
+    if status.word is Word.NOT_UNDERSTOOD:
+        raise NotUnderstood(str(status))
+    return status
 
 
 # --- checks ---------------------------------------------------------------------------------------------------
@@ -220,6 +223,8 @@ def _current(heard: Heard | None, what: str) -> Verdict:
         raise Absent(f"the certificate names no {what}")
     if heard.cause is not None:
         raise Blind(str(heard), heard.cause)
+    if heard.word == Word.NOT_UNDERSTOOD:
+        raise NotUnderstood(str(heard))
     good = heard.word in {Word.GOOD, Word.REVOKED}
     return holds(good, f"{heard.url[:200]}: {heard}", "an answer of the CA that counts now")
 

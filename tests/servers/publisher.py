@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -18,12 +19,26 @@ from cryptography.x509 import ocsp
 
 from tests.servers.authority import Authority, Issued
 
+_NAMED: Final = x509.UniformResourceIdentifier("http://crl.lab.test/delta.crl")
+#: What a CRL may say of itself, and whether that is critical.
+_EXTENSIONS: Final[dict[str, tuple[x509.ExtensionType, bool]]] = {
+    "indirect": (x509.IssuingDistributionPoint(None, None, False, False, None, True, False), True),
+    "some-reasons": (
+        x509.IssuingDistributionPoint(
+            None, None, False, False, frozenset({x509.ReasonFlags.key_compromise}), False, False
+        ),
+        True,
+    ),
+    "with-delta": (x509.FreshestCRL([x509.DistributionPoint([_NAMED], None, None, None)]), False),
+}
+
 
 class Publisher:
     """The publishing side of an authority; change its fields and it answers otherwise.
 
     ``ocsp``: good, revoked, unknown, stale, stranger (another signs), or gone (no answer). ``crl``: empty, revoked,
-    stale, stranger, or gone. ``responder`` signs OCSP answers in the place of the CA. ``asked`` counts the requests.
+    stale, stranger, renewed (signed with another key of the CA), cut (short), gone, or one of `_EXTENSIONS`.
+    ``responder`` signs OCSP answers in the place of the CA. ``asked`` counts the requests.
     """
 
     def __init__(self, lab: Authority, folder: Path, port: int) -> None:
@@ -109,12 +124,19 @@ class Publisher:
             .last_update(began)
             .next_update(began + timedelta(days=7))
         )
-        if self.crl == "revoked":
+        kind, _, revoked = self.crl.rpartition(" ")
+        if revoked == "revoked":
             assert self.about is not None
             entry = x509.RevokedCertificateBuilder().serial_number(self.about.serial_number)
             builder = builder.add_revoked_certificate(entry.revocation_date(began).build())
-        signer = self.other.issuing if self.crl == "stranger" else self.lab.issuing
-        return builder.sign(signer.key, hashes.SHA256()).public_bytes(Encoding.DER)
+        signer = self.other.issuing if self.crl in {"stranger", "renewed"} else self.lab.issuing
+        if self.crl == "renewed":
+            named = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.key.public_key())
+            builder = builder.add_extension(named, critical=False)
+        if extension := _EXTENSIONS.get(kind or self.crl):
+            builder = builder.add_extension(*extension)
+        made = builder.sign(signer.key, hashes.SHA256()).public_bytes(Encoding.DER)
+        return made[:-9] if self.crl == "cut" else made
 
 
 @contextmanager
