@@ -9,7 +9,12 @@ from ssl import DER_cert_to_PEM_cert
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, pkcs12
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    pkcs12,
+)
 
 from scanner.evaluate import Collected, Facts, judge, scan_time
 from scanner.model import Finding, Raw, State, Target

@@ -22,7 +22,15 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 from checks.network.ports import TlsPort
 from checks.network.tls_endpoint import shown_to, spoken, stapled
 from checks.network.x509.names import shown
-from checks.network.x509.paths import Demands, Outcome, read_anchors, self_issued, signature_fault, validate
+from checks.network.x509.paths import (
+    Anchors,
+    Demands,
+    Outcome,
+    read_anchors,
+    self_issued,
+    signature_fault,
+    validate,
+)
 from scanner import (
     Blind,
     Cause,
@@ -95,7 +103,11 @@ class ServedCertificate:
     @property
     def issuer(self) -> x509.Certificate | None:
         """The certificate shown that signed the server's own, if it was."""
-        return next((one for one in self.others if issued(self.leaf, one)), None)
+        return self.issuer_of(self.leaf)
+
+    def issuer_of(self, below: x509.Certificate) -> x509.Certificate | None:
+        """The certificate shown that signed another one, if any did."""
+        return next((one for one in self.others if issued(below, one)), None)
 
     @property
     def validation(self) -> str:
@@ -189,7 +201,7 @@ _FOR_SERVERS: Final = Demands(purpose=ExtendedKeyUsageOID.SERVER_AUTH, for_leaf=
 def anchored(anchors: Raw, served: ServedCertificate, now: ScanTime) -> CertificatePath:
     """The chain followed to the anchors that `TrustAnchors` gives, PEM."""
     approved = read_anchors(anchors.out)
-    outcome = validate(served.leaf, served.others[:MOST], approved, now, _FOR_SERVERS)
+    outcome = followed(served, approved, now)
     best = outcome.trusted
     path = best.certificates if best else ()
     return CertificatePath(
@@ -200,6 +212,11 @@ def anchored(anchors: Raw, served: ServedCertificate, now: ScanTime) -> Certific
         missing=_missing(outcome),
         own_ca=bool(path) and path[-1] in approved.own,
     )
+
+
+def followed(served: ServedCertificate, approved: Anchors, now: ScanTime) -> Outcome:
+    """Every path over what was shown to one of these anchors."""
+    return validate(served.leaf, served.others[:MOST], approved, now, _FOR_SERVERS)
 
 
 def _missing(outcome: Outcome) -> str:
