@@ -142,13 +142,16 @@ def test_a_file_that_ends_halfway_or_begins_oddly_hides_no_other(lab: Authority,
 def test_no_key_is_read(lab: Authority, ssl: Path) -> None:
     issued = lab.issue()
     (ssl / "both.pem").write_bytes(issued.key_pem + issued.pem)
+    (ssl / "endless.pem").write_bytes(issued.pem.replace(b"-----END", b"----END") + issued.key_pem)
+    key = issued.key_pem.splitlines()[1]
     registry = every_check().registry
     facts = Facts(TARGET, {}, registry, scan_time(0))
     for check in ("certificate-files.valid", "certificate-files.keys-closed"):
         for step in steps(registry.checks[check], facts):
             assert isinstance(step.source, Shell)
-            assert b"PRIVATE KEY" not in _run(step.source, ssl).out
-    assert state(look("certificate-files.valid", ssl)) is State.PASS
+            assert key not in _run(step.source, ssl).out
+    found = {one.subject: one.status for one in look("certificate-files.valid", ssl)}
+    assert found == {"/etc/ssl/both.pem": State.PASS, "/etc/ssl/endless.pem": State.UNKNOWN}
 
 
 def test_a_key_that_others_can_read_shows(lab: Authority, ssl: Path) -> None:

@@ -114,10 +114,12 @@ class Keystore:
 
 @probe(
     "linux",
-    # Certificates alone are printed, each behind the name of its file; a key in the same file is not.
+    # Certificates alone are printed, each behind the name of its file; a key in the same file is not, not even when
+    # the certificate before it does not end.
     found=Command(
         f"{_FIND} -size -512k '(' -name '*.pem' -o -name '*.crt' -o -name '*.cer' -o -name '*.cert' ')'"
-        f" -exec sed -s -n -e '/{_CERTIFICATE}/F' -e '/{_CERTIFICATE}/,/-----END CERTIFICATE-----/p' '{{}}' +",
+        f" -exec sed -s -n -E -e '/{_CERTIFICATE}/F'"
+        f" -e '/{_CERTIFICATE}/,/-----END CERTIFICATE-----|PRIVATE KEY/p' '{{}}' +",
         root=True,
         exits=(0, 1),
         timeout=30,
@@ -143,7 +145,7 @@ def certificate_files(found: Raw) -> list[CertificateFile | Unseen]:
 def _pem(found: Raw) -> Iterator[tuple[str, bytes]]:
     """Path and DER of each; what is no base64, or does not end, is no certificate either, and empty.
 
-    A path stands before each line with a beginning in it, and nothing else does: what is wrong with one file ends there.
+    A path stands before each line with a beginning in it, and nothing else does: what is wrong with a file ends there.
     """
     lines = [line.strip() for line in found.lines]
     starts = [at for at, line in enumerate(lines) if _CERTIFICATE in line]
