@@ -167,6 +167,16 @@ def test_the_verdict_follows_the_certificate(
         assert state(found) is expected, told(found)
 
 
+def test_an_intermediate_of_another_key_is_not_the_one_that_is_missing(
+    lab: Authority, tmp_path: Path
+) -> None:
+    """The chain of before the CA got a new key: its name is right, and it signed nothing here."""
+    before = lab.authority("Lab Issuing", lab.root, number=42)
+    found = seen("certificate-chains.complete", lab.issue().showing(before), lab, tmp_path)
+    assert state(found) is State.FAIL
+    assert "CN=Lab Issuing" in found[0].observed, told(found)
+
+
 def _public(lab: Authority, **more: Any) -> Issued:
     """As a public CA would issue it, were ours one."""
     fields = {"policies": [OV], "extra": [timestamps(1, 2)], "organisation": "Gemeente Lab"}

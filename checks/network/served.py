@@ -26,6 +26,8 @@ from checks.network.x509.paths import (
     Anchors,
     Demands,
     Outcome,
+    Path,
+    Reason,
     read_anchors,
     self_issued,
     signature_fault,
@@ -119,16 +121,15 @@ class ServedCertificate:
 class CertificatePath:
     """A served chain followed to an approved root at the moment of the scan.
 
-    ``path`` runs from leaf to anchor (DER) and is empty when none holds; then ``distrust`` says why. ``missing`` names
-    the issuer that was not shown and is no approved root, when every path ends in one. ``own_ca`` says that the anchor
-    is one of the inventory, and ``gave_up`` that more paths
-    were shown than can be walked.
+    ``path`` runs from leaf to anchor (DER) and is empty when none holds; then ``distrust`` says why, and ``gave_up``
+    why another one may hold after all. ``missing`` names the issuer that was not shown and is no approved root, when
+    every path ends in one. ``own_ca`` says that the anchor is one of the inventory.
     """
 
     served: ServedCertificate
     path: tuple[bytes, ...]
     distrust: str
-    gave_up: bool
+    gave_up: str
     missing: str
     own_ca: bool
 
@@ -208,7 +209,7 @@ def anchored(anchors: Raw, served: ServedCertificate, now: ScanTime) -> Certific
         served=served,
         path=tuple(one.public_bytes(Encoding.DER) for one in path),
         distrust=outcome.why,
-        gave_up=(outcome.exhausted or len(served.others) > MOST) and best is None,
+        gave_up="" if best else _unknown(served, outcome),
         missing=_missing(outcome),
         own_ca=bool(path) and path[-1] in approved.own,
     )
@@ -219,11 +220,24 @@ def followed(served: ServedCertificate, approved: Anchors, now: ScanTime) -> Out
     return validate(served.leaf, served.others[:MOST], approved, now, _FOR_SERVERS)
 
 
+def _unknown(served: ServedCertificate, outcome: Outcome) -> str:
+    """Why there may be a path that holds, though none was found."""
+    if outcome.exhausted or len(served.others) > MOST:
+        return "more certificates are shown than there can be paths walked"
+    failures = [failure for path in outcome.paths for failure in path.failures]
+    return next((str(failure) for failure in failures if failure.reason is Reason.ALGORITHM), "")
+
+
 def _missing(outcome: Outcome) -> str:
-    tops = [path.certificates[-1] for path in outcome.paths]
+    tops = [path.certificates[-2 if _is_forged(path) else -1] for path in outcome.paths]
     if any(path.anchored for path in outcome.paths) or any(self_issued(top) for top in tops):
         return ""
     return shown(tops[0].issuer) if tops else ""
+
+
+def _is_forged(path: Path) -> bool:
+    """Whether its last certificate has the name of the issuer that is wanted, and another key."""
+    return any(failure.reason is Reason.SIGNATURE for failure in path.failures)
 
 
 @lru_cache(maxsize=4096)
@@ -248,8 +262,13 @@ def chain_text(chain: Sequence[bytes]) -> str:
 
 @lru_cache(maxsize=4096)
 def issued(below: x509.Certificate, above: x509.Certificate) -> bool:
-    """Whether one certificate signed the other."""
-    return name_key(below.issuer) == name_key(above.subject) and not signature_fault(below, above)
+    """Whether one certificate signed the other. Raises NotUnderstood when that is done in a way we do not know."""
+    if name_key(below.issuer) != name_key(above.subject):
+        return False
+    fault = signature_fault(below, above)
+    if fault and fault.reason is Reason.ALGORITHM:
+        raise NotUnderstood(str(fault))
+    return not fault
 
 
 def value(one: x509.Certificate, kind: type[Any]) -> Any:
