@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from checks.network.x509.paths import Anchors, validate
@@ -131,6 +133,19 @@ def test_an_answer_about_another_certificate_is_none(publisher: Publisher) -> No
     assert by_ocsp(answer, other, issuer, datetime.now(UTC)).word is Word.UNUSABLE
     assert by_ocsp(answer, about, issuer, datetime.now(UTC) + timedelta(days=3)).word is Word.UNUSABLE
     assert by_ocsp(answer, about, issuer, datetime.now(UTC) - timedelta(days=1)).word is Word.UNUSABLE
+
+
+@pytest.mark.parametrize(("hours", "expected"), [(2, Word.GOOD), (48, Word.UNUSABLE), (-2, Word.UNUSABLE)])
+def test_an_answer_without_an_end_is_believed_for_a_day(
+    hours: int, expected: Word, publisher: Publisher
+) -> None:
+    about, ca = publisher.issue().certificate, publisher.ca
+    now = datetime.now(UTC)
+    answer = ocsp.OCSPResponseBuilder().add_response(
+        cert=about, issuer=ca.certificate, algorithm=hashes.SHA1(), cert_status=ocsp.OCSPCertStatus.GOOD,
+        this_update=now - timedelta(hours=hours), next_update=None, revocation_time=None, revocation_reason=None,
+    ).responder_id(ocsp.OCSPResponderEncoding.HASH, ca.certificate).sign(ca.key, hashes.SHA256())  # fmt: skip
+    assert by_ocsp(answer.public_bytes(Encoding.DER), about, ca.certificate, now).word is expected
 
 
 @pytest.mark.parametrize("garbage", [b"", b"\0", b"\x30\x03\x0a\x01", b"<html>"])
