@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -305,7 +306,10 @@ def purposes(one: x509.Certificate) -> list[ObjectIdentifier] | None:
 
 def strength(one: x509.Certificate) -> tuple[str, int]:
     """The kind of key and its bits: ("RSA", 3072), ("secp256r1", 256), ("Ed25519", 256)."""
-    public: Any = one.public_key()
+    try:
+        public: Any = one.public_key()
+    except UnsupportedAlgorithm as error:
+        raise NotUnderstood(f"{shown(one.subject)}: {error}") from None
     match public:
         case rsa.RSAPublicKey():
             return "RSA", public.key_size
