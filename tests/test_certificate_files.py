@@ -93,12 +93,24 @@ def test_a_file_that_ends_soon_shows(lab: Authority, ssl: Path) -> None:
 
 def test_links_are_followed_and_what_the_system_trusts_is_left_out(lab: Authority, ssl: Path) -> None:
     (ssl / "live").mkdir()
-    (ssl / "certs" / "old.pem").write_bytes(lab.issue(starts=-9, ends=-1).pem)
+    (ssl / "opt" / "old.bin").write_bytes(lab.issue(starts=-9, ends=-1).pem)
+    (ssl / "certs" / "old.pem").symlink_to("../opt/old.bin")
+    (ssl / "certs" / "ca-certificates.crt").write_bytes(lab.issue(starts=-9, ends=-1).pem)
     (ssl / "issuing.pem").write_bytes(lab.issuing.pem)
     (ssl / "live" / "fullchain.pem").symlink_to("../opt/chain.bin")
     (ssl / "opt" / "chain.bin").write_bytes(lab.issue().pem)
     found = look("certificate-files.valid", ssl)
     assert [(one.subject, one.status) for one in found] == [("/etc/ssl/live/fullchain.pem", State.PASS)]
+
+
+def test_what_was_put_among_what_the_system_trusts_shows(lab: Authority, ssl: Path) -> None:
+    issued = lab.issue(starts=-9, ends=-1)
+    (ssl / "certs" / "server.crt").write_bytes(issued.pem)
+    assert state(look("certificate-files.valid", ssl)) is State.FAIL
+    (ssl / "certs" / "server.key").write_bytes(issued.key_pem)
+    for mode, expected in ((0o644, State.FAIL), (0o600, State.PASS)):
+        (ssl / "certs" / "server.key").chmod(mode)
+        assert state(look("certificate-files.keys-closed", ssl)) is expected
 
 
 def of_version_2(issued: Issued) -> bytes:

@@ -48,8 +48,12 @@ FOLDERS: Final = (
     "/etc/stunnel", "/etc/tomcat", "/etc/tomcat9", "/etc/tomcat10", "/etc/rabbitmq", "/etc/mosquitto",
     "/etc/freeradius",
 )  # fmt: skip
-#: What the system trusts, which is not what its services show.
-_STORES: Final = "'(' -path /etc/ssl/certs -o -path /etc/pki/tls/cert.pem -o -name 'ca-bundle*' ')' -prune"
+#: What the system trusts, which is not what its services show: links in /etc/ssl/certs, and bundles. A plain file there
+#: was put by someone who has a service.
+_STORES: Final = (
+    "'(' -path '/etc/ssl/certs*' -xtype l -o -name ca-certificates.crt -o -path /etc/pki/tls/cert.pem"
+    " -o -name 'ca-bundle*' ')' -prune"
+)
 _FIND: Final = f"find -L {' '.join(FOLDERS)} {_STORES} -o -type f"
 _CERTIFICATE: Final = "-----BEGIN CERTIFICATE-----"
 
