@@ -41,7 +41,9 @@ class Anchors:
         kept, added = _certificates(public), _certificates(own)
         self.count = len(kept) + len(added)
         if not self.count:
-            raise ChannelError(Cause.POLICY, "trust anchors: none of the scanner's system nor of the inventory")
+            raise ChannelError(
+                Cause.POLICY, "trust anchors: none of the scanner's system nor of the inventory"
+            )
         self._public, self._own = _by_name(kept), _by_name(added)
 
     def answer(self, source: TrustAnchors) -> Timed:
