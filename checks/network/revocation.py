@@ -202,7 +202,7 @@ def revocation(fetched: Raw, anchors: Raw, served: ServedCertificate, now: ScanT
     fetched=Each(
         ServedCertificate,
         lambda served: Fetch(wanted=_asked(served, *_cas(served))),
-        when=lambda served: bool(_cas(served)),
+        when=lambda served: not issued(served.leaf, served.leaf),
     ),
     anchors=Each(ServedCertificate, lambda served: TrustAnchors(served.anchors)),
 )
@@ -534,6 +534,7 @@ examples(
         _above("AAAA"),
         _above(more.CA_CRL_EMPTY, more.BY_QUIET, more.QUIET_CA),
         _above(more.CA_CRL_EMPTY, root=more.ROOT),
+        seen(more.GOOD, fetched="[]"),
     ],
     error=_above(
         Gap(
@@ -542,7 +543,11 @@ examples(
             f"{_ROOT_URL}: the inventory does not allow this host; write 'revocation_hosts: [crl.example.nl]'",
         )
     ),
-    notapplicable=given(more.GOOD),
+    notapplicable=[
+        given(more.GOOD, fetched="[]"),
+        seen(more.BY_ROOT, fetched="[]"),
+        seen(more.SELF_SIGNED),
+    ],
 )
 examples(
     crl_current,
