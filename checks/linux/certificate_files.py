@@ -327,6 +327,12 @@ def file_renewed_in_time(
     return in_time(held.leaf, now, days)
 
 
+def _may_hold_none(store: KeyFile) -> bool:
+    """Whether it is a keystore, known by its name alone, that is named for holding only the CAs to trust."""
+    name = store.path.rsplit("/", 1)[1].lower()
+    return "trust" in name and name.endswith((".p12", ".pfx", ".jks", ".keystore"))
+
+
 @check(
     "certificate-files.keys-closed",
     principle=(DEFAULT_DENY, DATA_FIRST),
@@ -358,11 +364,12 @@ def keys_closed(
     """
     if not keys:
         raise Absent("no private key was found in the usual folders")
-    open_ = [
-        f"{one.path} ({one.mode} {one.owner}:{one.group})"
-        for one in keys
-        if int(one.mode, 8) & 0o027 or (int(one.mode, 8) & 0o040 and one.group in groups)
+    found = [
+        one for one in keys if int(one.mode, 8) & 0o027 or (int(one.mode, 8) & 0o040 and one.group in groups)
     ]
+    open_ = [f"{one.path} ({one.mode} {one.owner}:{one.group})" for one in found]
+    if found and all(map(_may_hold_none, found)):
+        raise NotUnderstood(f"open, and whether a key is in it was not seen: {named(open_)}")
     return holds(
         not open_, f"open: {named(open_) or f'none of {len(keys)}'}", "0640 or less, and no group of all"
     )
@@ -438,8 +445,12 @@ examples(file_renewed_in_time, passes=_HELD, fails={"found": _HELD, "now": _SOON
 examples(
     keys_closed,
     passes="640 root ssl-cert /etc/ssl/private/server.key\n600 root root /etc/nginx/server.pem\n",
-    fails=["644 root root /etc/nginx/server.key\n", "640 root users /etc/nginx/server.key\n"],
-    unknown="rw-r--r-- /etc/nginx/server.key\n",
+    fails=[
+        "644 root root /etc/nginx/server.key\n",
+        "640 root users /etc/nginx/server.key\n",
+        "644 root root /etc/tomcat9/truststore.jks\n644 root root /etc/tomcat9/server.jks\n",
+    ],
+    unknown=["rw-r--r-- /etc/nginx/server.key\n", "644 root root /etc/tomcat9/truststore.jks\n"],
     notapplicable=Raw(err=_MISSING, code=1),
 )
 examples(
