@@ -175,8 +175,15 @@ def host_name(name: dns.name.Name) -> str:
 
 
 def askable(name: str) -> bool:
-    """Whether a name that someone else wrote may be asked further."""
-    return 0 < len(name) < 254 and name.count(".") < LABELS and "\\" not in name
+    """Whether a name that someone else wrote may be asked further: it is one, and no endless one."""
+    labels = name.removesuffix(".").split(".")
+    return (
+        len(name) < 254
+        and len(labels) <= LABELS
+        and "\\" not in name
+        and name.isascii()
+        and all(0 < len(label) < 64 for label in labels)
+    )
 
 
 def _shown(name: dns.name.Name) -> str:

@@ -81,6 +81,8 @@ class Spf:
 
     def whole(self, *kinds: str) -> Spf:
         """Itself when all records of these types that it refers to were seen. Raises NotUnderstood."""
+        if self.walk.cut_off:
+            raise NotUnderstood(f"SPF of {self.domain} asks far more than a receiver does")
         missing = sorted({name for name, kind in self.walk.missing if kind in kinds})
         if missing:
             raise NotUnderstood(f"SPF of {self.domain} goes deeper than is followed: {', '.join(missing)}")
@@ -221,24 +223,29 @@ def spf_void_lookups(found: Spf) -> Verdict:
     severity=Severity.HIGH,
     layer=Layer.APPLICATION,
     platform="mail",
-    title_nl="SPF wijst af wat niet genoemd is",
-    why_nl="Eindigt het record op +all of ?all, of nergens op, dan mag iedereen mail sturen namens het domein.",
+    title_nl="SPF laat niet iedereen toe",
+    why_nl="Met +all, ?all, geen all, of netten zo groot als internet mag iedereen mail sturen namens het domein.",
     fix='DOMAIN. TXT "v=spf1 mx -all"',
     verify="dig +short DOMAIN TXT | grep v=spf1",
     references=(f"{_LIST}: SPF", "RFC 7208 section 5.1", "Internet.nl, test SPF policy"),
 )
 def spf_policy(found: Spf) -> Verdict:
-    """SPF refuses what is not named.
+    """SPF does not let everyone in.
 
-    When the record ends in +all or ?all, or in nothing, everyone may send mail on behalf of the domain. -all and ~all
-    are both fine: with DMARC they come to the same.
+    When the record ends in +all or ?all, or in nothing, everyone may send mail on behalf of the domain; so too when it,
+    or what it includes, names more of the internet than one /8 (a /16 of IPv6). -all and ~all are both fine: with DMARC
+    they come to the same.
     """
-    if not found.walk.all_ and (found.walk.missing or found.walk.macros):
+    walk = found.walk
+    if not walk.open_to and walk.all_ in ("-", "~", ""):
         found = found.whole("TXT")
-        if found.walk.macros:
-            raise NotUnderstood("where it ends differs per message")
-    shown = f"{found.walk.all_}all" if found.walk.all_ else "no all"
-    return holds(found.walk.all_ in ("-", "~"), f"{shown}: {found.record}", "-all or ~all")
+        if walk.macros:
+            raise NotUnderstood("whom it lets in differs per message")
+    shown = f"{walk.all_}all" if walk.all_ else "no all"
+    shown = f"lets in {', '.join(walk.open_to)}; {shown}" if walk.open_to else shown
+    return holds(
+        walk.all_ in ("-", "~") and not walk.open_to, f"{shown}: {found.record}", "-all or ~all, not everyone"
+    )
 
 
 @check(
@@ -740,6 +747,20 @@ _SPF_DEEP: Final = _spf(
 )
 _NO_SPF: Final = {**_mail(), "spf_near.reply": "", "spf_followed.reply": ""}
 _MANY: Final = _spf("v=spf1 " + " ".join(f"exists:%{{i}}.{n}.test" for n in range(11)) + " -all")
+#: 126 networks.
+_MUCH: Final = _spf(
+    'v=spf1 " '
+    + " ".join(
+        f'"{" ".join(f"ip4:192.0.2.{at}" for at in range(first, first + 14))} "'
+        for first in range(0, 126, 14)
+    )
+    + ' "-all'
+)
+_FLOOD: Final = (
+    'spf.provider.test. IN TXT "v=spf1 " '
+    + " ".join(f'"{"exists:x.test " * 17}"' for _ in range(6))
+    + ' "-all"',
+)
 _EMPTY: Final = tuple((f"{label}.gone.test", kind) for label in "abc" for kind in ("A", "AAAA"))
 
 examples(
@@ -751,17 +772,43 @@ examples(
 )
 examples(
     spf_valid,
-    passes=[_SPF_GOOD, _SPF_INCLUDES],
+    passes=[_SPF_GOOD, _SPF_INCLUDES, _MUCH],
     fails=[
         _spf("v=spf1 ip4:192.0.2.300 -all"),
         _spf("v=spf1 mx include:spf.provider.test -all", near=(*_MX, _INCLUDED)),
         _spf(f"v=spf1 include:{_DOMAIN} -all"),
+        *(
+            _spf(f"v=spf1 {text}")
+            for text in (
+                "-all foo",
+                "-all ip4:192.0.2.300",
+                "redirect=a.test redirect=b.test -all",
+                "exp=a.test exp=a.test -all",
+                "ip4:192.0.2.0/255.255.255.0 -all",
+                "ip4:192.0.2.0/024 -all",
+                "ip6:fe80::1%eth0 -all",
+                "a:192.0.2.1 -all",
+                f"include:{'x' * 64}.test -all",
+                "include:a..test -all",
+                "include:localhost -all",
+                "ptr/24 -all",
+                "exists:%{q}.test -all",
+            )
+        ),
     ],
     notapplicable=_NO_SPF,
-    unknown=_SPF_DEEP,
+    unknown=[
+        _SPF_DEEP,
+        _spf(f"v=spf1 include:{'a.' * 30}test -all"),
+        _spf("v=spf1 include:a\\\\999b.test -all"),
+    ],
 )
 examples(
-    spf_lookups, passes=[_SPF_GOOD, _SPF_INCLUDES], fails=_MANY, notapplicable=_NO_SPF, unknown=_SPF_DEEP
+    spf_lookups,
+    passes=[_SPF_GOOD, _SPF_INCLUDES, _MUCH],
+    fails=_MANY,
+    notapplicable=_NO_SPF,
+    unknown=_SPF_DEEP,
 )
 examples(
     spf_void_lookups,
@@ -772,10 +819,58 @@ examples(
 )
 examples(
     spf_policy,
-    passes=[_SPF_GOOD, _SPF_INCLUDES],
-    fails=[_spf("v=spf1 mx ?all", near=_MX), _spf("v=spf1 +all"), _spf("v=spf1 mx", near=_MX)],
+    passes=[
+        _SPF_GOOD,
+        _SPF_INCLUDES,
+        _MUCH,
+        _spf(
+            "v=spf1 -include:spf.provider.test ip4:16.0.0.0/8 ~all",
+            'spf.provider.test. IN TXT "v=spf1 ?ip4:0.0.0.0/0 +all"',
+            near=(_INCLUDED,),
+        ),
+    ],
+    fails=[
+        _spf("v=spf1 mx ?all", near=_MX),
+        _spf("v=spf1 +all"),
+        _spf("v=spf1 mx", near=_MX),
+        *(
+            _spf(f"v=spf1 {text} -all", near=_MX)
+            for text in (
+                "ip4:0.0.0.0/0",
+                "ip4:0.0.0.0/1 ip4:128.0.0.0/1",
+                "ip6:::/0",
+                "?ip4:0.0.0.0/0",
+                "mx/0",
+                "mx//0",
+                "ip4:16.0.0.0/8 ip4:18.0.0.0/9",
+            )
+        ),
+        _spf(
+            "v=spf1 exists:provider.test -all",
+            "provider.test. IN A 192.0.2.1",
+            near=(("provider.test", "A"),),
+        ),
+        *(
+            _spf(
+                f"v=spf1 {mark}include:spf.provider.test -all",
+                f'spf.provider.test. IN TXT "v=spf1 {text}"',
+                near=(_INCLUDED,),
+            )
+            for mark, text in (
+                ("", "mx:gone.test/0"),
+                ("", "+all"),
+                ("?", "+all"),
+                ("", "ip4:0.0.0.0/0 -all"),
+            )
+        ),
+    ],
     notapplicable=_NO_SPF,
-    unknown=_spf("v=spf1 redirect=%{d}.provider.test"),
+    unknown=[
+        _SPF_DEEP,
+        _spf("v=spf1 redirect=%{d}.provider.test"),
+        _spf("v=spf1 include:%{d}.provider.test -all"),
+        _spf("v=spf1 include:spf.provider.test -all", *_FLOOD, near=(_INCLUDED,)),
+    ],
 )
 examples(
     spf_no_ptr,
