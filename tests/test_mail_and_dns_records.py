@@ -10,7 +10,7 @@ from checks.network import spf
 from checks.network.answers import Answers, askable
 from checks.network.dns import record_questions
 from checks.network.example_answers import Said
-from checks.network.mail_records import organisational, tags, versioned
+from checks.network.mail_records import DMARC, MTA_STS, organisational, tags, versioned
 from checks.network.mail_sender import _dkim_key, _read_dmarc
 from scanner import NotUnderstood, Raw
 
@@ -101,10 +101,9 @@ def test_tags_are_read_and_twice_is_once_too_often() -> None:
     for wrong in ("v=1; p", "v=1; v=2", "=1", "a b=1"):
         with pytest.raises(ValueError):
             tags(wrong)
-    assert versioned(("v=DMARC1", "v=DMARC12; p=none", "v = DMARC1;p=none", "x"), "v=DMARC1") == (
-        "v=DMARC1",
-        "v = DMARC1;p=none",
-    )
+    written = ("v=DMARC1", "v=DMARC12; p=none", "v = DMARC1;p=none", " v=DMARC1; p=none", "v=DMARC1\n", "x")
+    assert versioned(written, DMARC) == ("v=DMARC1", "v = DMARC1;p=none")
+    assert versioned(("v=STSv1; id=1", "v = STSv1; id=1", " v=STSv1;"), MTA_STS) == ("v=STSv1; id=1",)
 
 
 def test_a_policy_stands_at_the_domain_or_above_never_at_the_top() -> None:
@@ -123,7 +122,7 @@ def test_whitespace_without_end_costs_no_time() -> None:
         policy = _read_dmarc("a.test", (record,))
         assert policy.outside == ()
     _dkim_key("s", f"v=DKIM1; t={space}:{space}; p={space}")
-    versioned((f"v{space}=", space), "v=DMARC1")
+    versioned((f"v{space}=", space), DMARC)
     list(spf.terms(f"v=spf1 a:{dots}/ {'%{' * 30000} ip4:{dots} {space}"))
     assert time.monotonic() - began < 2
 

@@ -16,7 +16,7 @@ from checks.network.dns import TLSA_LENGTH, tlsa_fault, tlsa_text
 from checks.network.dns_signing import CHAIN_LIMIT, CHAIN_TIMEOUT, Signing, signing_questions
 from checks.network.dnssec import Outcome, Status, Validator, chain_questions, read_anchors
 from checks.network.example_answers import Said
-from checks.network.mail_records import Exchanger, MailRecords, mail_questions, tags
+from checks.network.mail_records import MTA_STS, TLS_REPORTS, Exchanger, MailRecords, mail_questions, tags
 from checks.network.mail_sender import dmarc_policy
 from checks.network.ports import OpenPort
 from scanner import (
@@ -348,7 +348,7 @@ class StsPolicy:
 def _sts_address(mail: MailRecords) -> str:
     """Where the policy is to be had, or empty when the domain does not say that there is one; never raises."""
     try:
-        if not mail.exchangers or not mail.texts("_mta-sts", "v=STSv1"):
+        if not mail.exchangers or not mail.texts("_mta-sts", MTA_STS):
             return ""
         found = [
             text for kind in ("A", "AAAA") for text in mail.answers(f"mta-sts.{mail.domain}", kind).texts
@@ -438,7 +438,7 @@ def sts_record(mail: MailRecords) -> Verdict:
 
     Senders that do not check DANE know by it that they must encrypt and check the certificate.
     """
-    found = mail.receives.texts("_mta-sts", "v=STSv1")
+    found = mail.receives.texts("_mta-sts", MTA_STS)
     if len(found) != 1:
         return holds(False, f"{len(found)} records" if found else "no record", "one record with an id")
     try:
@@ -504,7 +504,7 @@ def tls_reports(mail: MailRecords) -> Verdict:
 
     Without TLS-RPT nobody notices that mail stays behind because DANE or MTA-STS is wrong.
     """
-    found = mail.receives.texts("_smtp._tls", "v=TLSRPTv1")
+    found = mail.receives.texts("_smtp._tls", TLS_REPORTS)
     if len(found) != 1:
         return holds(False, f"{len(found)} records" if found else "no record", "one record with a rua")
     try:

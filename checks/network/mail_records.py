@@ -15,6 +15,9 @@ from scanner import Absent, Blind, Cause, Each, Gap, Lookup, NotUnderstood, Raw,
 
 #: Mail servers of one domain that are looked at.
 EXCHANGERS: Final = 10
+#: How records begin: RFC 7489 section 6.4 allows spaces, RFC 8460 and 8461 section 3 do not.
+DMARC: Final = r"v[ \t]*=[ \t]*DMARC1"
+TLS_REPORTS, MTA_STS = "v=TLSRPTv1", "v=STSv1"
 _TAG_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -54,14 +57,13 @@ class MailRecords:
         return self
 
     def texts(self, label: str, version: str) -> tuple[str, ...]:
-        """The TXT records below it that begin with this version: ``_dmarc``, ``v=DMARC1``."""
+        """The TXT records below it that begin with this version: ``_mta-sts``, `MTA_STS`."""
         return versioned(self.answers(f"{label}.{self.domain}", "TXT").strings, version)
 
 
 def versioned(strings: tuple[str, ...], version: str) -> tuple[str, ...]:
-    """Those that begin with a version tag, followed by the end of it."""
-    name, _, value = version.partition("=")
-    pattern = re.compile(rf"\s*{name}\s*=\s*{value}\s*(?:;|$)")
+    """Those that begin with a version tag, a pattern such as `DMARC`, followed by the end of it."""
+    pattern = re.compile(rf"{version}[ \t]*(?:;|\Z)")
     return tuple(one for one in strings if pattern.match(one))
 
 
@@ -81,7 +83,7 @@ def tags(record: str) -> dict[str, str]:
 
 
 def organisational(domain: str) -> Iterator[str]:
-    """A domain and those above it, down to two labels: where a DMARC policy may stand."""
+    """A domain and those above it, up to two labels: where a DMARC policy may stand."""
     labels = domain.split(".")
     for at in range(max(1, len(labels) - 1)):
         yield ".".join(labels[at:])

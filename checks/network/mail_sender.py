@@ -17,7 +17,7 @@ from checks.network import spf
 from checks.network.answers import Answers, Question, Untold, askable
 from checks.network.domains import Domain
 from checks.network.example_answers import Said
-from checks.network.mail_records import MailRecords, mail_questions, organisational, tags, versioned
+from checks.network.mail_records import DMARC, MailRecords, mail_questions, organisational, tags, versioned
 from scanner import (
     DEFAULT_DENY,
     FAIL_SECURE,
@@ -47,9 +47,12 @@ USUAL_SELECTORS: Final = (
 )  # fmt: skip
 _POLICIES: Final = frozenset({"none", "quarantine", "reject"})
 _STRICT: Final = frozenset({"quarantine", "reject"})
+_ONE_LESS: Final = {"reject": "quarantine", "quarantine": "none"}
 _MAILTO: Final = re.compile(
     r"mailto:[^@\s!,;]+@((?=[^!]*\.)[A-Za-z0-9.-]{3,253})(?:![0-9]+[kmgt]?)?", re.IGNORECASE
 )
+#: What a wildcard may have put where a key is looked for: ``v=spf1``, ``v=DMARC1``.
+_OTHER_RECORD: Final = re.compile(r"\s{0,9}v\s{0,9}=(?!\s{0,9}DKIM)", re.IGNORECASE)
 #: Addresses for reports whose permission is asked for.
 _REPORTS: Final = 5
 
@@ -343,7 +346,7 @@ def dkim(reply: Raw, asked: DkimSelectors) -> Dkim:
         _dkim_key(one, text)
         for one in asked.selectors
         for text in answers(f"{one}._domainkey.{asked.domain}", "TXT").strings
-        if "p=" in text
+        if "p=" in text and not _OTHER_RECORD.match(text)
     ]
     return Dkim(
         asked.domain,
@@ -387,7 +390,7 @@ def _dkim_key(selector: str, text: str) -> DkimKey:
     severity=Severity.HIGH,
     layer=Layer.APPLICATION,
     platform="mail",
-    title_nl="Mail van het domein wordt ondertekend met DKIM",
+    title_nl="Het domein heeft in DNS een sleutel voor DKIM",
     why_nl="Zonder handtekening ziet niemand of mail onderweg veranderd is, en overleeft DMARC geen doorsturen.",
     fix=(
         "opendkim-genkey -b 2048 -d DOMAIN -s mail1\n"
@@ -399,10 +402,11 @@ def _dkim_key(selector: str, text: str) -> DkimKey:
     advice_nl="Een selector is niet met zekerheid te raden: noem hem in 'dkim_selectors'.",
 )
 def dkim_present(found: Dkim) -> Verdict:
-    """Mail from the domain is signed with DKIM.
+    """The domain has a key for DKIM in the DNS.
 
     Without a signature a receiver cannot see whether mail was changed on its way, and DMARC does not survive
-    forwarding. A key must be there for every selector that the inventory names; when it names none, one of the usual.
+    forwarding; without a key no signature counts. A key must be there for every selector that the inventory names; when
+    it names none, one of the usual. Whether all mail is signed with it cannot be seen from outside.
     """
     working = {one.selector for one in found.keys if not one.revoked and not one.fault}
     shown = f"keys for {', '.join(sorted(working))}" if working else "no key"
@@ -414,7 +418,7 @@ def dkim_present(found: Dkim) -> Verdict:
         raise Absent(f"{found.domain} takes no mail")
     if not found.nothing:
         raise NotUnderstood(
-            "there are keys, under none of the usual selectors; name them in 'dkim_selectors'"
+            "there may be keys, but under none of the usual selectors; name yours in 'dkim_selectors'"
         )
     return holds(False, "there is nothing below _domainkey", "a key")
 
@@ -480,13 +484,30 @@ class DmarcPolicy:
     fault: str
 
     @property
+    def psd(self) -> str:
+        """What it says of being a public suffix: y, n or (u) nothing."""
+        return self.tags.get("psd", "u").lower()
+
+    @property
     def subdomains(self) -> str:
-        """The policy for names below."""
-        return self.tags.get("sp", self.tags.get("p", "")).lower()
+        """What is asked for names below that are there."""
+        return self._enacted(self.tags.get("sp", self.tags.get("p", "")))
+
+    @property
+    def made_up(self) -> str:
+        """What is asked for names below that are not there (np, RFC 9989)."""
+        return self._enacted(self.tags["np"]) if "np" in self.tags else self.subdomains
 
     def policy(self, domain: str) -> str:
         """The policy that holds for a domain: that for names below when the record is of one above it."""
-        return self.tags.get("p", "").lower() if self.name == domain else self.subdomains
+        return self._enacted(self.tags.get("p", "")) if self.name == domain else self.subdomains
+
+    def _enacted(self, asked: str) -> str:
+        """What is left of a policy: nothing with pct=0 (RFC 7489 section 6.6.4), one step less with t=y (RFC 9989)."""
+        if re.fullmatch("0+", self.tags.get("pct", "")):
+            return "none"
+        trying = self.tags.get("t", "").lower() == "y"
+        return _ONE_LESS.get(asked.lower(), asked.lower()) if trying else asked.lower()
 
     @property
     def reports(self) -> tuple[str, ...]:
@@ -520,12 +541,26 @@ class Dmarc:
 
 
 def dmarc_policy(mail: MailRecords) -> DmarcPolicy | None:
-    """The policy of a domain, its own or of the nearest one above; None when there is none. Raises NotUnderstood."""
-    for name in organisational(mail.domain):
-        found = versioned(mail.answers(f"_dmarc.{name}", "TXT").strings, "v=DMARC1")
-        if found:
-            return _read_dmarc(name, found)
-    return None
+    """The policy of a domain, its own or that of its organisation; None when there is none.
+
+    RFC 7489 section 6.6.3 asks the domain and then the organisational domain, which is the one below a public suffix;
+    its successor RFC 9989 walks up, and takes the highest record but for what ``psd`` says. Where the two differ,
+    receivers do: NotUnderstood.
+    """
+    places = list(organisational(mail.domain))
+    found = [
+        _read_dmarc(name, records)
+        for name in places
+        if (records := versioned(mail.answers(f"_dmarc.{name}", "TXT").strings, DMARC))
+    ]
+    if not found or found[0].name == mail.domain:
+        return found[0] if found else None
+    *between, top = found
+    if top.name != places[-1] or top.psd == "y" or any(one.psd == "n" for one in between):
+        raise NotUnderstood(
+            f"receivers differ on whether _dmarc.{found[0].name} holds for {mail.domain}: give it a record of its own"
+        )
+    return top
 
 
 def _read_dmarc(name: str, found: tuple[str, ...]) -> DmarcPolicy:
@@ -593,8 +628,8 @@ _DMARC_VERIFY: Final = "dig +short _dmarc.DOMAIN TXT"
 def dmarc_present(mail: MailRecords) -> Verdict:
     """The domain has a valid DMARC record.
 
-    Without DMARC everyone can show the domain as sender, even when SPF and DKIM are in order. A record of a domain
-    above counts for those below it.
+    Without DMARC everyone can show the domain as sender, even when SPF and DKIM are in order. A record of the
+    organisation's domain (the last two labels) counts for all below it.
     """
     found = dmarc_policy(mail)
     if found is None:
@@ -614,15 +649,25 @@ def dmarc_present(mail: MailRecords) -> Verdict:
     why_nl="Met p=none kijkt men alleen toe: vervalste mail komt gewoon aan.",
     fix=_DMARC_FIX,
     verify=_DMARC_VERIFY,
-    references=(f"{_LIST}: DMARC", "RFC 7489 section 6.3", "Internet.nl, test DMARC policy"),
+    references=(
+        f"{_LIST}: DMARC",
+        "RFC 7489 sections 6.3 and 6.6.4",
+        "RFC 9989 (t)",
+        "Internet.nl, test DMARC policy",
+    ),
 )
 def dmarc_strict(found: Dmarc) -> Verdict:
     """DMARC lets receivers keep forged mail out.
 
-    With p=none one just watches: forged mail arrives.
+    With p=none one just watches: forged mail arrives. pct=0 is none for all; with t=y reject comes to quarantine, and
+    quarantine to none.
     """
     policy = found.good.policy(found.domain)
-    return holds(policy in _STRICT, f"{policy} from _dmarc.{found.policy.name}", "quarantine or reject")
+    return holds(
+        policy in _STRICT,
+        f"{policy} from _dmarc.{found.policy.name}: {found.policy.record}",
+        "quarantine or reject",
+    )
 
 
 @check(
@@ -632,20 +677,25 @@ def dmarc_strict(found: Dmarc) -> Verdict:
     layer=Layer.APPLICATION,
     platform="mail",
     title_nl="DMARC geldt ook voor namen onder het domein",
-    why_nl="Met sp=none verzint een oplichter zelf een naam onder het domein en komt zijn mail aan.",
-    fix='_dmarc.DOMAIN. TXT "v=DMARC1; p=reject; sp=reject; rua=mailto:dmarc@DOMAIN"',
+    why_nl="Met sp=none of np=none verzint een oplichter zelf een naam onder het domein en komt zijn mail aan.",
+    fix='_dmarc.DOMAIN. TXT "v=DMARC1; p=reject; sp=reject; rua=mailto:dmarc@DOMAIN"    ; no np=none',
     verify=_DMARC_VERIFY,
-    references=("RFC 7489 section 6.3",),
+    references=("RFC 7489 section 6.3", "RFC 9989 (np)"),
 )
 def dmarc_subdomains(found: Dmarc) -> Verdict:
     """DMARC holds for names below the domain too.
 
-    With sp=none a swindler makes up a name below the domain, and that mail arrives.
+    With sp=none, or np=none for names that are not there, a swindler makes up a name below the domain, and that mail
+    arrives.
     """
-    policy = found.good.subdomains
+    policies = {found.good.subdomains, found.policy.made_up}
     if found.policy.name != found.domain:
         raise Absent(f"the policy is that of {found.policy.name}")
-    return holds(policy in _STRICT, f"{policy} for names below", "quarantine or reject")
+    return holds(
+        policies <= _STRICT,
+        f"{' and '.join(sorted(policies))} for names below: {found.policy.record}",
+        "quarantine or reject",
+    )
 
 
 @check(
@@ -691,7 +741,9 @@ def dmarc_reports(found: Dmarc) -> Verdict:
     wrong = [f"{one}: no mailto address" for one in policy.reports if not _MAILTO.fullmatch(one)]
     for other in policy.outside:
         name = f"{policy.name}._report._dmarc.{other}"
-        if not versioned(found.answers(name, "TXT").strings, "v=DMARC1"):
+        if not askable(name):
+            wrong.append(f"{other[:60]}: no domain")
+        elif not versioned(found.answers(name, "TXT").strings, DMARC):
             wrong.append(f"{other} does not say that it takes reports")
     return holds(
         bool(policy.reports) and not wrong,
@@ -911,6 +963,10 @@ def _dkim_record(selector: str, text: str) -> str:
 
 _DKIM_GOOD: Final = _dkim(_dkim_record("selector1", f"v=DKIM1; k=rsa; p={_RSA_2048}"))
 _DKIM_SHORT: Final = _dkim(_dkim_record("selector1", f"v=DKIM1; k=rsa; t=y; p={_RSA_1024}"))
+#: What `*.gemeente.test` answers everywhere is no key.
+_DKIM_WILDCARD: Final = _dkim(
+    *(_dkim_record(one, "v=DMARC1; p=reject") for one in USUAL_SELECTORS), f"_domainkey.{_DOMAIN}. IN TXT x"
+)
 _DKIM_REVOKED: Final = _dkim(_dkim_record("selector1", "v=DKIM1; p="))
 
 examples(
@@ -924,13 +980,17 @@ examples(
         _dkim(_dkim_record("selector1", f"v=DKIM1; k=rsa; p={_RSA_2048}"), selectors=("own",)),
     ],
     notapplicable=_dkim(base=_BASE[:1]),
-    unknown=[_dkim(_dkim_record("secret", "v=DKIM1; p=")), _DKIM_REVOKED],
+    unknown=[_dkim(_dkim_record("secret", "v=DKIM1; p=")), _DKIM_REVOKED, _DKIM_WILDCARD],
 )
 examples(
     dkim_key_strength,
     passes=[_DKIM_GOOD, _dkim(_dkim_record("s1", f"v=DKIM1; k=ed25519; p={_ED25519}"))],
-    fails=[_DKIM_SHORT, _dkim(_dkim_record("s1", "v=DKIM1; p=MIGfMA0GCSq"))],
-    notapplicable=[_dkim(), _DKIM_REVOKED],
+    fails=[
+        _DKIM_SHORT,
+        _dkim(_dkim_record("s1", "v=DKIM1; p=MIGfMA0GCSq")),
+        _dkim(_dkim_record("s1", "v=dkim1; p=")),
+    ],
+    notapplicable=[_dkim(), _DKIM_REVOKED, _DKIM_WILDCARD],
 )
 examples(dkim_not_testing, passes=_DKIM_GOOD, fails=_DKIM_SHORT, notapplicable=_dkim())
 
@@ -954,23 +1014,63 @@ _DMARC_NONE: Final = _dmarc("v=DMARC1; p=none; pct=50")
 _NO_DMARC: Final = {**_mail(), "dmarc.reply": ""}
 _BELOW: Final = f"below.{_DOMAIN}"
 
+
+def _between(top: str, between: str) -> dict[str, Any]:
+    """A name two below the organisation's, which has a record between them."""
+    lines = [f'_dmarc.{name}. IN TXT "{text}"' for name, text in ((_DOMAIN, top), (_BELOW, between)) if text]
+    name = f"deep.{_BELOW}"
+    return {
+        **_mail(*lines, f"{name}. IN MX 10 mail.{_DOMAIN}.", domain=name),
+        "dmarc.reply": Said((), *_BASE, *lines),
+    }
+
+
+_DMARC_DIFFER: Final = [
+    _between("", "v=DMARC1; p=reject"),
+    _between("v=DMARC1; p=reject", "v=DMARC1; p=reject; psd=n"),
+    _between("v=DMARC1; p=reject; psd=y", "v=DMARC1; p=reject"),
+]
+
 examples(
     dmarc_present,
     passes=[_DMARC_GOOD, _dmarc("v=DMARC1; p=none", domain=_BELOW)],
-    fails=[_mail(), _dmarc("v=DMARC1; rua=mailto:x@y.test"), _dmarc("v=DMARC1; p=rejct")],
+    fails=[
+        _mail(),
+        _dmarc("v=DMARC1; rua=mailto:x@y.test"),
+        _dmarc("v=DMARC1; p=rejct"),
+        _dmarc(" v=DMARC1; p=reject"),
+    ],
     notapplicable=_NONE,
+    unknown=_DMARC_DIFFER,
     error=_mail(fails=(f"_dmarc.{_DOMAIN}",)),
 )
 examples(
     dmarc_strict,
-    passes=[_DMARC_GOOD, _dmarc("v=DMARC1; p=none; sp=quarantine", domain=_BELOW)],
-    fails=[_DMARC_NONE, _dmarc("v=DMARC1; p=reject; sp=none", domain=_BELOW)],
+    passes=[
+        _DMARC_GOOD,
+        _dmarc("v=DMARC1; p=none; sp=quarantine", domain=_BELOW),
+        _dmarc("v=DMARC1; p=reject; t=y"),
+        _between("v=DMARC1; p=reject; psd=n", "v=DMARC1; p=none"),
+    ],
+    fails=[
+        _DMARC_NONE,
+        _dmarc("v=DMARC1; p=reject; sp=none", domain=_BELOW),
+        _dmarc("v=DMARC1; p=reject; pct=0"),
+        _dmarc("v=DMARC1; p=quarantine; t=y"),
+        _between("v=DMARC1; p=none", "v=DMARC1; p=reject"),
+    ],
     notapplicable=_NO_DMARC,
+    unknown=_DMARC_DIFFER,
 )
 examples(
     dmarc_subdomains,
-    passes=_DMARC_GOOD,
-    fails=_dmarc("v=DMARC1; p=reject; sp=none"),
+    passes=[_DMARC_GOOD, _dmarc("v=DMARC1; p=none; sp=reject; np=quarantine")],
+    fails=[
+        _dmarc("v=DMARC1; p=reject; sp=none"),
+        _dmarc("v=DMARC1; p=reject; np=none"),
+        _dmarc("v=DMARC1; p=reject; pct=0"),
+        _dmarc("v=DMARC1; p=reject; sp=quarantine; t=y"),
+    ],
     notapplicable=[_NO_DMARC, _dmarc("v=DMARC1; p=reject", domain=_BELOW)],
 )
 examples(dmarc_everyone, passes=_DMARC_GOOD, fails=_DMARC_NONE, notapplicable=_NO_DMARC)
@@ -988,6 +1088,7 @@ examples(
         _dmarc("v=DMARC1; p=reject"),
         _dmarc("v=DMARC1; p=reject; rua=dmarc@gemeente.test"),
         _dmarc("v=DMARC1; p=reject; rua=mailto:x@reports.test", asked=_OTHER),
+        _dmarc("v=DMARC1; p=reject; rua=mailto:x@a..test"),
     ],
     notapplicable=_NO_DMARC,
 )
