@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, Final
 
 import dns.reversename
@@ -52,6 +52,8 @@ from scanner.transcript import write
 _LIST: Final = "Forum Standaardisatie, pas toe of leg uit"
 #: Addresses and names that are looked up the other way round.
 _REVERSED: Final = 8
+#: Addresses for within an organisation (RFC 1918, RFC 4193).
+_INSIDE: Final = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
 #: RFC 8461 section 3.2: at most about a year.
 _LONGEST: Final = 31557600
 
@@ -86,6 +88,15 @@ def exchanger_questions(host: str) -> tuple[Question, ...]:
     return (*chain_questions(host), (host, "A"), (host, "AAAA"), (f"_25._tcp.{host}", "TLSA"))
 
 
+def _within(host: str, answers: Answers) -> list[str]:
+    """Its addresses that lead nowhere outside; none when its addresses could not be read, which others tell."""
+    try:
+        found = [text for kind in ("A", "AAAA") for text in answers(host, kind).texts]
+    except Untold:
+        return []
+    return [text for text in found if any(ip_address(text) in network for network in _INSIDE)]
+
+
 @probe(
     "outside",
     reply=Each(
@@ -95,8 +106,13 @@ def exchanger_questions(host: str) -> tuple[Question, ...]:
     anchors=NameAnchors(),
 )
 def exchanger_records(reply: Raw, anchors: Raw, one: Exchanger, now: ScanTime) -> ExchangerRecords:
-    """The records of a mail server."""
+    """The records of a mail server, when they are what a stranger sees."""
     answers = Answers(reply)
+    if within := _within(one.host, answers):
+        raise NotUnderstood(
+            f"{one.host} has {', '.join(within)}, which no stranger can reach: when that is the view from inside,"
+            " give a public resolver (inventory: resolvers)"
+        )
     validator = Validator(answers, read_anchors(anchors.text), now)
     return ExchangerRecords(
         one.host,
@@ -788,6 +804,7 @@ def _proved(name: str) -> dict[str, Any]:
 _A: Final = f"mail.{_DOMAIN}. IN A 192.0.2.25"
 _AAAA: Final = f"mail.{_DOMAIN}. IN AAAA 2001:db8::25"
 _TLSA: Final = f"_25._tcp.mail.{_DOMAIN}. IN TLSA"
+_GONE: Final = {**_mail(), "mail_records.reply": Said(mail_questions(_DOMAIN)), "exchanger_records.reply": ""}
 _TAKES_NONE: Final = {**_mail(), "exchanger_records.reply": "", "anchors": "", "signing.chain": ""}
 
 examples(
@@ -795,6 +812,12 @@ examples(
     passes=_host(_A),
     fails=[_host(), _host(f"mail.{_DOMAIN}. IN CNAME other.{_DOMAIN}.", f"other.{_DOMAIN}. IN A 192.0.2.25")],
     notapplicable=_mail(f"{_DOMAIN}. IN MX 0 ."),
+    unknown=[
+        _host(_A.replace("192.0.2.25", "10.1.2.3")),
+        _host(_A, _AAAA.replace("2001:db8:", "fd00:")),
+        {**_host(_A), **_mail(_MX, f"_ldap._tcp.dc._msdcs.{_DOMAIN}. IN SRV 0 100 389 dc1.{_DOMAIN}.")},
+        _GONE,
+    ],
     error=_mail(fails=(_DOMAIN,)),
 )
 examples(mx_ipv6, passes=_host(_A, _AAAA), fails=_host(_A), notapplicable=_mail())

@@ -11,7 +11,21 @@ from pydantic import InstanceOf
 from checks.network import spf
 from checks.network.answers import Answers, Question, askable, host_name
 from checks.network.domains import Domain
-from scanner import Absent, Blind, Cause, Each, Gap, Lookup, NotUnderstood, Raw, State, Unseen, fact, probe
+from scanner import (
+    Absent,
+    Blind,
+    Cause,
+    Each,
+    Gap,
+    Lookup,
+    NotUnderstood,
+    Raw,
+    State,
+    Target,
+    Unseen,
+    fact,
+    probe,
+)
 
 #: Mail servers of one domain that are looked at.
 EXCHANGERS: Final = 10
@@ -23,10 +37,11 @@ _TAG_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 @fact
 class MailRecords:
-    """What the DNS says of a domain's mail."""
+    """What the DNS says of a domain's mail. ``selectors`` are those that the inventory names for DKIM."""
 
     domain: str
     answers: InstanceOf[Answers]
+    selectors: tuple[str, ...]
 
     def __str__(self) -> str:
         return self.domain
@@ -89,10 +104,16 @@ def organisational(domain: str) -> Iterator[str]:
         yield ".".join(labels[at:])
 
 
+def controllers(domain: str) -> str:
+    """Where clients within find the domain controllers, when it is the name of an Active Directory too."""
+    return f"_ldap._tcp.dc._msdcs.{domain}"
+
+
 def mail_questions(name: str) -> tuple[Question, ...]:
-    """What is asked of the mail of a domain."""
+    """What is asked of the mail of a domain; first whether the resolver sees it as the outside does."""
     return (
         (name, "SOA"),
+        (controllers(name), "SRV"),
         (name, "MX"),
         (name, "TXT"),
         *((f"_dmarc.{one}", "TXT") for one in organisational(name)),
@@ -109,12 +130,20 @@ def mail_questions(name: str) -> tuple[Question, ...]:
         Domain, lambda domain: Lookup(questions=mail_questions(domain.name), timeout=40, limit=1 << 18)
     ),
 )
-def mail_records(reply: Raw, domain: Domain) -> MailRecords:
-    """The records; what each means is read where it is judged."""
+def mail_records(reply: Raw, domain: Domain, target: Target) -> MailRecords:
+    """The records, when they are what a stranger sees; what each means is read where it is judged."""
     answers = Answers(reply)
     if answers(domain.name, "SOA").must().no_such_name:
-        raise Absent(f"there is no domain {domain.name}")
-    return MailRecords(domain.name, answers)
+        raise NotUnderstood(
+            f"the resolver says {domain.name} does not exist: give a resolver that knows it (inventory: resolvers),"
+            " or take it out of domains"
+        )
+    if answers(controllers(domain.name), "SRV").records:
+        raise NotUnderstood(
+            f"the resolver knows {domain.name} as an Active Directory, which is the view from inside: give a public"
+            " resolver (inventory: resolvers)"
+        )
+    return MailRecords(domain.name, answers, target.dkim_selectors)
 
 
 @fact

@@ -15,7 +15,6 @@ from pydantic import InstanceOf
 
 from checks.network import spf
 from checks.network.answers import Answers, Question, Untold, askable
-from checks.network.domains import Domain
 from checks.network.example_answers import Said
 from checks.network.mail_records import DMARC, MailRecords, mail_questions, organisational, tags, versioned
 from scanner import (
@@ -30,7 +29,6 @@ from scanner import (
     NotUnderstood,
     Raw,
     Severity,
-    Target,
     Verdict,
     check,
     examples,
@@ -51,6 +49,7 @@ _ONE_LESS: Final = {"reject": "quarantine", "quarantine": "none"}
 _MAILTO: Final = re.compile(
     r"mailto:[^@\s!,;]+@((?=[^!]*\.)[A-Za-z0-9.-]{3,253})(?:![0-9]+[kmgt]?)?", re.IGNORECASE
 )
+_HAS_KEY: Final = re.compile(r"(?:^|[;\s])p\s{0,9}=")
 #: What a wildcard may have put where a key is looked for: ``v=spf1``, ``v=DMARC1``.
 _OTHER_RECORD: Final = re.compile(r"\s{0,9}v\s{0,9}=(?!\s{0,9}DKIM)", re.IGNORECASE)
 #: Addresses for reports whose permission is asked for.
@@ -276,27 +275,6 @@ def spf_no_ptr(found: Spf) -> Verdict:
 # --- DKIM -------------------------------------------------------------------------------------------------------
 
 
-@fact
-class DkimSelectors:
-    """The selectors to ask for a domain; ``declared`` says that the inventory names them."""
-
-    domain: str
-    selectors: tuple[str, ...]
-    declared: bool
-
-    def __str__(self) -> str:
-        return self.domain
-
-    @property
-    def questions(self) -> tuple[Question, ...]:
-        """What is asked."""
-        return (
-            (self.domain, "MX"),
-            (f"_domainkey.{self.domain}", "TXT"),
-            *((f"{one}._domainkey.{self.domain}", "TXT") for one in self.selectors),
-        )
-
-
 @dataclass(frozen=True)
 class DkimKey:
     """One published key (RFC 6376 section 3.6.1); ``fault`` says why it is none. ``kind`` is rsa or ed25519."""
@@ -331,30 +309,34 @@ class Dkim:
         return found
 
 
-@probe("outside")
-def dkim_selectors(domains: list[Domain], target: Target) -> list[DkimSelectors]:
-    """Those of the inventory, else the usual ones."""
-    selectors = target.dkim_selectors or USUAL_SELECTORS
-    return [DkimSelectors(one.name, selectors, bool(target.dkim_selectors)) for one in domains]
+def dkim_questions(domain: str, selectors: tuple[str, ...] = ()) -> tuple[Question, ...]:
+    """What is asked: the selectors of the inventory, else the usual ones."""
+    labels = ("", *(f"{one}." for one in selectors or USUAL_SELECTORS))
+    return tuple((f"{label}_domainkey.{domain}", "TXT") for label in labels)
 
 
-@probe("outside", reply=Each(DkimSelectors, lambda asked: Lookup(questions=asked.questions, timeout=40)))
-def dkim(reply: Raw, asked: DkimSelectors) -> Dkim:
+@probe(
+    "outside",
+    reply=Each(
+        MailRecords, lambda mail: Lookup(questions=dkim_questions(mail.domain, mail.selectors), timeout=40)
+    ),
+)
+def dkim(reply: Raw, mail: MailRecords) -> Dkim:
     """The keys, read as RFC 6376 and 8463 say."""
     answers = Answers(reply)
     found = [
         _dkim_key(one, text)
-        for one in asked.selectors
-        for text in answers(f"{one}._domainkey.{asked.domain}", "TXT").strings
-        if "p=" in text and not _OTHER_RECORD.match(text)
+        for one in mail.selectors or USUAL_SELECTORS
+        for text in answers(f"{one}._domainkey.{mail.domain}", "TXT").strings
+        if _HAS_KEY.search(text) and not _OTHER_RECORD.match(text)
     ]
     return Dkim(
-        asked.domain,
-        asked.selectors if asked.declared else (),
+        mail.domain,
+        mail.selectors,
         tuple(found),
         # RFC 8020: below a name that is not there is nothing.
-        answers(f"_domainkey.{asked.domain}", "TXT").must().no_such_name and not found,
-        bool(MailRecords(asked.domain, answers).exchangers),
+        answers(f"_domainkey.{mail.domain}", "TXT").must().no_such_name and not found,
+        bool(mail.exchangers),
     )
 
 
@@ -797,6 +779,12 @@ _SPF_DEEP: Final = _spf(
     near=(_INCLUDED,),
     far=(_DEEPER,),
 )
+_INSIDE: Final = f"_ldap._tcp.dc._msdcs.{_DOMAIN}. IN SRV 0 100 389 dc1.{_DOMAIN}."
+#: What the resolver says does not exist, and what it knows from inside.
+_NOT_OUTSIDE: Final = [
+    {"mail_records.reply": Said(mail_questions(_DOMAIN)), "target": {"domains": (_DOMAIN,)}},
+    _mail(_INSIDE, f'{_DOMAIN}. IN TXT "v=spf1 mx -all"', f'_dmarc.{_DOMAIN}. IN TXT "v=DMARC1; p=reject"'),
+]
 _NO_SPF: Final = {**_mail(), "spf_near.reply": "", "spf_followed.reply": ""}
 _MANY: Final = _spf("v=spf1 " + " ".join(f"exists:%{{i}}.{n}.test" for n in range(11)) + " -all")
 #: 126 networks.
@@ -820,6 +808,7 @@ examples(
     passes=_mail(f'{_DOMAIN}. IN TXT "v=spf1 mx -all"', f'{_DOMAIN}. IN TXT "v=spf10 other"'),
     fails=[_mail(), _mail(f'{_DOMAIN}. IN TXT "v=spf1 mx -all"', f'{_DOMAIN}. IN TXT "v=spf1 -all"')],
     notapplicable=_NONE,
+    unknown=_NOT_OUTSIDE,
     error=_mail(fails=(_DOMAIN,)),
 )
 examples(
@@ -949,9 +938,9 @@ _ED25519: Final = "DN6eA89lpvCUjUCGvEZQmzUkFo6zDYNFq3YC1OurtcM="
 
 
 def _dkim(*lines: str, selectors: tuple[str, ...] = (), base: tuple[str, ...] = _BASE) -> dict[str, Any]:
-    asked = DkimSelectors(_DOMAIN, selectors or USUAL_SELECTORS, bool(selectors))
     return {
-        "dkim.reply": Said(asked.questions, *base, *lines),
+        "mail_records.reply": Said(mail_questions(_DOMAIN), *base),
+        "dkim.reply": Said(dkim_questions(_DOMAIN, selectors), *base, *lines),
         "target": {"domains": (_DOMAIN,), "dkim_selectors": selectors},
     }
 
@@ -973,14 +962,20 @@ examples(
     dkim_present,
     passes=[
         _DKIM_GOOD,
-        _dkim(_dkim_record("own", f"v=DKIM1; k=ed25519; p={_ED25519}"), selectors=("own",)),
+        _dkim(_dkim_record("own", f"v=DKIM1; k=ed25519; p = {_ED25519}"), selectors=("own",)),
     ],
     fails=[
         _dkim(),
         _dkim(_dkim_record("selector1", f"v=DKIM1; k=rsa; p={_RSA_2048}"), selectors=("own",)),
     ],
     notapplicable=_dkim(base=_BASE[:1]),
-    unknown=[_dkim(_dkim_record("secret", "v=DKIM1; p=")), _DKIM_REVOKED, _DKIM_WILDCARD],
+    unknown=[
+        _dkim(_dkim_record("secret", "v=DKIM1; p=")),
+        _DKIM_REVOKED,
+        _DKIM_WILDCARD,
+        _dkim(base=()),
+        _dkim(base=(*_BASE, _INSIDE)),
+    ],
 )
 examples(
     dkim_key_strength,
@@ -1041,7 +1036,7 @@ examples(
         _dmarc(" v=DMARC1; p=reject"),
     ],
     notapplicable=_NONE,
-    unknown=_DMARC_DIFFER,
+    unknown=[*_DMARC_DIFFER, *_NOT_OUTSIDE],
     error=_mail(fails=(f"_dmarc.{_DOMAIN}",)),
 )
 examples(
