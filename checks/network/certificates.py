@@ -25,6 +25,7 @@ from checks.network.served import (
     addresses,
     in_time,
     is_address,
+    is_for,
     lifetime,
     names,
     policies,
@@ -111,14 +112,6 @@ def certificate_renewed_in_time(
     return in_time(served.leaf, now, days)
 
 
-def _matches(pattern: str, name: str) -> bool:
-    """RFC 9525 section 6.3: a wildcard stands for one whole left-most label."""
-    pattern, name = pattern.lower().rstrip("."), name.lower().rstrip(".")
-    if pattern.startswith("*."):
-        return "." in name and name.split(".", 1)[1] == pattern[2:]
-    return pattern == name
-
-
 @check(
     "tls.name-matches",
     principle=SECURE_DEPLOYMENT,
@@ -140,9 +133,7 @@ def name_matches(served: ServedCertificate) -> Verdict:
         raise NotUnderstood("the inventory gives no name for this service; set its 'server_name'")
     address = is_address(served.name)
     for_names, for_addresses = names(served.leaf), addresses(served.leaf)
-    found = (
-        address in for_addresses if address else any(_matches(pattern, served.name) for pattern in for_names)
-    )
+    found = address in for_addresses if address else is_for(served.leaf, served.name)
     listed = ", ".join([*for_names, *for_addresses][:8]) or "no name at all"
     return holds(found, f"certificate for {listed}", f"for {served.name}")
 

@@ -7,18 +7,24 @@ from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, Final
 
 import dns.reversename
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from pydantic import InstanceOf
 
+from checks.network import example_certificates as made
 from checks.network import example_chains as recorded
-from checks.network import spf
+from checks.network import example_policy_host as policy_host
+from checks.network import served, spf
 from checks.network.answers import Answers, Question, Untold, askable, host_name
 from checks.network.dns import TLSA_LENGTH, tlsa_fault, tlsa_text
 from checks.network.dns_signing import CHAIN_LIMIT, CHAIN_TIMEOUT, Signing, signing_questions
 from checks.network.dnssec import Outcome, Status, Validator, chain_questions, read_anchors
 from checks.network.example_answers import Said
+from checks.network.example_shown import plain, seen, trusted
 from checks.network.mail_records import MTA_STS, TLS_REPORTS, Exchanger, MailRecords, mail_questions, tags
 from checks.network.mail_sender import dmarc_policy
 from checks.network.ports import OpenPort
+from checks.network.served import CertificatePath, ServedCertificate, follow_path, is_for, read_served
+from checks.network.x509.paths import Demands
 from scanner import (
     DATA_FIRST,
     DEFAULT_DENY,
@@ -38,6 +44,8 @@ from scanner import (
     ScanTime,
     Severity,
     Target,
+    TlsWalk,
+    TrustAnchors,
     Turn,
     Verdict,
     check,
@@ -340,8 +348,22 @@ def none_closed(mail: MailRecords) -> Verdict:
 
 
 @fact
+class StsHost:
+    """The host that gives the MTA-STS policy of a domain, and the certificate it shows."""
+
+    mail: MailRecords
+    served: ServedCertificate
+
+    def __str__(self) -> str:
+        return self.mail.domain
+
+
+@fact
 class StsPolicy:
-    """The MTA-STS policy of a domain as its own server gives it (RFC 8461 section 3.2)."""
+    """The MTA-STS policy of a domain as its own server gives it (RFC 8461 section 3.2).
+
+    ``distrust`` says why senders do not believe that server (section 3.3); ``gave_up`` that it was not established.
+    """
 
     domain: str
     exchangers: tuple[str, ...]
@@ -350,6 +372,8 @@ class StsPolicy:
     mode: str
     max_age: int
     mx: tuple[str, ...]
+    distrust: str
+    gave_up: bool
 
     def __str__(self) -> str:
         return self.domain
@@ -374,31 +398,53 @@ def _sts_address(mail: MailRecords) -> str:
     return found[0] if found else ""
 
 
-def _get_policy(mail: MailRecords) -> Dialogue:
-    host = f"mta-sts.{mail.domain}"
+def _policy_host(mail: MailRecords) -> str:
+    return f"mta-sts.{mail.domain}"
+
+
+def _get_policy(host: StsHost) -> Dialogue:
+    name = _policy_host(host.mail)
     request = (
-        f"GET /.well-known/mta-sts.txt HTTP/1.1\r\nHost: {host}\r\nUser-Agent: keurmeester\r\nAccept: text/plain\r\n"
+        f"GET /.well-known/mta-sts.txt HTTP/1.1\r\nHost: {name}\r\nUser-Agent: keurmeester\r\nAccept: text/plain\r\n"
         "Connection: close\r\n\r\n"
     )
     return Dialogue(
         purpose="the MTA-STS policy",
-        address=_sts_address(mail),
+        address=_sts_address(host.mail),
         port=443,
         secure=True,
-        server_name=host,
+        server_name=name,
         turns=(Say(request),),
     )
 
 
 @probe(
     "outside",
-    page=Each(MailRecords, _get_policy, when=lambda mail: bool(_sts_address(mail))),
+    hello=Each(
+        MailRecords,
+        lambda mail: TlsWalk(443, _policy_host(mail), _sts_address(mail), parts="chain", timeout=10),
+        when=lambda mail: bool(_sts_address(mail)),
+    ),
 )
-def sts_policy(page: Raw, mail: MailRecords) -> StsPolicy:
-    """The policy; the certificate of its server is judged where that server is a target."""
-    (one,) = exchanges(page)
+def sts_host(hello: Raw, mail: MailRecords) -> StsHost:
+    """The certificate that the policy host shows to senders."""
+    try:
+        return StsHost(mail, read_served(hello, 443, _policy_host(mail), declared=False))
+    except Absent as absent:
+        raise NotUnderstood(f"the policy host: {absent}") from None
+
+
+@probe(
+    "outside",
+    page=Each(StsHost, _get_policy),
+    roots=Each(StsHost, lambda host: TrustAnchors(host.served.anchors)),
+)
+def sts_policy(page: Raw, roots: Raw, host: StsHost, now: ScanTime) -> StsPolicy:
+    """The policy, and whether senders believe who gives it."""
+    mail, (one,) = host.mail, exchanges(page)
+    path = follow_path(roots, host.served, now, Demands(purpose=ExtendedKeyUsageOID.SERVER_AUTH))
     if one.end == "refused":
-        raise Absent("nothing listens on port 443 of its policy host")
+        raise NotUnderstood("port 443 of its policy host answers one time, and not the next")
     head, _, body = one.received.decode("utf-8").partition("\r\n\r\n")
     status, *lines = head.split("\r\n")
     if not status.startswith("HTTP/1."):
@@ -420,7 +466,19 @@ def sts_policy(page: Raw, mail: MailRecords) -> StsPolicy:
         mode=single.get("mode", "").lower() if single.get("version") == "STSv1" else "",
         max_age=int(age) if re.fullmatch(r"[0-9]{1,10}", age) else -1,
         mx=tuple(value.lower() for name, value in pairs if name == "mx"),
+        distrust=_distrust(path, _policy_host(mail)),
+        gave_up=path.gave_up,
     )
+
+
+def _distrust(path: CertificatePath, name: str) -> str:
+    """Why senders, which know public CAs only, do not believe that this is the policy host (RFC 8461 section 3.3)."""
+    leaf = path.served.leaf
+    if not is_for(leaf, name):
+        return f"certificate for {', '.join(served.names(leaf)[:4]) or 'no name'}"
+    if not path.path:
+        return "" if path.gave_up else f"certificate: {path.distrust}"
+    return "" if path.is_public else "certificate of no public CA"
 
 
 def _unchunked(body: str) -> str:
@@ -443,14 +501,14 @@ def _unchunked(body: str) -> str:
     severity=Severity.LOW,
     layer=Layer.DATA,
     platform="mail",
-    title_nl="Het domein kondigt MTA-STS aan",
+    title_nl="Het domein kondigt MTA-STS aan, en heeft een host voor het beleid",
     why_nl="Afzenders die geen DANE controleren, weten zo toch dat zij moeten versleutelen en het certificaat nagaan.",
-    fix='_mta-sts.DOMAIN. TXT "v=STSv1; id=2026112501"',
-    verify="dig +short _mta-sts.DOMAIN TXT",
+    fix='_mta-sts.DOMAIN. TXT "v=STSv1; id=2026112501"\nmta-sts.DOMAIN. A 192.0.2.80',
+    verify="dig +short _mta-sts.DOMAIN TXT; dig +short mta-sts.DOMAIN A",
     references=("RFC 8461 section 3.1", "NCSC-NL, factsheet Beveilig verbindingen van mailservers"),
 )
 def sts_record(mail: MailRecords) -> Verdict:
-    """The domain announces MTA-STS.
+    """The domain announces MTA-STS, and has a host for the policy.
 
     Senders that do not check DANE know by it that they must encrypt and check the certificate.
     """
@@ -461,7 +519,11 @@ def sts_record(mail: MailRecords) -> Verdict:
         id_ = tags(found[0]).get("id", "")
     except ValueError as error:
         return holds(False, f"{found[0]}: {error}", "one record with an id")
-    return holds(bool(re.fullmatch(r"[A-Za-z0-9]{1,32}", id_)), found[0], "one record with an id")
+    if not re.fullmatch(r"[A-Za-z0-9]{1,32}", id_):
+        return holds(False, found[0], "one record with an id")
+    hosts = [text for kind in ("A", "AAAA") for text in mail.answers(_policy_host(mail), kind).texts]
+    shown = ", ".join(hosts) or f"{_policy_host(mail)} has no address"
+    return holds(bool(hosts), f"{found[0]}; {shown}", "one record with an id, and an address")
 
 
 @check(
@@ -470,22 +532,24 @@ def sts_record(mail: MailRecords) -> Verdict:
     severity=Severity.MEDIUM,
     layer=Layer.DATA,
     platform="mail",
-    title_nl="Het MTA-STS-beleid dwingt af, lang genoeg, en noemt elke mailserver",
-    why_nl="In de stand testing houdt het beleid niets tegen; een mailserver die ontbreekt, krijgt straks geen mail.",
+    title_nl="Het MTA-STS-beleid is te vertrouwen, dwingt af, lang genoeg, en noemt elke mailserver",
+    why_nl="Zonder geldig certificaat of in de stand testing houdt het niets tegen; wie ontbreekt, krijgt geen mail.",
     fix=(
         "printf 'version: STSv1\\nmode: enforce\\nmx: mail.DOMAIN\\nmax_age: 2592000\\n'"
-        " > /var/www/mta-sts/.well-known/mta-sts.txt"
+        " > /var/www/mta-sts/.well-known/mta-sts.txt\n"
+        "certbot certonly --webroot -w /var/www/mta-sts -d mta-sts.DOMAIN"
     ),
-    verify="curl https://mta-sts.DOMAIN/.well-known/mta-sts.txt",
+    verify="curl https://mta-sts.DOMAIN/.well-known/mta-sts.txt    # the policy, and no complaint about a certificate",
     references=("RFC 8461 sections 3.2, 3.3 and 4.1",),
 )
 def sts_enforced(found: StsPolicy, *, seconds: Annotated[int, "least age of the policy"] = 604800) -> Verdict:
-    """The MTA-STS policy enforces, for long enough, and names every mail server.
+    """The MTA-STS policy can be trusted, enforces, for long enough, and names every mail server.
 
-    In mode testing the policy stops nothing; a mail server that is missing will get no mail. Asked is the policy host,
-    when it is a target of the inventory; its certificate is judged there.
+    Senders pass over a policy whose host shows no certificate of a public CA for that name; in mode testing it stops
+    nothing; a mail server that is missing will get no mail. Asked is the policy host, when it is a target of the
+    inventory.
     """
-    wrong = []
+    wrong = [found.distrust] if found.distrust else []
     if not found.status.startswith("200"):
         wrong.append(f"HTTP {found.status}")
     else:
@@ -496,10 +560,12 @@ def sts_enforced(found: StsPolicy, *, seconds: Annotated[int, "least age of the 
         if found.media_type != "text/plain":
             wrong.append(f"type {found.media_type or 'missing'}")
         wrong += [f"{host} is not named" for host in found.exchangers if not found.names(host)]
+    if found.gave_up and not wrong:
+        raise NotUnderstood("the certificate of the policy host leads along too many paths")
     return holds(
         not wrong,
         ", ".join(wrong) or f"mode {found.mode}, max_age {found.max_age}, {len(found.mx)} mx",
-        f"mode enforce, max_age {seconds} to {_LONGEST}, every mail server",
+        f"a public certificate, mode enforce, max_age {seconds} to {_LONGEST}, every mail server",
     )
 
 
@@ -869,8 +935,14 @@ examples(
 )
 examples(
     sts_record,
-    passes=_mail(_MX, f'_mta-sts.{_DOMAIN}. IN TXT "v=STSv1; id=20261125"'),
-    fails=[_mail(_MX), _mail(_MX, f'_mta-sts.{_DOMAIN}. IN TXT "v=STSv1; id="')],
+    passes=_mail(
+        _MX, f'_mta-sts.{_DOMAIN}. IN TXT "v=STSv1; id=20261125"', f"mta-sts.{_DOMAIN}. IN A 192.0.2.80"
+    ),
+    fails=[
+        _mail(_MX),
+        _mail(_MX, f'_mta-sts.{_DOMAIN}. IN TXT "v=STSv1; id=20261125"'),
+        _mail(_MX, f'_mta-sts.{_DOMAIN}. IN TXT "v=STSv1; id="'),
+    ],
     notapplicable=_mail(),
     error=_mail(_MX, fails=(f"_mta-sts.{_DOMAIN}",)),
 )
@@ -883,11 +955,23 @@ examples(
 )
 
 
-def _page(*lines: str, head: str = "HTTP/1.1 200 OK\r\nContent-Type: text/plain") -> dict[str, Any]:
+_AT: Final = ScanTime.fromisoformat("2026-11-25T12:00:00+00:00")
+
+
+def _page(
+    *lines: str,
+    head: str = "HTTP/1.1 200 OK\r\nContent-Type: text/plain",
+    shown: str = policy_host.HOST,
+    roots: str = trusted(policy_host.ROOT),
+    now: ScanTime = _AT,
+) -> dict[str, Any]:
     text = f"{head}\r\n\r\n" + "".join(f"{line}\r\n" for line in lines)
     return {
         **_mail(_MX, f'_mta-sts.{_DOMAIN}. IN TXT "v=STSv1; id=1"', f"mta-sts.{_DOMAIN}. IN A 192.0.2.80"),
         "page": write([Exchange("the MTA-STS policy", (Turn(b"GET", text.encode()),), "closed")]),
+        "hello": seen(shown)["walk"],
+        "roots": roots,
+        "now": now,
     }
 
 
@@ -906,9 +990,13 @@ examples(
         _page(*_POLICY[:2], "mx: other.test", _POLICY[3]),
         _page(*_POLICY[:3], "max_age: 3600"),
         _page(head="HTTP/1.1 404 Not Found"),
+        _page(*_POLICY, shown=made.GOOD, roots=trusted(made.ROOT)),
+        _page(*_POLICY, roots=trusted()),
+        _page(*_POLICY, roots=trusted(own=policy_host.ROOT)),
+        _page(*_POLICY, now=ScanTime.fromisoformat("2027-02-25T12:00:00+00:00")),
     ],
-    notapplicable=_mail(_MX) | {"page": ""},
-    unknown=_page(head="SSH-2.0-x"),
+    notapplicable=_mail(_MX) | {"page": "", "hello": "", "roots": ""},
+    unknown=[_page(head="SSH-2.0-x"), {**_page(*_POLICY), "hello": plain}],
 )  # fmt: skip
 
 

@@ -137,7 +137,12 @@ class CertificatePath:
 )
 def served(walk: Raw, port: TlsPort) -> ServedCertificate:
     """One hello as `TlsWalk` documents it: the chain is DER, RFC 5280."""
-    answers = spoken(walk, declared=port.declared)
+    return read_served(walk, port.number, port.server_name, declared=port.declared)
+
+
+def read_served(walk: Raw, port: int, name: str, *, declared: bool) -> ServedCertificate:
+    """What was shown in a walk for this name; raises as `spoken` does, Blind when the handshake was ended."""
+    answers = spoken(walk, declared=declared)
     shown = shown_to(answers, "right").whole
     if shown.alert:
         raise Blind(f"the server ends the handshake: {shown.alert}", Cause.TLS)
@@ -145,7 +150,7 @@ def served(walk: Raw, port: TlsPort) -> ServedCertificate:
         raise NotUnderstood("no certificate was shown")
     for one in shown.chain:
         certificate(one)
-    return ServedCertificate(port.number, port.server_name, shown.chain, stapled(answers).whole)
+    return ServedCertificate(port, name, shown.chain, stapled(answers).whole)
 
 
 @dated
@@ -186,8 +191,13 @@ _FOR_SERVERS: Final = Demands(purpose=ExtendedKeyUsageOID.SERVER_AUTH, for_leaf=
 @probe("tls", anchors=Each(ServedCertificate, lambda served: TrustAnchors(served.anchors)))
 def anchored(anchors: Raw, served: ServedCertificate, now: ScanTime) -> CertificatePath:
     """The chain followed to the anchors that `TrustAnchors` gives, PEM."""
+    return follow_path(anchors, served, now, _FOR_SERVERS)
+
+
+def follow_path(anchors: Raw, served: ServedCertificate, now: ScanTime, demands: Demands) -> CertificatePath:
+    """The path from what was shown to one of these anchors, if there is one that holds now."""
     approved = read_anchors(anchors.out)
-    outcome = validate(served.leaf, served.others[:MOST], approved, now, _FOR_SERVERS)
+    outcome = validate(served.leaf, served.others[:MOST], approved, now, demands)
     best = outcome.trusted
     path = best.certificates if best else ()
     return CertificatePath(
@@ -283,6 +293,19 @@ def signed_with(one: x509.Certificate) -> str:
     """The hash its signature is made over, PSS included; empty for Ed25519 and Ed448, which have their own."""
     digest = one.signature_hash_algorithm
     return digest.name if digest else ""
+
+
+def is_for(one: x509.Certificate, name: str) -> bool:
+    """Whether it is for this DNS name; only subjectAltName counts (RFC 9525 section 6.3)."""
+    return any(_matches(pattern, name) for pattern in names(one))
+
+
+def _matches(pattern: str, name: str) -> bool:
+    """A wildcard stands for one whole left-most label."""
+    pattern, name = pattern.lower().rstrip("."), name.lower().rstrip(".")
+    if pattern.startswith("*."):
+        return "." in name and name.split(".", 1)[1] == pattern[2:]
+    return pattern == name
 
 
 def is_address(name: str) -> str:
