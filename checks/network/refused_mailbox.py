@@ -80,7 +80,7 @@ def _of_imap(said: str) -> tuple[str, ...]:
 
 def _of_pop3(said: str) -> tuple[str, ...]:
     """USER says that the command of that name may be used; SASL lists mechanisms (RFC 2449 sections 6.3 and 6.4)."""
-    if not said.startswith("+OK"):
+    if not said.startswith("+OK") or not re.search(r"\n\.\r?\n\Z", said):
         raise NotUnderstood("the POP3 server does not say what it offers")
     words = [line.split() for line in said.splitlines()[1:] if line.strip()]
     mechanisms = [f"SASL {one}" for line in words if line[0] == "SASL" for one in line[1:] if one in _PLAIN]
@@ -136,6 +136,7 @@ examples(
     ],
     unknown=[
         _pop3(b"-ERR unknown command\r\n"),
+        open_port(110, talk=talk(b"+OK ready.\r\n", b"+OK\r\nTOP\r\nUIDL\r\n", end="closed")),
         open_port(143, talk=talk(b"* OK ready\r\n", b"a1 BAD no\r\n")),
         open_port(143, talk=talk(b"* BYE too many\r\n", end="closed")),
     ],
