@@ -29,14 +29,17 @@ def test_what_the_outside_does_not_see_is_not_judged(tmp_path: Path) -> None:
     zones = (
         Zone("ad.test", f"{records}_ldap._tcp.dc._msdcs SRV 0 100 389 dc1\ndc1 A 192.0.2.4"),
         Zone("within.test", records.replace(MAIL_HOST, "192.168.1.25")),
+        Zone("seen.test", records),
     )
-    target = server_at(MAIL_HOST, domains=("ad.test", "within.test", "gone.test"))
+    target = server_at(MAIL_HOST, domains=("ad.test", "within.test", "gone.test", "seen.test"))
     with Names(tmp_path, zones) as names:
         found = look(target, only=checks, resolvers=(RESOLVER,), dns_anchors=(str(names.anchor),))
     for check in checks:
-        unseen = [one for one in found[check] if "within.test" not in one.subject]
+        unseen = [one for one in found[check] if not one.subject.endswith(("within.test", "seen.test"))]
         assert {one.status for one in unseen} == {State.UNKNOWN}, told(unseen)
-    assert {one.status for one in found["mx.resolves"]} == {State.UNKNOWN}, told(found["mx.resolves"])
+    servers = {one.subject: one.status for one in found["mx.resolves"]}
+    assert servers["mail.within.test"] is State.UNKNOWN, told(found["mx.resolves"])
+    assert servers["mail.seen.test"] is State.PASS, "what is unseen hides what is seen"
     words = told(found["spf.present"] + found["mx.resolves"])
     assert "does not exist" in words
     assert "Active Directory" in words

@@ -102,7 +102,11 @@ def _within(host: str, answers: Answers) -> list[str]:
         found = [text for kind in ("A", "AAAA") for text in answers(host, kind).texts]
     except Untold:
         return []
-    return [text for text in found if any(ip_address(text) in network for network in _INSIDE)]
+    return [text for text in found if _is_inside(text)]
+
+
+def _is_inside(address: str) -> bool:
+    return any(ip_address(address) in network for network in _INSIDE)
 
 
 @probe(
@@ -386,16 +390,11 @@ class StsPolicy:
 
 
 def _sts_address(mail: MailRecords) -> str:
-    """Where the policy is to be had, or empty when the domain does not say that there is one; never raises."""
-    try:
-        if not mail.exchangers or not mail.texts("_mta-sts", MTA_STS):
-            return ""
-        found = [
-            text for kind in ("A", "AAAA") for text in mail.answers(f"mta-sts.{mail.domain}", kind).texts
-        ]
-    except Untold:
+    """Where the policy is to be had, or empty when the domain does not say that there is one. Raises as answers do."""
+    if not mail.exchangers or not mail.texts("_mta-sts", MTA_STS):
         return ""
-    return found[0] if found else ""
+    found = (text for kind in ("A", "AAAA") for text in mail.answers(_policy_host(mail), kind).texts)
+    return next(found, "")
 
 
 def _policy_host(mail: MailRecords) -> str:
@@ -796,11 +795,14 @@ def reverse_name(found: ReverseNames) -> Verdict:
     """
     if not found.found:
         raise NotUnderstood("the name of this target leads to no address")
+    outside = [one for one in found.found if not _is_inside(one[0])]
+    if not outside:
+        raise NotUnderstood(f"{found} is an address within: receivers see another one")
     shown = [
         f"{address}: {', '.join(back) if back else f'{names[0]}, which does not lead back' if names else 'no name'}"
-        for address, names, back in found.found
+        for address, names, back in outside
     ]
-    return holds(all(back for _, _, back in found.found), "; ".join(shown), "a name that leads back")
+    return holds(all(back for _, _, back in outside), "; ".join(shown), "a name that leads back")
 
 
 @check(
@@ -820,6 +822,10 @@ def greeting_name(found: SmtpName) -> Verdict:
 
     A made-up or internal name tells what the network is called, and makes receivers distrust the mail.
     """
+    if found.addresses and all(map(_is_inside, found.addresses)):
+        raise NotUnderstood(
+            f"{found.name} leads to {', '.join(found.addresses)}, which is the view from inside"
+        )
     return holds(
         bool(found.addresses),
         f"{found.name}: {', '.join(found.addresses) or 'no address'}",
@@ -996,7 +1002,12 @@ examples(
         _page(*_POLICY, now=ScanTime.fromisoformat("2027-02-25T12:00:00+00:00")),
     ],
     notapplicable=_mail(_MX) | {"page": "", "hello": "", "roots": ""},
-    unknown=[_page(head="SSH-2.0-x"), {**_page(*_POLICY), "hello": plain}],
+    unknown=[
+        _page(head="SSH-2.0-x"),
+        {**_page(*_POLICY), "hello": plain},
+        {**_page(*_POLICY), **_mail(_MX, fails=(f"_mta-sts.{_DOMAIN}",))},
+        {**_page(*_POLICY), **_GONE},
+    ],
 )  # fmt: skip
 
 
@@ -1019,16 +1030,16 @@ examples(
         **_smtp("250 x.test\r\n"),
         "swept": '{"from":"","addresses":{"192.0.2.25":{"open":[22],"refused":[],"silent":[],"failed":{}}}}',
     },
-    unknown=_smtp("502 no\r\n"),
+    unknown=[_smtp("502 no\r\n"), _smtp("250 mail.gemeente.test\r\n", _A.replace("192.0.2.25", "10.1.2.3"))],
 )
 
 
-def _reversed(*lines: str, names: tuple[str, ...] = ()) -> dict[str, Any]:
+def _reversed(*lines: str, names: tuple[str, ...] = (), address: str = "127.0.0.1") -> dict[str, Any]:
     return {
         "own_addresses.reply": "",
-        "own_names.reply": Said((("1.0.0.127.in-addr.arpa", "PTR"),), *lines),
+        "own_names.reply": Said(((_reverse(address), "PTR"),), *lines),
         "reverse_names.reply": Said(((name, kind) for name in names for kind in ("A", "AAAA")), *lines),
-        "target": {"services": ({"port": 25, "name": "smtp"},)},
+        "target": {"address": address, "services": ({"port": 25, "name": "smtp"},)},
     }
 
 
@@ -1037,5 +1048,6 @@ examples(
     reverse_name,
     passes=_reversed(_PTR, f"mail.{_DOMAIN}. IN A 127.0.0.1", names=(f"mail.{_DOMAIN}",)),
     fails=[_reversed(), _reversed(_PTR, _A, names=(f"mail.{_DOMAIN}",))],
+    unknown=_reversed(address="10.1.2.3"),
     notapplicable=_NONE,
 )

@@ -37,14 +37,31 @@ _TAG_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 @fact
 class MailRecords:
-    """What the DNS says of a domain's mail. ``selectors`` are those that the inventory names for DKIM."""
+    """What the DNS says of a domain's mail: ``told``, by the resolver. ``selectors`` are those that the inventory names
+    for DKIM.
+    """
 
     domain: str
-    answers: InstanceOf[Answers]
+    told: InstanceOf[Answers]
     selectors: tuple[str, ...]
 
     def __str__(self) -> str:
         return self.domain
+
+    @property
+    def answers(self) -> Answers:
+        """What was told, when it is what a stranger is told. Raises NotUnderstood when it is not, Blind."""
+        if self.told(self.domain, "SOA").must().no_such_name:
+            raise NotUnderstood(
+                f"the resolver says {self.domain} does not exist: give a resolver that knows it (inventory: resolvers),"
+                " or take it out of domains"
+            )
+        if self.told(controllers(self.domain), "SRV").records:
+            raise NotUnderstood(
+                f"the resolver knows {self.domain} as an Active Directory, which is the view from inside: give a public"
+                " resolver (inventory: resolvers)"
+            )
+        return self.told
 
     @property
     def exchangers(self) -> tuple[str, ...]:
@@ -131,19 +148,8 @@ def mail_questions(name: str) -> tuple[Question, ...]:
     ),
 )
 def mail_records(reply: Raw, domain: Domain, target: Target) -> MailRecords:
-    """The records, when they are what a stranger sees; what each means is read where it is judged."""
-    answers = Answers(reply)
-    if answers(domain.name, "SOA").must().no_such_name:
-        raise NotUnderstood(
-            f"the resolver says {domain.name} does not exist: give a resolver that knows it (inventory: resolvers),"
-            " or take it out of domains"
-        )
-    if answers(controllers(domain.name), "SRV").records:
-        raise NotUnderstood(
-            f"the resolver knows {domain.name} as an Active Directory, which is the view from inside: give a public"
-            " resolver (inventory: resolvers)"
-        )
-    return MailRecords(domain.name, answers, target.dkim_selectors)
+    """The records; what each means, and whether it means anything, is read where it is judged."""
+    return MailRecords(domain.name, Answers(reply), target.dkim_selectors)
 
 
 @fact

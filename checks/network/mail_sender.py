@@ -93,9 +93,7 @@ class Spf:
 
 @probe(
     "outside",
-    reply=Each(
-        MailRecords, lambda mail: Lookup(questions=spf.unasked(mail.domain, mail.answers), timeout=40)
-    ),
+    reply=Each(MailRecords, lambda mail: Lookup(questions=spf.unasked(mail.domain, mail.told), timeout=40)),
 )
 def spf_near(reply: Raw, mail: MailRecords) -> SpfNear:
     """What the record itself refers to."""
@@ -135,8 +133,11 @@ def spf_followed(reply: Raw, near: SpfNear) -> Spf:
 def spf_present(mail: MailRecords) -> Verdict:
     """The domain has one SPF record.
 
-    Without SPF every computer may send mail on behalf of the domain; with two records none counts.
+    Without SPF every computer may send mail on behalf of the domain; with two records none counts. What a domain
+    without mail lacks is told by `mx.none-closed`.
     """
+    if not mail.spf and not mail.exchangers:
+        raise Absent(f"{mail.domain} has no mail server, and names nobody who sends")
     return holds(len(mail.spf) == 1, "; ".join(mail.spf) or "no SPF", "one record")
 
 
@@ -807,7 +808,7 @@ examples(
     spf_present,
     passes=_mail(f'{_DOMAIN}. IN TXT "v=spf1 mx -all"', f'{_DOMAIN}. IN TXT "v=spf10 other"'),
     fails=[_mail(), _mail(f'{_DOMAIN}. IN TXT "v=spf1 mx -all"', f'{_DOMAIN}. IN TXT "v=spf1 -all"')],
-    notapplicable=_NONE,
+    notapplicable=[_NONE, {**_mail(), "mail_records.reply": Said(mail_questions(_DOMAIN), _BASE[0])}],
     unknown=_NOT_OUTSIDE,
     error=_mail(fails=(_DOMAIN,)),
 )
