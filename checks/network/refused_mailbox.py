@@ -95,7 +95,8 @@ def _of_pop3(said: str) -> tuple[str, ...]:
     platform="mail",
     title_nl="De mailboxserver vraagt pas om een wachtwoord als de verbinding versleuteld is",
     why_nl="Wie op het netwerk meeleest, heeft anders het wachtwoord van de postbus.",
-    fix="printf 'ssl = required\\ndisable_plaintext_auth = yes\\n' > /etc/dovecot/conf.d/99-tls.conf\ndoveadm reload",
+    fix="# Dovecot 2.4 and later: auth_allow_cleartext = no in the place of disable_plaintext_auth = yes\n"
+    "printf 'ssl = required\\ndisable_plaintext_auth = yes\\n' > /etc/dovecot/conf.d/99-tls.conf\ndoveadm reload",
     verify="printf 'a1 CAPABILITY\\r\\na2 LOGOUT\\r\\n' | nc -q 3 HOST 143 | grep LOGINDISABLED",
     references=("RFC 8314 section 4.1", "RFC 9051 section 11.1", "Dovecot: disable_plaintext_auth"),
     advice="Or close ports 110 and 143, and let all use 993 and 995.",
