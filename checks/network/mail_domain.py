@@ -366,7 +366,8 @@ class StsHost:
 class StsPolicy:
     """The MTA-STS policy of a domain as its own server gives it (RFC 8461 section 3.2).
 
-    ``distrust`` says why senders do not believe that server (section 3.3); ``gave_up`` that it was not established.
+    ``distrust`` says why senders do not believe that server (section 3.3); ``gave_up`` why that is
+    not known.
     """
 
     domain: str
@@ -377,7 +378,7 @@ class StsPolicy:
     max_age: int
     mx: tuple[str, ...]
     distrust: str
-    gave_up: bool
+    gave_up: str
 
     def __str__(self) -> str:
         return self.domain
@@ -560,7 +561,7 @@ def sts_enforced(found: StsPolicy, *, seconds: Annotated[int, "least age of the 
             wrong.append(f"type {found.media_type or 'missing'}")
         wrong += [f"{host} is not named" for host in found.exchangers if not found.names(host)]
     if found.gave_up and not wrong:
-        raise NotUnderstood("the certificate of the policy host leads along too many paths")
+        raise NotUnderstood(f"the certificate of the policy host: {found.gave_up}")
     return holds(
         not wrong,
         ", ".join(wrong) or f"mode {found.mode}, max_age {found.max_age}, {len(found.mx)} mx",

@@ -51,11 +51,7 @@ class MailRecords:
     @property
     def answers(self) -> Answers:
         """What was told, when it is what a stranger is told. Raises NotUnderstood when it is not, Blind."""
-        if self.told(self.domain, "SOA").must().no_such_name:
-            raise NotUnderstood(
-                f"the resolver says {self.domain} does not exist: give a resolver that knows it (inventory: resolvers),"
-                " or take it out of domains"
-            )
+        self.told.soa_of(self.domain)
         if self.told(controllers(self.domain), "SRV").records:
             raise NotUnderstood(
                 f"the resolver knows {self.domain} as an Active Directory, which is the view from inside: give a public"
