@@ -14,7 +14,7 @@ from checks.network import example_certificates as made
 from checks.network import example_chains as recorded
 from checks.network import example_policy_host as policy_host
 from checks.network import served, spf
-from checks.network.answers import Answers, Question, Untold, askable, host_name
+from checks.network.answers import Answers, Question, askable, host_name
 from checks.network.dns import TLSA_LENGTH, tlsa_fault, tlsa_text
 from checks.network.dns_signing import CHAIN_LIMIT, CHAIN_TIMEOUT, Signing, signing_questions
 from checks.network.dnssec import Outcome, Status, Validator, chain_questions, read_anchors
@@ -86,23 +86,25 @@ class ExchangerRecords:
         return self.host
 
     @property
+    def outside(self) -> ExchangerRecords:
+        """Itself, when its addresses are such as a stranger can reach. Raises NotUnderstood."""
+        found = [text for kind in ("A", "AAAA") for text in self.answers(self.host, kind).texts]
+        if within := [text for text in found if _is_inside(text)]:
+            raise NotUnderstood(
+                f"{self.host} has {', '.join(within)}, which no stranger can reach: when that is the view from inside,"
+                " give a public resolver (inventory: resolvers)"
+            )
+        return self
+
+    @property
     def tlsa(self) -> list[Any]:
         """Its TLSA records for port 25. Raises NotUnderstood."""
-        return self.answers(f"_25._tcp.{self.host}", "TLSA").records
+        return self.outside.answers(f"_25._tcp.{self.host}", "TLSA").records
 
 
 def exchanger_questions(host: str) -> tuple[Question, ...]:
     """The chain to a mail server, its addresses, and its certificates for port 25 (RFC 7672 section 3)."""
     return (*chain_questions(host), (host, "A"), (host, "AAAA"), (f"_25._tcp.{host}", "TLSA"))
-
-
-def _within(host: str, answers: Answers) -> list[str]:
-    """Its addresses that lead nowhere outside; none when its addresses could not be read, which others tell."""
-    try:
-        found = [text for kind in ("A", "AAAA") for text in answers(host, kind).texts]
-    except Untold:
-        return []
-    return [text for text in found if _is_inside(text)]
 
 
 def _is_inside(address: str) -> bool:
@@ -118,13 +120,8 @@ def _is_inside(address: str) -> bool:
     anchors=NameAnchors(),
 )
 def exchanger_records(reply: Raw, anchors: Raw, one: Exchanger, now: ScanTime) -> ExchangerRecords:
-    """The records of a mail server, when they are what a stranger sees."""
+    """The records of a mail server."""
     answers = Answers(reply)
-    if within := _within(one.host, answers):
-        raise NotUnderstood(
-            f"{one.host} has {', '.join(within)}, which no stranger can reach: when that is the view from inside,"
-            " give a public resolver (inventory: resolvers)"
-        )
     validator = Validator(answers, read_anchors(anchors.text), now)
     return ExchangerRecords(
         one.host,
@@ -153,7 +150,7 @@ def mx_resolves(one: ExchangerRecords) -> Verdict:
     A mail server without address takes nothing; whoever registers that name receives the mail. Its name may not be an
     alias.
     """
-    four, six = one.answers(one.host, "A"), one.answers(one.host, "AAAA")
+    four, six = one.outside.answers(one.host, "A"), one.answers(one.host, "AAAA")
     addresses = (*four.texts, *six.texts)
     if host_name(four.canonical) != one.host:
         return holds(False, f"an alias of {host_name(four.canonical)}", "a name with an address")
@@ -177,7 +174,7 @@ def mx_ipv6(one: ExchangerRecords) -> Verdict:
 
     Whoever has IPv6 only cannot send mail otherwise; IPv6 is mandatory for government.
     """
-    found = one.answers(one.host, "AAAA").texts
+    found = one.outside.answers(one.host, "AAAA").texts
     return holds(bool(found), ", ".join(found) or "no AAAA", "an IPv6 address")
 
 
@@ -198,7 +195,7 @@ def mx_signed(one: ExchangerRecords) -> Verdict:
 
     When the address of the mail server can be forged, mail goes to someone else, and DANE is worth nothing.
     """
-    proved = one.addresses_proved
+    proved = one.outside.addresses_proved
     if proved.status is Status.UNESTABLISHED:
         raise NotUnderstood(proved.why)
     return holds(proved.status is Status.SECURE, str(proved), "secure")
@@ -268,7 +265,7 @@ def dane_well_formed(one: ExchangerRecords) -> Verdict:
 
     With a record that is wrong, senders that check DANE deliver nothing any more. For mail the usage is 2 or 3.
     """
-    answer = one.answers(f"_25._tcp.{one.host}", "TLSA")
+    answer = one.outside.answers(f"_25._tcp.{one.host}", "TLSA")
     if TLSA_LENGTH in answer.malformed:
         return holds(False, answer.malformed, "usage 2 or 3, a digest of the right length")
     if not one.tlsa:
@@ -893,20 +890,21 @@ examples(
     ],
     error=_mail(fails=(_DOMAIN,)),
 )
-examples(mx_ipv6, passes=_host(_A, _AAAA), fails=_host(_A), notapplicable=_mail())
+_WITHIN: Final = _host(_A.replace("192.0.2.25", "10.1.2.3"))
+examples(mx_ipv6, passes=_host(_A, _AAAA), fails=_host(_A), notapplicable=_mail(), unknown=_WITHIN)
 examples(
     mx_signed,
     passes=_proved("good"),
     fails=[_proved("unsigned"), _proved("expired")],
     notapplicable=_mail(),
-    unknown=_host(_A),
+    unknown=[_host(_A), _WITHIN],
 )
 examples(
     dane_present,
     passes=_proved("good"),
     fails=[_host(_A), _proved("unsigned")],
     notapplicable=_mail(),
-    unknown=_host(_A, f"{_TLSA} 3 1 1 {'ab' * 32}"),
+    unknown=[_host(_A, f"{_TLSA} 3 1 1 {'ab' * 32}"), _WITHIN],
 )
 examples(
     dane_well_formed,
