@@ -260,9 +260,12 @@ def password_exchange(login: PostgresqlStranger) -> Verdict:
 
     With md5 or a password in the clear, who holds the server or the line can pose as the user.
     """
-    if login.asked.refused or login.asked.method == "no password":
+    ways = {login.asked.said: login.asked, f"in the clear: {login.in_clear.said}": login.in_clear}
+    asking = {said: way for said, way in ways.items() if way.method not in {"", "no password"}}
+    if not asking:
         raise Absent(f"it asks a stranger for no password: {login.asked.said}")
-    return holds(login.asked.method not in _WEAK, login.asked.said, "SCRAM-SHA-256, GSSAPI or SSPI")
+    strong = all(way.method not in _WEAK for way in asking.values())
+    return holds(strong, "; ".join(asking), "SCRAM-SHA-256, GSSAPI or SSPI")
 
 
 # --- examples -------------------------------------------------------------------------------------------------
@@ -325,6 +328,11 @@ examples(
 examples(
     password_exchange,
     passes=[_seen(), _seen(login=_authentication(7))],
-    fails=[_seen(login=_MD5), _seen(login=_authentication(3))],
+    fails=[
+        _seen(login=_MD5),
+        _seen(login=_authentication(3)),
+        _seen(clear=_MD5),
+        _seen(clear=_MD5, login=_NO_ENTRY),
+    ],
     notapplicable=[_seen(login=_NO_ENTRY), _seen(login=_authentication(0))],
 )
