@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from checks.network import example_certificates as made
 from checks.network import example_served as more
+from scanner import Exchange, Raw, Turn, exchanges, radius
+from scanner.transcript import write
 
 LISTENS: Final = 'tcp LISTEN 0 511 0.0.0.0:443 0.0.0.0:* users:(("nginx",pid=701,fd=6))\n'
 
@@ -49,6 +51,44 @@ def seen(*chain: str, name: str = "www.example.nl", staple: str = "", **others: 
         "target": {"services": [{"port": 443, "tls": True, "server_name": name}], **others.pop("about", {})},
         **others,
     }
+
+
+def on_wifi(*chain: str, ends: int = 0, **others: Any) -> dict[str, Any]:
+    """An example: a RADIUS server and the chain it shows in EAP; or it ``ends`` the conversation with this code."""
+    ders = [base64.b64decode(one) for one in chain]
+    service = {"port": 1812, "protocol": "udp", "name": "radius", "server_name": "www.example.nl"}
+    return {
+        **seen(),
+        "sockets": LISTENS.replace(":443 ", ":80 "),
+        "walk": partial(_in_eap, ders, ends),
+        "target": {"services": [service]},
+        **others,
+    }
+
+
+def _in_eap(chain: Sequence[bytes], ends: int) -> bytes:
+    """The conversation as a channel keeps it: a name, the beginning of PEAP, the hello, the answer piece by piece."""
+    from checks.network import example_tls
+
+    (tls,) = exchanges(Raw(out=example_tls.chain("TLSv1.2", chain)))
+    said = [b"keurmeester-test", *radius.pieces(tls.sent), *[radius.ACKNOWLEDGED] * len(tls.received)]
+    heard = [
+        b"\x20",
+        *[radius.ACKNOWLEDGED] * (len(radius.pieces(tls.sent)) - 1),
+        *radius.pieces(tls.received),
+    ]
+    turns = []
+    for at, (ours, theirs) in enumerate(zip(said, heard, strict=False)):
+        kind = 25 if at else radius.IDENTITY
+        asked = radius.access_request(at, bytes(16), radius.response(at, kind, ours), b"-", "", b"")
+        request = bytes([radius.REQUEST, at]) + (len(theirs) + 5).to_bytes(2) + b"\x19" + theirs
+        eap = [(radius.EAP_MESSAGE, request[to : to + 253]) for to in range(0, len(request), 253)]
+        code = ends or radius.ACCESS_CHALLENGE
+        answer = radius.written(code, at, bytes(16), [] if ends else eap)
+        turns.append(Turn(radius.redacted(asked), answer))
+        if ends:
+            break
+    return write([Exchange("EAP", tuple(turns), "done")])
 
 
 def given(der: str, **others: Any) -> dict[str, Any]:

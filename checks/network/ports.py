@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Literal
 
 from checks.linux.sockets import ListeningSocket
 from scanner import Absent, Each, Gap, NotUnderstood, Ports, Raw, Service, State, Target, Unseen, fact, probe
@@ -55,6 +55,8 @@ STARTTLS: Final = {
     "postgresql": "postgresql", "rdp": "rdp", "sieve": "sieve", "smtp": "smtp", "submission": "smtp",
     "xmpp": "xmpp-client", "xmpp-server": "xmpp-server",
 }  # fmt: skip
+#: The service of which the certificates are asked over UDP.
+RADIUS: Final = "radius"
 #: Shuts its door to who hangs up too often, so it is asked only where the inventory says that it speaks TLS.
 _TOUCHY: Final = frozenset({"mysql"})
 #: A name with a domain, not an address.
@@ -168,9 +170,10 @@ class OpenPort:
 
 @fact
 class TlsPort:
-    """A TCP port where the scanner may ask for TLS; ``address`` only on the scanner's own host.
+    """A port where the scanner may ask for TLS; ``address`` only on the scanner's own host.
 
-    ``declared`` says that the inventory promises TLS here. ``starttls`` is the protocol that is spoken before TLS.
+    ``declared`` says that the inventory promises TLS here. ``starttls`` is the protocol that is spoken before TLS. Over
+    UDP it is a RADIUS server, which speaks TLS in EAP with who logs in on the network, in this ``realm``.
     """
 
     number: int
@@ -178,9 +181,11 @@ class TlsPort:
     address: str = ""
     declared: bool = False
     starttls: str = ""
+    protocol: Literal["tcp", "udp"] = "tcp"
+    realm: str = ""
 
     def __str__(self) -> str:
-        return f"{self.number}/tcp"
+        return f"{self.number}/{self.protocol}"
 
 
 @probe("outside")
@@ -285,7 +290,7 @@ def tls_ports(
 
     On the scanner's own host loopback counts too; elsewhere only what can be reached from outside. A port the inventory
     promises TLS on is asked unless the host itself says that nothing listens there. Services that change over to TLS
-    (STARTTLS) are asked where they answer.
+    (STARTTLS) are asked where they answer, and RADIUS servers where the inventory declares them.
     """
     declared = {one.port for one in target.services or () if one.tls and one.protocol == "tcp"}
     wanted = TLS_PORTS | declared
@@ -306,6 +311,13 @@ def tls_ports(
         seen = {port.number for port in reached} & (wanted | upgrading)
         found = {number: _tls_port(target, number) for number in seen} | found
     ports: list[TlsPort | Unseen] = [found[number] for number in sorted(found)]
+    ports += [
+        TlsPort(
+            one.port, one.server_name or _own_name(target), declared=True, protocol="udp", realm=one.realm
+        )
+        for one in target.services or ()
+        if one.protocol == "udp" and one.name == RADIUS
+    ]
     for gap, elsewhere in ((sockets, reached), (reached, sockets)):
         # What an account was given to look with, or is the only view, did not show is not simply absent.
         alone = isinstance(elsewhere, Gap) or (gap is sockets and target.credential is not None)
@@ -346,5 +358,8 @@ def service_name(target: Target, number: int) -> str:
 def _name(target: Target, number: int) -> str:
     """The name to ask a port for: that of the service, else the target's own when it is one with a domain."""
     service = _service(target, number)
-    own = next((name for name in (target.address, target.name) if _HOST_NAME.fullmatch(name)), "")
-    return (service.server_name if service else "") or own
+    return (service.server_name if service else "") or _own_name(target)
+
+
+def _own_name(target: Target) -> str:
+    return next((name for name in (target.address, target.name) if _HOST_NAME.fullmatch(name)), "")
