@@ -427,18 +427,20 @@ class EapTls(Outside):
     It is asked as a client of the server, with the shared secret of the inventory's service, under a made-up name in
     this ``realm``; the handshake is left after the server's first words. Read it back with `scanner.exchanges` and
     `radius.within`: one exchange, a turn for each packet and its answer, both as `radius.redacted` leaves them. Every
-    answer was proved to be made with the secret.
+    answer was proved to be made with the secret. ``version`` offers that version of TLS alone ("TLSv1").
     """
 
     port: int
     realm: str = ""
+    version: Literal["", "TLSv1", "TLSv1.1"] = ""
     impact: Impact = Impact.TRY
     timeout: int = 30
 
     def describe(self) -> str:
         """What is asked of whom."""
         realm = f" of {self.realm}" if self.realm else ""
-        return f"EAP under a made-up name{realm}: {self.port}/udp of {self.where} ({self.impact})"
+        version = f" with {self.version}" if self.version else ""
+        return f"EAP{version} under a made-up name{realm}: {self.port}/udp of {self.where} ({self.impact})"
 
 
 Source: TypeAlias = (

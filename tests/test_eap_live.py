@@ -25,7 +25,7 @@ from tests.servers.ports import address
 pytestmark = pytest.mark.server
 
 VALID, MATCHES, TRUSTED = "tls.certificate-valid", "tls.name-matches", "tls.chain-trusted"
-PURPOSE = "tls.purpose"
+PURPOSE, OLD_VERSIONS = "tls.purpose", "eap.old-versions-refused"
 AUTHORITY = Authority()
 
 
@@ -55,6 +55,27 @@ def test_a_good_certificate(tmp_path: Path, anchor: str, first: str, fragment: i
 def test_whatever_version_of_tls_the_server_speaks(tmp_path: Path, version: str) -> None:
     with freeradius(tmp_path / "r", AUTHORITY.issue(NAME), oldest=version, newest=version) as target:
         assert found(target, VALID)[VALID].status is State.PASS
+
+
+@pytest.mark.parametrize(
+    ("oldest", "newest", "expected"),
+    [
+        ("1.2", "1.2", State.PASS),
+        ("1.2", "1.3", State.PASS),
+        ("1.1", "1.2", State.FAIL),
+        ("1.0", "1.0", State.FAIL),
+    ],
+)
+@pytest.mark.parametrize("first", ["tls", "ttls", "peap"])
+def test_old_versions_of_tls(tmp_path: Path, first: str, oldest: str, newest: str, expected: State) -> None:
+    shown = AUTHORITY.issue(NAME)
+    with freeradius(tmp_path / "r", shown, first=first, oldest=oldest, newest=newest) as target:
+        assert found(target, OLD_VERSIONS)[OLD_VERSIONS].status is expected
+
+
+def test_old_versions_of_a_server_that_rejects_strangers(tmp_path: Path) -> None:
+    with freeradius(tmp_path / "r", AUTHORITY.issue(NAME), authorize="reject") as target:
+        assert found(target, OLD_VERSIONS)[OLD_VERSIONS].status is State.ERROR
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -117,6 +138,7 @@ def test_what_is_kept_is_the_conversation_without_anything_made_with_the_secret(
     )
     for turn in exchange.turns:
         asked, answer = radius.packet(turn.sent), radius.packet(turn.received)
+        assert answer.code == radius.ACCESS_CHALLENGE  # left before the server has anything to reject
         assert asked.value(radius.USER_NAME) == b"keurmeester-test@lab.test"
         assert asked.value(radius.MESSAGE_AUTHENTICATOR) == bytes(16)
         assert any(asked.authenticator)

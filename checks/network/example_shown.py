@@ -53,42 +53,42 @@ def seen(*chain: str, name: str = "www.example.nl", staple: str = "", **others: 
     }
 
 
-def on_wifi(*chain: str, ends: int = 0, **others: Any) -> dict[str, Any]:
-    """An example: a RADIUS server and the chain it shows in EAP; or it ``ends`` the conversation with this code."""
+def on_wifi(
+    *chain: str, ends: int = 0, at_hello: bool = False, version: str = "TLSv1.2", **others: Any
+) -> dict[str, Any]:
+    """An example: a RADIUS server and the chain it shows in EAP; or it ``ends`` with this code, at once or later."""
     ders = [base64.b64decode(one) for one in chain]
     service = {"port": 1812, "protocol": "udp", "name": "radius", "server_name": "www.example.nl"}
     return {
         **seen(),
         "sockets": LISTENS.replace(":443 ", ":80 "),
-        "walk": partial(_in_eap, ders, ends),
+        "walk": partial(_in_eap, ders, version, ends, at_hello),
         "target": {"services": [service]},
         **others,
     }
 
 
-def _in_eap(chain: Sequence[bytes], ends: int) -> bytes:
+def _in_eap(chain: Sequence[bytes], version: str, ends: int, at_hello: bool) -> bytes:
     """The conversation as a channel keeps it: a name, the beginning of PEAP, the hello, the answer piece by piece."""
     from checks.network import example_tls
 
-    (tls,) = exchanges(Raw(out=example_tls.chain("TLSv1.2", chain)))
-    said = [b"keurmeester-test", *radius.pieces(tls.sent), *[radius.ACKNOWLEDGED] * len(tls.received)]
-    heard = [
-        b"\x20",
-        *[radius.ACKNOWLEDGED] * (len(radius.pieces(tls.sent)) - 1),
-        *radius.pieces(tls.received),
-    ]
-    turns = []
-    for at, (ours, theirs) in enumerate(zip(said, heard, strict=False)):
-        kind = 25 if at else radius.IDENTITY
-        asked = radius.access_request(at, bytes(16), radius.response(at, kind, ours), b"-", "", b"")
-        request = bytes([radius.REQUEST, at]) + (len(theirs) + 5).to_bytes(2) + b"\x19" + theirs
-        eap = [(radius.EAP_MESSAGE, request[to : to + 253]) for to in range(0, len(request), 253)]
-        code = ends or radius.ACCESS_CHALLENGE
-        answer = radius.written(code, at, bytes(16), [] if ends else eap)
-        turns.append(Turn(radius.redacted(asked), answer))
-        if ends:
-            break
+    (tls,) = exchanges(Raw(out=example_tls.chain(version, chain)))
+    hello, answer = radius.pieces(tls.sent), radius.pieces(tls.received)
+    said = [b"keurmeester-test", *hello, *[radius.ACKNOWLEDGED] * (len(answer) - 1)]
+    heard = [b"\x20", *[radius.ACKNOWLEDGED] * (len(hello) - 1), *answer]
+    turns = [_turn(at, *both) for at, both in enumerate(zip(said, heard, strict=True))]
+    if ends:
+        last = len(hello) if at_hello else 0
+        turns[last:] = [Turn(turns[last].sent, radius.written(ends, last, bytes(16), []))]
     return write([Exchange("EAP", tuple(turns), "done")])
+
+
+def _turn(at: int, said: bytes, heard: bytes) -> Turn:
+    ours = radius.response(at, 25 if at else radius.IDENTITY, said)
+    asked = radius.redacted(radius.access_request(at, bytes(16), ours, b"-", "", b""))
+    eap = bytes([radius.REQUEST, at]) + (len(heard) + 5).to_bytes(2) + b"\x19" + heard
+    pieces = [(radius.EAP_MESSAGE, eap[to : to + 253]) for to in range(0, len(eap), 253)]
+    return Turn(asked, radius.written(radius.ACCESS_CHALLENGE, at, bytes(16), pieces))
 
 
 def given(der: str, **others: Any) -> dict[str, Any]:

@@ -55,8 +55,6 @@ STARTTLS: Final = {
     "postgresql": "postgresql", "rdp": "rdp", "sieve": "sieve", "smtp": "smtp", "submission": "smtp",
     "xmpp": "xmpp-client", "xmpp-server": "xmpp-server",
 }  # fmt: skip
-#: The service of which the certificates are asked over UDP.
-RADIUS: Final = "radius"
 #: Shuts its door to who hangs up too often, so it is asked only where the inventory says that it speaks TLS.
 _TOUCHY: Final = frozenset({"mysql"})
 #: A name with a domain, not an address.
@@ -188,6 +186,28 @@ class TlsPort:
         return f"{self.number}/{self.protocol}"
 
 
+@fact
+class RadiusServer:
+    """A RADIUS server that the inventory declares, the name its certificate should have, and the realm to ask for."""
+
+    number: int
+    server_name: str
+    realm: str
+
+    def __str__(self) -> str:
+        return f"{self.number}/udp"
+
+
+@probe("outside")
+def radius_servers(target: Target) -> list[RadiusServer]:
+    """As declared: over UDP silence tells nothing, so no other is sought."""
+    return [
+        RadiusServer(one.port, one.server_name or _own_name(target), one.realm)
+        for one in target.services or ()
+        if one.protocol == "udp" and one.name == "radius"
+    ]
+
+
 @probe("outside")
 def port_list(target: Target) -> list[PortList]:
     """The ports that were chosen and those the inventory declares; none on the scanner's own host, which has no
@@ -283,7 +303,10 @@ def open_ports(sweeps: list[Sweep], target: Target) -> list[OpenPort]:
 
 @probe("outside")
 def tls_ports(
-    sockets: list[ListeningSocket] | Gap, reached: list[OpenPort] | Gap, target: Target
+    sockets: list[ListeningSocket] | Gap,
+    reached: list[OpenPort] | Gap,
+    radius: list[RadiusServer],
+    target: Target,
 ) -> list[TlsPort | Unseen]:
     """Where TLS is to be expected: the usual ports and those the inventory says so of, as far as they listen (seen
     from inside, where we can log in) or answer (seen from outside).
@@ -312,11 +335,7 @@ def tls_ports(
         found = {number: _tls_port(target, number) for number in seen} | found
     ports: list[TlsPort | Unseen] = [found[number] for number in sorted(found)]
     ports += [
-        TlsPort(
-            one.port, one.server_name or _own_name(target), declared=True, protocol="udp", realm=one.realm
-        )
-        for one in target.services or ()
-        if one.protocol == "udp" and one.name == RADIUS
+        TlsPort(one.number, one.server_name, declared=True, protocol="udp", realm=one.realm) for one in radius
     ]
     for gap, elsewhere in ((sockets, reached), (reached, sockets)):
         # What an account was given to look with, or is the only view, did not show is not simply absent.

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, r
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 
-from checks.network.eap import within_eap
-from checks.network.ports import TlsPort
+from checks.network.eap import one_login, within_eap
+from checks.network.ports import RadiusServer, TlsPort
 from checks.network.tls_endpoint import shown_to, spoken, stapled
 from checks.network.x509.names import shown
 from checks.network.x509.paths import Demands, Outcome, read_anchors, self_issued, signature_fault, validate
@@ -135,7 +135,7 @@ class CertificatePath:
 
 def _one_hello(port: TlsPort) -> TlsWalk | EapTls:
     if port.protocol == "udp":
-        return EapTls(port=port.number, realm=port.realm)
+        return one_login(RadiusServer(port.number, port.server_name, port.realm))
     return TlsWalk(port.number, port.server_name, port.address, port.starttls, "chain", 10)
 
 

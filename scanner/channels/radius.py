@@ -53,8 +53,7 @@ class _Talk:
 
     def hold(self) -> None:
         """From the made-up name to the server's certificates, or to where it ends the conversation."""
-        question = next(tlswalk.chain(tlswalk.Visit()))
-        assert isinstance(question, tlswalk.Question)
+        question = tlswalk.one_hello(self._source.version)
         waiting: list[bytes] = []
         reply = self._ask(radius.response(0, radius.IDENTITY, self._user.encode()), b"")
         refused = False
@@ -72,9 +71,9 @@ class _Talk:
             elif waiting:
                 said = waiting.pop(0)
             elif not eap.more:
-                waiting = radius.pieces(self._next(question))
-                if not waiting:
+                if not (following := self._next(question)):
                     return
+                waiting = radius.pieces(following)
                 said = waiting.pop(0)
             reply = self._ask(radius.response(eap.id, kind, said), reply.value(radius.STATE))
 
