@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from zstandard import ZstdDecompressor
 
-from scanner import radius, tlsanswer
+from scanner import cli, radius, tlsanswer
 from scanner.channels.radius import look as ask
 from scanner.model import Cause, Finding, Impact, Raw, State, Target
 from scanner.sources import EapTls
@@ -143,6 +146,32 @@ def test_what_is_kept_is_the_conversation_without_anything_made_with_the_secret(
         assert asked.value(radius.MESSAGE_AUTHENTICATOR) == bytes(16)
         assert any(asked.authenticator)
         assert answer.value(radius.MESSAGE_AUTHENTICATOR) == answer.authenticator == bytes(16)
+
+
+def test_a_run_keeps_no_secret_and_gives_the_same_verdicts_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anchor: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WIFI_SECRET", SECRET)
+    with freeradius(tmp_path / "r", AUTHORITY.issue(NAME)) as target:
+        service = (target.services or ())[0].model_dump(include={"port", "protocol", "name", "server_name"})
+        described = {"address": target.address, "platform": "other", "consent": "try"}
+        services = [{**service, "secret": "env:WIFI_SECRET", "realm": "lab.test"}]
+        inventory = {
+            "targets": {"radius": {**described, "services": services}},
+            "trust_anchors": [anchor],
+        }
+        (tmp_path / "i.yaml").write_text(yaml.safe_dump(inventory))
+        only = "id in ('tls.chain-trusted', 'tls.name-matches', 'eap.old-versions-refused')"
+        monkeypatch.setattr(sys, "argv", ["keurmeester", "scan", "i.yaml", "--only", only, "--quiet"])
+        assert cli.run() == 0
+    (run,) = (tmp_path / "runs").iterdir()
+    for path in (path for path in run.rglob("*") if path.is_file()):
+        data = path.read_bytes()
+        kept = ZstdDecompressor().decompress(data, 1 << 24) if path.suffix == ".zst" else data
+        assert SECRET.encode() not in kept
+    monkeypatch.setattr(sys, "argv", ["keurmeester", "replay", str(run)])
+    assert cli.run() == 0
 
 
 def test_an_answer_that_was_changed_on_its_way_does_not_count(tmp_path: Path) -> None:
