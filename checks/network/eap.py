@@ -109,7 +109,7 @@ def wifi_versions(newest: Raw, tls10: Raw, tls11: Raw, server: RadiusServer) -> 
     title_nl="De RADIUS-server weigert TLS 1.0 en 1.1 bij het aanmelden op het netwerk (wifi)",
     why_nl="TLS 1.0 en 1.1 rusten op MD5 en SHA-1 en zijn ingetrokken; ze houden de deur open voor terugval.",
     fix="sed -Ei 's/^([[:space:]]*)#?[[:space:]]*tls_min_version = .*/\\1tls_min_version = \"1.2\"/'"
-    " /etc/freeradius/3.0/mods-enabled/eap\nsystemctl restart freeradius",
+    " /etc/freeradius/3.0/mods-available/eap\nsystemctl restart freeradius",
     verify="freeradius -XC | grep tls_min_version",
     references=("RFC 8996", "FreeRADIUS: mods-available/eap, tls_min_version"),
     advice="On Windows (NPS): TlsVersion=0xC00 in HKLM\\SYSTEM\\CurrentControlSet\\Services\\RasMan\\PPP\\EAP\\13,"
