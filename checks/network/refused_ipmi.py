@@ -178,7 +178,7 @@ def cipher_zero_refused(answers: CipherZero) -> Verdict:
     title_nl="De beheercontroller (BMC) kent geen aanmelding zonder naam of zonder wachtwoord",
     why_nl="Wie zonder naam binnenkomt, beheert de server zonder dat iemand weet wie het was.",
     fix="ipmitool user disable 1\nipmitool lan set 1 auth ADMIN MD5",
-    verify="ipmitool channel authcap 14 4 | grep -E 'Anonymous login|NONE'",
+    verify="ipmitool channel authcap 14 4 | grep -iE 'anonymous|null user|none'",
     references=("IPMI 2.0 rev. 1.1 section 22.13", "CISA TA13-207A"),
 )
 def anonymous_refused(welcome: BmcWelcome) -> Verdict:
