@@ -23,6 +23,7 @@ from scanner.transcript import exchanges
 from tests.outside import look, told
 from tests.servers.authority import Authority, Issued
 from tests.servers.freeradius import METHODS, NAME, SECRET, freeradius
+from tests.servers.hostapd import hostapd
 from tests.servers.ports import address
 
 pytestmark = pytest.mark.server
@@ -74,6 +75,17 @@ def test_old_versions_of_tls(tmp_path: Path, first: str, oldest: str, newest: st
     shown = AUTHORITY.issue(NAME)
     with freeradius(tmp_path / "r", shown, first=first, oldest=oldest, newest=newest) as target:
         assert found(target, OLD_VERSIONS)[OLD_VERSIONS].status is expected
+
+
+@pytest.mark.parametrize("users", ["* PEAP", "* TTLS", "* TLS", '* MD5,PEAP "x"'])
+def test_another_server(tmp_path: Path, anchor: str, users: str) -> None:
+    wanted = (VALID, MATCHES, TRUSTED, PURPOSE, OLD_VERSIONS)
+    with hostapd(tmp_path / "r", AUTHORITY.issue(NAME), users, "fragment_size=500") as target:
+        assert {one.status for one in found(target, *wanted, anchor=anchor).values()} == {State.PASS}
+    old = ("tls_flags=[ENABLE-TLSv1.0][ENABLE-TLSv1.1]", "openssl_ciphers=DEFAULT@SECLEVEL=0")
+    with hostapd(tmp_path / "old", AUTHORITY.issue("other.lab.test"), users, *old) as target:
+        seen = found(target, MATCHES, OLD_VERSIONS)
+    assert {one.status for one in seen.values()} == {State.FAIL}
 
 
 def test_old_versions_of_a_server_that_rejects_strangers(tmp_path: Path) -> None:
