@@ -155,3 +155,11 @@ def test_a_file_that_is_not_there_or_holds_no_certificate_is_an_error(tmp_path: 
     (tmp_path / "empty").write_bytes(b"")
     with pytest.raises(ChannelError, match="trust anchors: "):
         Anchors([str(tmp_path / "empty")])
+
+
+def test_a_scanner_that_trusts_nobody_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    none = ssl.get_default_verify_paths()._replace(cafile=None)
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: none)
+    with pytest.raises(ChannelError, match="trust anchors: none of the scanner's system") as caught:
+        Anchors([])
+    assert caught.value.cause is Cause.POLICY

@@ -494,6 +494,7 @@ examples(
     fails=[
         seen(made.GOOD, now=_TOO_LATE),
         on_wifi(made.GOOD, now=_TOO_LATE),
+        seen(made.GOOD, "AAAA", now=_TOO_LATE),
         seen(made.SHORT, now=datetime.fromisoformat("2026-09-30T00:00:00+00:00")),
     ],
     unknown=[seen(), seen("AAAA"), {**seen(), "walk": plain}, on_wifi(ends=2)],

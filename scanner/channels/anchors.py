@@ -28,7 +28,11 @@ OWN = b"# of the inventory\n"
 
 
 class Anchors:
-    """The system's store with files of our own beside it. Raises ChannelError when a file cannot be read."""
+    """The system's store with files of our own beside it.
+
+    Raises ChannelError when a file cannot be read, or when there is neither: who trusts nobody cannot tell who is to be
+    trusted.
+    """
 
     def __init__(self, extra: Iterable[str]) -> None:
         system = ssl.get_default_verify_paths().cafile
@@ -36,6 +40,10 @@ class Anchors:
         self.digest = sha256(b"".join(public + own)).hexdigest()
         kept, added = _certificates(public), _certificates(own)
         self.count = len(kept) + len(added)
+        if not self.count:
+            raise ChannelError(
+                Cause.POLICY, "trust anchors: none of the scanner's system nor of the inventory"
+            )
         self._public, self._own = _by_name(kept), _by_name(added)
 
     def answer(self, source: TrustAnchors) -> Timed:
