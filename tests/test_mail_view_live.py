@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from scanner.model import State
 from tests.outside import look, server_at, told
@@ -57,6 +58,7 @@ def test_a_policy_counts_only_with_a_certificate_that_senders_believe(
         "good": public.issue(host, policies=(DV,)),
         "expired": public.issue(host, policies=(DV,), starts=-91, ends=-1),
         "for sts.test": public.issue("sts.test", policies=(DV,)),
+        "not for servers": public.issue(host, policies=(DV,), eku=(ExtendedKeyUsageOID.CLIENT_AUTH,)),
         "incomplete": public.issue(host, policies=(DV,), show=()),
         "unknown": Authority(name="Nobody", keys=7).issue(host, policies=(DV,)),
         "no public CA": unknown.issue(host, policies=(DV,)),
@@ -79,5 +81,5 @@ def test_a_policy_counts_only_with_a_certificate_that_senders_believe(
     good = {name for name, one in seen.items() if one.status is State.PASS}
     assert good == {"good", "good again"}, told(seen.values())
     assert {one.status for name, one in seen.items() if name not in good} == {State.FAIL}, told(seen.values())
-    for name in ("expired", "for sts.test", "no public CA"):
+    for name in ("expired", "for sts.test", "not for servers", "no public CA"):
         assert name in seen[name].observed

@@ -109,7 +109,7 @@ def issuer_claim(looked: Raw, served: ServedCertificate) -> IssuerClaim:
     looked=Each(
         ServedCertificate,
         lambda served: Lookup(questions=(_pinned(served),)),
-        when=_named,
+        when=lambda served: _named(served) and served.protocol == "tcp",
     ),
 )
 def pinned_certificate(looked: Raw, served: ServedCertificate) -> PinnedCertificate:

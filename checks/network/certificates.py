@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from checks.network import example_certificates as made
 from checks.network import example_served as more
-from checks.network.example_shown import LISTENS, given, plain, seen, trusted
+from checks.network.example_shown import LISTENS, given, on_wifi, plain, seen, trusted
 from checks.network.served import (
     CertificatePath,
     ServedCertificate,
@@ -481,13 +481,15 @@ _SENSITIVE: Final = {"tags": ["persoonsgegevens"]}
 
 examples(
     certificate_valid,
-    passes=[seen(made.GOOD), given(more.GOOD)],
+    passes=[seen(made.GOOD), given(more.GOOD), on_wifi(made.GOOD)],
     fails=[
         seen(made.GOOD, now=_TOO_LATE),
+        on_wifi(made.GOOD, now=_TOO_LATE),
         seen(made.GOOD, "AAAA", now=_TOO_LATE),
         seen(made.SHORT, now=datetime.fromisoformat("2026-09-30T00:00:00+00:00")),
     ],
-    unknown=[seen(), seen("AAAA"), {**seen(), "walk": plain}],
+    unknown=[seen(), seen("AAAA"), {**seen(), "walk": plain}, on_wifi(ends=2)],
+    error=on_wifi(ends=3),
     notapplicable={**seen(made.GOOD), "sockets": LISTENS.replace(":443 ", ":80 "), "target": {}},
 )
 examples(

@@ -22,9 +22,8 @@ from checks.network.example_answers import Said
 from checks.network.example_shown import plain, seen, trusted
 from checks.network.mail_records import MTA_STS, TLS_REPORTS, Exchanger, MailRecords, mail_questions, tags
 from checks.network.mail_sender import dmarc_policy
-from checks.network.ports import OpenPort
-from checks.network.served import CertificatePath, ServedCertificate, follow_path, is_for, read_served
-from checks.network.x509.paths import Demands
+from checks.network.ports import OpenPort, TlsPort
+from checks.network.served import CertificatePath, ServedCertificate, is_for
 from scanner import (
     DATA_FIRST,
     DEFAULT_DENY,
@@ -62,6 +61,7 @@ _LIST: Final = "Forum Standaardisatie, pas toe of leg uit"
 _REVERSED: Final = 8
 #: Addresses for within an organisation (RFC 1918, RFC 4193).
 _INSIDE: Final = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
+_FOR_SERVERS: Final = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
 #: RFC 8461 section 3.2: at most about a year.
 _LONGEST: Final = 31557600
 
@@ -426,7 +426,7 @@ def _get_policy(host: StsHost) -> Dialogue:
 def sts_host(hello: Raw, mail: MailRecords) -> StsHost:
     """The certificate that the policy host shows to senders."""
     try:
-        return StsHost(mail, read_served(hello, 443, _policy_host(mail), declared=False))
+        return StsHost(mail, served.served(hello, TlsPort(443, _policy_host(mail))))
     except Absent as absent:
         raise NotUnderstood(f"the policy host: {absent}") from None
 
@@ -439,7 +439,7 @@ def sts_host(hello: Raw, mail: MailRecords) -> StsHost:
 def sts_policy(page: Raw, roots: Raw, host: StsHost, now: ScanTime) -> StsPolicy:
     """The policy, and whether senders believe who gives it."""
     mail, (one,) = host.mail, exchanges(page)
-    path = follow_path(roots, host.served, now, Demands(purpose=ExtendedKeyUsageOID.SERVER_AUTH))
+    path = served.anchored(roots, host.served, now)
     if one.end == "refused":
         raise NotUnderstood("port 443 of its policy host answers one time, and not the next")
     head, _, body = one.received.decode("utf-8").partition("\r\n\r\n")
@@ -473,6 +473,8 @@ def _distrust(path: CertificatePath, name: str) -> str:
     leaf = path.served.leaf
     if not is_for(leaf, name):
         return f"certificate for {', '.join(served.names(leaf)[:4]) or 'no name'}"
+    if not set(served.purposes(leaf) or _FOR_SERVERS) & _FOR_SERVERS:
+        return "certificate that is not for servers"
     if not path.path:
         return "" if path.gave_up else f"certificate: {path.distrust}"
     return "" if path.is_public else "certificate of no public CA"

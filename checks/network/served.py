@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, r
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 
-from checks.network.ports import TlsPort
+from checks.network.eap import one_login, within_eap
+from checks.network.ports import RadiusServer, TlsPort
 from checks.network.tls_endpoint import shown_to, spoken, stapled
 from checks.network.x509.names import shown
 from checks.network.x509.paths import (
@@ -38,6 +39,7 @@ from scanner import (
     Blind,
     Cause,
     Each,
+    EapTls,
     NotUnderstood,
     Raw,
     Renewal,
@@ -63,16 +65,18 @@ RESERVED: Final = {
 class ServedCertificate:
     """The certificates a port shows, DER, the server's own first.
 
-    ``name`` is the name asked for, or empty. ``staple`` is the OCSP answer that came along, or empty.
+    ``name`` is the name asked for, or empty. ``staple`` is the OCSP answer that came along, or empty. Over UDP it is
+    what a RADIUS server shows to who logs in on the network.
     """
 
     port: int
     name: str
     chain: tuple[bytes, ...]
     staple: bytes
+    protocol: Literal["tcp", "udp"] = "tcp"
 
     def __str__(self) -> str:
-        return f"{self.port}/tcp"
+        return f"{self.port}/{self.protocol}"
 
     @property
     def anchors(self) -> tuple[str, ...]:
@@ -146,27 +150,28 @@ class CertificatePath:
         return bool(self.path) and not self.own_ca and bool(self.served.validation)
 
 
-@probe(
-    "tls",
-    walk=Each(
-        TlsPort, lambda port: TlsWalk(port.number, port.server_name, port.address, port.starttls, "chain", 10)
-    ),
-)
+def _one_hello(port: TlsPort) -> TlsWalk | EapTls:
+    if port.protocol == "udp":
+        return one_login(RadiusServer(port.number, port.server_name, port.realm))
+    return TlsWalk(port.number, port.server_name, port.address, port.starttls, "chain", 10)
+
+
+@probe("tls", walk=Each(TlsPort, _one_hello))
 def served(walk: Raw, port: TlsPort) -> ServedCertificate:
-    """One hello as `TlsWalk` documents it: the chain is DER, RFC 5280. What the server's own says needs no other."""
-    return read_served(walk, port.number, port.server_name, declared=port.declared)
+    """One hello as `TlsWalk` or `EapTls` documents it: the chain is DER, RFC 5280.
 
-
-def read_served(walk: Raw, port: int, name: str, *, declared: bool) -> ServedCertificate:
-    """What was shown in a walk for this name; raises as `spoken` does, Blind when the handshake was ended."""
-    answers = spoken(walk, declared=declared)
+    What the server's own says needs no other.
+    """
+    answers = within_eap(walk) if port.protocol == "udp" else spoken(walk, declared=port.declared)
     shown = shown_to(answers, "right").whole
     if shown.alert:
         raise Blind(f"the server ends the handshake: {shown.alert}", Cause.TLS)
     if not shown.chain:
         raise NotUnderstood("no certificate was shown")
     certificate(shown.chain[0])
-    return ServedCertificate(port, name, shown.chain, stapled(answers).whole)
+    return ServedCertificate(
+        port.number, port.server_name, shown.chain, stapled(answers).whole, port.protocol
+    )
 
 
 @dated
@@ -207,13 +212,8 @@ _FOR_SERVERS: Final = Demands(purpose=ExtendedKeyUsageOID.SERVER_AUTH, for_leaf=
 @probe("tls", anchors=Each(ServedCertificate, lambda served: TrustAnchors(served.anchors)))
 def anchored(anchors: Raw, served: ServedCertificate, now: ScanTime) -> CertificatePath:
     """The chain followed to the anchors that `TrustAnchors` gives, PEM."""
-    return follow_path(anchors, served, now, _FOR_SERVERS)
-
-
-def follow_path(anchors: Raw, served: ServedCertificate, now: ScanTime, demands: Demands) -> CertificatePath:
-    """The path from what was shown to one of these anchors, if there is one that holds now."""
     approved = read_anchors(anchors.out)
-    outcome = followed(served, approved, now, demands)
+    outcome = followed(served, approved, now)
     best = outcome.trusted
     path = best.certificates if best else ()
     return CertificatePath(
@@ -226,11 +226,9 @@ def follow_path(anchors: Raw, served: ServedCertificate, now: ScanTime, demands:
     )
 
 
-def followed(
-    served: ServedCertificate, approved: Anchors, now: ScanTime, demands: Demands = _FOR_SERVERS
-) -> Outcome:
+def followed(served: ServedCertificate, approved: Anchors, now: ScanTime) -> Outcome:
     """Every path over what was shown to one of these anchors."""
-    return validate(served.leaf, served.others[:MOST], approved, now, demands)
+    return validate(served.leaf, served.others[:MOST], approved, now, _FOR_SERVERS)
 
 
 def _unknown(served: ServedCertificate, outcome: Outcome) -> str:
