@@ -96,6 +96,22 @@ def test_a_name_that_is_none_asks_nothing(name: str) -> None:
         assert walk.faults or walk.missing
 
 
+def test_what_is_included_again_and_again_costs_no_time() -> None:
+    networks = " ".join(
+        f'"{" ".join(f"ip4:10.{a}.{b}.{c}" for c in range(14))} "' for a in range(15) for b in range(20)
+    )
+    includes = " ".join(['"' + "include:b.test " * 14 + '"'] * 7)
+    heavy = answers(
+        f'a.test. IN TXT "v=spf1 " {includes} "-all"',
+        f'b.test. IN TXT "v=spf1 " {networks} "-all"',
+        asked=(("a.test", "TXT"), ("b.test", "TXT")),
+    )
+    began = time.monotonic()
+    walk = spf.follow("a.test", heavy)
+    assert (walk.lookups, len(walk.networks), walk.open_to) == (98, 4200, [])
+    assert time.monotonic() - began < 2
+
+
 def test_tags_are_read_and_twice_is_once_too_often() -> None:
     assert tags("v=DMARC1 ; P = reject;; ") == {"v": "DMARC1", "p": "reject"}
     for wrong in ("v=1; p", "v=1; v=2", "=1", "a b=1"):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
+from itertools import takewhile
 from typing import Final
 
 from checks.network.answers import Answers, Question, Untold, askable
@@ -200,18 +201,30 @@ def _follow(name: str, answers: Answers, walk: Walk, way: tuple[str, ...], lets:
     met = terms(found[0])
     # Before anything is followed: a fault behind the end, or behind what matches, counts too (section 4.6).
     walk.faults += [f"{name}: {fault}" for fault in _faults(met)]
+    walk.networks |= _networks(found[0], lets)
     for term in met:
         if walk.cut_off:
             return ""
         if term.name == "all" and not term.modifier:
             return term.qualifier
-        if not term.modifier and not term.fault:
+        if term.name in _ASKING and not term.modifier and not term.fault:
             _match(term, name, answers, walk, way, lets)
     redirect = next((one for one in met if one.modifier and one.name == "redirect" and not one.fault), None)
     if redirect is None:
         return ""
     walk.lookups += 1
     return _go(redirect, answers, walk, way, lets)
+
+
+@lru_cache(maxsize=256)
+def _networks(record: str, lets: str) -> frozenset[IPv4Network | IPv6Network]:
+    """The networks a record lets in with these qualifiers; read once, however often it is included."""
+    before = takewhile(lambda term: term.name != "all" or term.modifier, terms(record))
+    return frozenset(
+        ip_network(term.value, strict=False)
+        for term in before
+        if term.name in ("ip4", "ip6") and term.qualifier in lets and not term.modifier and not term.fault
+    )
 
 
 def _faults(met: tuple[Term, ...]) -> list[str]:
@@ -235,12 +248,8 @@ def _go(term: Term, answers: Answers, walk: Walk, way: tuple[str, ...], lets: st
 
 
 def _match(term: Term, name: str, answers: Answers, walk: Walk, way: tuple[str, ...], lets: str) -> None:
-    """What one mechanism asks, and whom it lets in."""
+    """What one mechanism asks, and whether it lets in everyone."""
     let_in = term.qualifier in lets
-    if term.name in ("ip4", "ip6"):
-        if let_in:
-            walk.networks.add(ip_network(term.value, strict=False))
-        return
     walk.lookups += 1
     if term.name == "ptr":
         walk.ptr.append(f"{name}: {term.text}")
