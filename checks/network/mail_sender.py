@@ -71,8 +71,19 @@ class SpfNear:
 
 
 @fact
+class SpfFar:
+    """And with the records that those refer to."""
+
+    domain: str
+    answers: InstanceOf[Answers]
+
+    def __str__(self) -> str:
+        return self.domain
+
+
+@fact
 class Spf:
-    """A domain's SPF record, followed two steps deep; ``walk`` says what was met."""
+    """A domain's SPF record, followed three steps deep; ``walk`` says what was met."""
 
     domain: str
     record: str
@@ -106,11 +117,20 @@ def spf_near(reply: Raw, mail: MailRecords) -> SpfNear:
     "outside",
     reply=Each(SpfNear, lambda near: Lookup(questions=spf.unasked(near.domain, near.answers), timeout=40)),
 )
-def spf_followed(reply: Raw, near: SpfNear) -> Spf:
+def spf_far(reply: Raw, near: SpfNear) -> SpfFar:
     """And what those refer to."""
-    answers = near.answers | Answers(reply)
-    (record, *_) = spf.records(answers(near.domain, "TXT").strings)
-    return Spf(near.domain, record, spf.follow(near.domain, answers))
+    return SpfFar(near.domain, near.answers | Answers(reply))
+
+
+@probe(
+    "outside",
+    reply=Each(SpfFar, lambda far: Lookup(questions=spf.unasked(far.domain, far.answers), timeout=40)),
+)
+def spf_followed(reply: Raw, far: SpfFar) -> Spf:
+    """And what those refer to again."""
+    answers = far.answers | Answers(reply)
+    (record, *_) = spf.records(answers(far.domain, "TXT").strings)
+    return Spf(far.domain, record, spf.follow(far.domain, answers))
 
 
 @check(
@@ -753,12 +773,17 @@ def _mail(*lines: str, domain: str = _DOMAIN, fails: tuple[str, ...] = (), **mor
 
 
 def _spf(
-    record: str, *lines: str, near: tuple[Question, ...] = (), far: tuple[Question, ...] = ()
+    record: str,
+    *lines: str,
+    near: tuple[Question, ...] = (),
+    far: tuple[Question, ...] = (),
+    last: tuple[Question, ...] = (),
 ) -> dict[str, Any]:
     return {
         **_mail(f'{_DOMAIN}. IN TXT "{record}"'),
         "spf_near.reply": Said(near, *_BASE, *lines),
-        "spf_followed.reply": Said(far, *_BASE, *lines),
+        "spf_far.reply": Said(far, *_BASE, *lines),
+        "spf_followed.reply": Said(last, *_BASE, *lines),
     }
 
 
@@ -769,16 +794,20 @@ _DEEPER: Final = ("more.provider.test", "TXT")
 _SPF_INCLUDES: Final = _spf(
     "v=spf1 mx include:spf.provider.test ~all",
     'spf.provider.test. IN TXT "v=spf1 include:more.provider.test -all"',
-    'more.provider.test. IN TXT "v=spf1 ip4:192.0.2.0/24 -all"',
+    'more.provider.test. IN TXT "v=spf1 include:yet.provider.test -all"',
+    'yet.provider.test. IN TXT "v=spf1 ip4:192.0.2.0/24 -all"',
     near=(*_MX, _INCLUDED),
     far=(_DEEPER,),
+    last=(("yet.provider.test", "TXT"),),
 )
 _SPF_DEEP: Final = _spf(
     "v=spf1 include:spf.provider.test -all",
     'spf.provider.test. IN TXT "v=spf1 include:more.provider.test -all"',
     'more.provider.test. IN TXT "v=spf1 include:yet.provider.test -all"',
+    'yet.provider.test. IN TXT "v=spf1 include:last.provider.test -all"',
     near=(_INCLUDED,),
     far=(_DEEPER,),
+    last=(("yet.provider.test", "TXT"),),
 )
 _INSIDE: Final = f"_ldap._tcp.dc._msdcs.{_DOMAIN}. IN SRV 0 100 389 dc1.{_DOMAIN}."
 #: What the resolver says does not exist, and what it knows from inside.
@@ -786,7 +815,7 @@ _NOT_OUTSIDE: Final = [
     {"mail_records.reply": Said(mail_questions(_DOMAIN)), "target": {"domains": (_DOMAIN,)}},
     _mail(_INSIDE, f'{_DOMAIN}. IN TXT "v=spf1 mx -all"', f'_dmarc.{_DOMAIN}. IN TXT "v=DMARC1; p=reject"'),
 ]
-_NO_SPF: Final = {**_mail(), "spf_near.reply": "", "spf_followed.reply": ""}
+_NO_SPF: Final = {**_mail(), "spf_near.reply": "", "spf_far.reply": "", "spf_followed.reply": ""}
 _MANY: Final = _spf("v=spf1 " + " ".join(f"exists:%{{i}}.{n}.test" for n in range(11)) + " -all")
 #: 126 networks.
 _MUCH: Final = _spf(
