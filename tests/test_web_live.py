@@ -146,14 +146,17 @@ FLIPS: Final = (
     Flip("web.csp-default", {"default-src 'self'": "default-src *"}),
     Flip("web.csp-document", {"form-action 'self'; ": ""}),
     Flip("web.nosniff", {"nosniff": "sniff"}),
+    Flip("web.nosniff", {"Options nosniff": "Options 'nosniff;'"}),
     Flip("web.framing", {"frame-ancestors 'none'": "frame-ancestors *"}),
     Flip(
         "web.referrer-policy",
         {"same-origin always;\n  add_header Perm": "unsafe-url always;\n  add_header Perm"},
     ),
+    Flip("web.referrer-policy", files={"<link": "<meta name=referrer content=unsafe-url><link"}),
     Flip("web.permissions-policy", {"camera=()": "camera=*"}),
     Flip("web.opener-policy", {"Opener-Policy same-origin": "Opener-Policy unsafe-none"}),
     Flip("web.resource-policy", {"Resource-Policy same-origin": "Resource-Policy cross-origin"}),
+    Flip("web.resource-policy", _location("add_header Cross-Origin-Resource-Policy same-origin;")),
     Flip("web.server-version", {"server_tokens off": "server_tokens on"}),
     Flip("web.no-technology", _location("add_header X-Powered-By PHP/8.2.7;")),
     Flip("web.cookie-secure", {"; Secure": ""}),
@@ -392,6 +395,7 @@ def apache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Apache, T
         ("web.directory-listing", "<Location /css/>\nOptions +Indexes\n</Location>\n"),
         ("web.no-status-page", "<Location /server-status>\nSetHandler server-status\n</Location>\n"),
         ("web.framing", "Header always set X-Frame-Options ALLOWALL\n"),
+        ("web.framing", "Header always set X-Frame-Options SAMEORIGIN;\n"),
     ],
 )
 def test_a_check_follows_the_setting_of_apache(apache: tuple[Apache, Target], check: str, more: str) -> None:
