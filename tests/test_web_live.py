@@ -104,6 +104,7 @@ _EXPIRES: Final = "Expires: @soon@"
 _SCRIPT: Final = "<script src=https://cdn.example.org/a.js {}></script>"
 _SRI: Final = "integrity=sha384-oqVuAfXRKap7fdgcCY5uykM6+R9GqQ8K/uxy9rx7HNQlGYl1kPzQho1wx4JwY8wC"
 _DEFAULT: Final = "listen @address@:@https@ ssl default_server; ssl_reject_handshake on; return 444;"
+_GONE: Final = "add_header Set-Cookie 'old=; Expires=Fri, 31-Dec-1999 23:00:00 GMT';\n"
 _OWN: Final = "listen @address@:@https@ ssl;\n"
 
 FLIPS: Final = (
@@ -160,6 +161,11 @@ FLIPS: Final = (
     Flip("web.server-version", {"server_tokens off": "server_tokens on"}),
     Flip("web.no-technology", _location("add_header X-Powered-By PHP/8.2.7;")),
     Flip("web.cookie-secure", {"; Secure": ""}),
+    Flip(
+        "web.cookie-secure",
+        {"; Secure": ""},
+        first={"add_header Set-Cookie": f"{_GONE}  add_header Set-Cookie"},
+    ),
     Flip("web.cookie-http-only", {"; HttpOnly": ""}),
     Flip("web.cookie-same-site", {"SameSite=Lax": "SameSite=None"}),
     Flip("web.cookie-prefix", {"__Host-session": "session"}),
