@@ -386,7 +386,7 @@ class Fetch(Outside):
     def describe(self) -> str:
         """What is asked where."""
         verbs = (f"{'POST' if body else 'GET'} {url}" for url, body in self.wanted)
-        return f"{', '.join(verbs)} ({self.impact})"
+        return f"{', '.join(verbs) or 'nothing to fetch'} ({self.impact})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

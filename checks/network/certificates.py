@@ -493,6 +493,7 @@ examples(
     passes=[seen(made.GOOD), given(more.GOOD)],
     fails=[
         seen(made.GOOD, now=_TOO_LATE),
+        seen(made.GOOD, "AAAA", now=_TOO_LATE),
         seen(made.SHORT, now=datetime.fromisoformat("2026-09-30T00:00:00+00:00")),
     ],
     unknown=[seen(), seen("AAAA"), {**seen(), "walk": plain}],
