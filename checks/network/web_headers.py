@@ -447,6 +447,8 @@ def header_says(landing: Landing, *, row: HeaderRow) -> Verdict:
 
 # --- what is given away ---------------------------------------------------------------------------------------
 
+#: The version of HTTP that a proxy got it in (RFC 9110 section 7.6.3), which is none of the software.
+_RECEIVED: Final = re.compile(r"(?i)(?:^|(?<=,))\s*(?:HTTP/)?[0-9](?:\.[0-9])?\s")
 _VERSION: Final = re.compile(r"\d+\.\d+|/\d+(?=\s|$)")
 _TECHNOLOGY: Final = (
     "X-Powered-By", "X-AspNet-Version", "X-AspNetMvc-Version", "X-Generator", "X-Drupal-Cache", "X-Powered-CMS",
@@ -471,12 +473,10 @@ def server_version(page: Page) -> Verdict:
 
     With the version an attacker need not try which leak fits.
     """
-    values = [*page.answer.values("Server"), *page.answer.values("Via")]
-    found = [
-        value
-        for value in values
-        if _VERSION.search(re.sub(r"(?i)(?<![\w.])(?:HTTP/)?[12]\.[01]\s", "", value))
-    ]
+    servers, proxies = page.answer.values("Server"), page.answer.values("Via")
+    values = [*servers, *proxies]
+    found = [value for value in servers if _VERSION.search(value)]
+    found += [value for value in proxies if _VERSION.search(_RECEIVED.sub("", value))]
     return holds(not found, ", ".join(found or values) or "no Server header", "no version")
 
 
@@ -799,11 +799,18 @@ examples(
 )
 examples(
     server_version,
-    passes=[_with("Server: nginx"), _BARE, _with("Server: Apache", "Via: 1.1 proxy, HTTP/1.1 cache")],
+    passes=[
+        _with("Server: nginx"),
+        _BARE,
+        _with("Server: Apache", "Via: 1.1 proxy, HTTP/1.1 cache"),
+        _with("Via: HTTP/2 proxy,2 cache, HTTP/3 edge (Varnish)"),
+    ],
     fails=[
         _with("Server: nginx/1.22.1"),
         _with("Server: Microsoft-IIS/10.0"),
         _with("Server: Apache/2"),
+        _with("Server: Example/1.1 (Unix)"),
+        _with("Via: HTTP/2 example/2 (edge)"),
         _with("Via: 1.1 varnish (Varnish/6.0)"),
         made.site("HTTP/1.1 500 Internal Server Error\nServer: Jetty(9.4.51)\nContent-Length: 0\n\n"),
     ],
