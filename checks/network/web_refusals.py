@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from checks.network import example_pages as made
 from checks.network._html import elements, host_of, title
-from checks.network._http import WHOLE, Response, answer, must_work, spoken
+from checks.network._http import WHOLE, Response, answer, must_be_site, must_work, spoken
 from checks.network._site import MADE_UP, STRANGE, Page
 from checks.network.web_content import own_file
 from scanner import (
@@ -207,6 +207,7 @@ def write_methods_refused(found: Methods) -> Verdict:
     observed = f"DELETE: {told.status}; allowed: {', '.join(sorted(allowed)) or 'does not say'}"
     if told.status in {401, 403, 405, 501} and not offered:
         return holds(True, observed, "refused")
+    must_be_site(told)
     if 200 <= told.status < 300 and got.status in {404, 410}:
         return holds(False, observed, "refused")
     if (
@@ -485,6 +486,10 @@ examples(
         _methods(propfind=_404),
     ],
 )
+_WAF: Final = made.page(
+    body="<html><head><title>Request Rejected</title></head><body>The requested URL was rejected."
+    " Please consult with your administrator.<br></body></html>"
+)
 examples(
     write_methods_refused,
     passes=[
@@ -502,6 +507,7 @@ examples(
     ],
     unknown=[
         _methods(delete=_404),
+        _methods(delete=_WAF),
         _methods(delete=_PAGE, missed=_PAGE),
         _methods(delete=_PAGE, missed=_PAGE, options=_ALLOW.format("GET")),
         _methods(delete=_BUSY),
