@@ -460,6 +460,7 @@ examples(
         _body("<script src=' HTTP://x.example/a.js'></script>"),
         _body('<LINK\nREL="stylesheet preload"\nHREF="http&#58;//x.example/a.css">'),
         _body("<form method=post action=http://www.example.nl/login>"),
+        _body("<link rel=preload as=font href=http://x.example/a.woff2>"),
         _body("<iframe title='a > b' src='http://x.example/'>"),
         _body("<base href='http://www.example.nl/'><script src='a.js'></script>"),
         _body("<script src='ht\ntp://x.example/a.js'></script>"),
@@ -483,9 +484,14 @@ examples(
         _body(_SCRIPT.format("")),
         _body(_SCRIPT.format(_INTEGRITY) + _SCRIPT.format("integrity=''")),
         _body("<link rel=stylesheet href=https://fonts.example.org/css>"),
+        _body("<link rel='preload stylesheet' as=font href=https://fonts.example.org/css>"),
     ],
     unknown=_LONG,
-    notapplicable=[_body("<script src=https://static.example.nl/a.js></script>"), _JSON],
+    notapplicable=[
+        _body("<script src=https://static.example.nl/a.js></script>"),
+        _body("<link rel=preload as=Font href=https://fonts.example.org/a.woff2 crossorigin>"),
+        _JSON,
+    ],
 )
 examples(
     third_parties,
