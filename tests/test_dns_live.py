@@ -137,6 +137,15 @@ def test_what_is_wrong_with_one_domain_is_told_of_no_other(scans: list[dict[str,
     }
 
 
+def test_a_domain_that_the_resolver_does_not_know_is_not_settled(
+    scans: list[dict[str, list[Finding]]],
+) -> None:
+    found = look(server_at(SECOND, domains=("unheard-of.test",)), only=FLIPS, resolvers=(RESOLVER,))
+    seen = {(one.check, one.status) for findings in found.values() for one in findings}
+    assert seen == {(check, State.UNKNOWN) for check in FLIPS}
+    assert all("inventory: resolvers" in one.observed for findings in found.values() for one in findings)
+
+
 def test_without_domains_and_without_a_resolver(tmp_path: Path) -> None:
     (one,) = look(server_at(SECOND), only=["dnssec.signed"])["dnssec.signed"]
     assert one.status is State.NOTAPPLICABLE

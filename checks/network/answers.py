@@ -154,6 +154,18 @@ class Answers:
             raise NotUnderstood(f"{_shown(key[0])} {kind} was not asked")
         return self._found[key]
 
+    def soa_of(self, domain: str) -> Answer:
+        """The SOA answer for a domain of the inventory. Raises NotUnderstood when the server says that there is no such
+        name: that tells of its view of the DNS, or of the inventory, and nothing of what the domain is like.
+        """
+        soa = self(domain, "SOA").must()
+        if soa.no_such_name and soa.canonical == soa.name:
+            raise NotUnderstood(
+                f"{soa.server} says that {domain} does not exist: give a resolver that knows it (inventory:"
+                " resolvers), or take it out of domains"
+            )
+        return soa
+
     def __or__(self, other: Answers) -> Answers:
         """Both."""
         both = Answers()

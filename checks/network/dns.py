@@ -173,8 +173,7 @@ def record_questions(name: str) -> tuple[Question, ...]:
 def domain_records(reply: Raw, domain: Domain) -> DomainRecords:
     """RFC 1035 and its successors; what a single answer means is read where it is judged."""
     answers = Answers(reply)
-    if answers(domain.name, "SOA").must().no_such_name:
-        raise Absent(f"there is no domain {domain.name}")
+    answers.soa_of(domain.name)
     return DomainRecords(domain.name, answers)
 
 
@@ -740,7 +739,8 @@ examples(
         _records(base=(_SOA.replace(" 1209600 ", " 7200 "),)),
         _records(base=(_SOA.replace(" 3600 1", " 9600 1"),)),
     ],
-    notapplicable=_NONE,
+    notapplicable=[_NONE, _NO_ZONE],
+    unknown=_records(base=()),
     error=_records(fails=("gemeente.test",)),
 )
 examples(

@@ -115,10 +115,7 @@ def signing_questions(name: str) -> tuple[Question, ...]:
 def signing(chain: Raw, anchors: Raw, domain: Domain, now: ScanTime) -> Signing:
     """RFC 4034 for the records, RFC 4035 section 5 for the chain."""
     answers = Answers(chain)
-    soa = answers(domain.name, "SOA").must()
-    if soa.no_such_name:
-        raise Absent(f"there is no domain {domain.name}")
-    zone = _zone(soa)
+    zone = _zone(answers.soa_of(domain.name))
     validator = Validator(answers, read_anchors(anchors.text), now)
     outcome = validator.chain(domain.name)
     denial, iterations, salt = _denial(answers, zone)
