@@ -72,12 +72,15 @@ class Transfer:
 class Recursion(OnTcp):
     """How a name server answers a question about a name that is not its own.
 
-    ``meant`` says that the inventory lets the zone in which the scanner stands use this server.
+    ``available`` is what it says of itself, ``answered`` that records came, ``authoritative`` that it calls them its
+    own. ``meant`` says that the inventory lets the zone in which the scanner stands use this server.
     """
 
     port: int
     code: str
     available: bool
+    answered: bool
+    authoritative: bool
     meant: bool
 
 
@@ -127,7 +130,10 @@ def served_zones(ports: list[OpenPort], target: Target) -> list[ServedZone]:
 def _messages(raw: Raw) -> list[dns.message.Message]:
     """The answers, turn by turn."""
     said = [turn.received for turn in heard(raw).turns if len(turn.received) > 2]
-    return [dns.message.from_wire(one[2:], ignore_trailing=True) for one in said]
+    messages = [dns.message.from_wire(one[2:], ignore_trailing=True) for one in said]
+    if not all(one.flags & dns.flags.QR for one in messages):
+        raise NotUnderstood("what came back is a question, not an answer")
+    return messages
 
 
 def _only(raw: Raw) -> dns.message.Message:
@@ -178,12 +184,18 @@ def transfer(copy: Raw, zone: ServedZone) -> Transfer:
     ),
 )
 def recursion(foreign: Raw, port: OpenPort, sweep: list[Sweep], target: Target) -> Recursion:
-    """The answer's code, and whether the server says that it finds out for others (RFC 1035 section 4.1.1)."""
+    """The answer's code and records, and what its flags say of them (RFC 1035 section 4.1.1)."""
     message = _only(foreign)
     vantages = {at.vantage for one in sweep for at in one.addresses} - {""}
     users = {name for one in target.services or () if one.port == port.number for name in one.from_}
-    available = bool(message.flags & dns.flags.RA)
-    return Recursion(port.number, _code(message), available, bool(vantages & users))
+    return Recursion(
+        port.number,
+        _code(message),
+        available=bool(message.flags & dns.flags.RA),
+        answered=bool(message.answer),
+        authoritative=bool(message.flags & dns.flags.AA),
+        meant=bool(vantages & users),
+    )
 
 
 @probe(
@@ -252,11 +264,17 @@ def recursion_refused(recursion: Recursion) -> Verdict:
     """
     if recursion.meant:
         raise Absent("the inventory lets the scanner's own zone use this server")
-    observed = f"{recursion.code}, recursion {'' if recursion.available else 'not '}available"
-    if recursion.code == "REFUSED" or (recursion.code == "NOERROR" and not recursion.available):
+    observed = (
+        f"{recursion.code}, recursion {'' if recursion.available else 'not '}available,"
+        f" {'an answer' if recursion.answered else 'no answer'}"
+    )
+    silent = recursion.code == "NOERROR" and not recursion.available and not recursion.answered
+    if recursion.code == "REFUSED" or silent:
         return holds(True, observed, "REFUSED")
-    if recursion.code not in {"NOERROR", "NXDOMAIN"} or not recursion.available:
-        raise NotUnderstood(f"neither an answer nor a refusal: {observed}")
+    # What it knows of another's name it has looked up, whatever its flags say; its own zone tells nothing.
+    looked_up = recursion.available or (recursion.answered and not recursion.authoritative)
+    if recursion.code not in {"NOERROR", "NXDOMAIN"} or not looked_up:
+        raise NotUnderstood(f"neither an answer of another's name nor a refusal: {observed}")
     return holds(False, observed, "REFUSED")
 
 
@@ -332,8 +350,13 @@ examples(
 examples(
     recursion_refused,
     passes=[_foreign("REFUSED", records=""), _foreign(flags="QR", records="")],
-    fails=[_foreign(), _foreign("NXDOMAIN", records="")],
-    unknown=[_foreign("SERVFAIL", records=""), open_port(53, foreign=talk(end="closed"))],
+    fails=[_foreign(), _foreign("NXDOMAIN", records=""), _foreign(flags="QR")],
+    unknown=[
+        _foreign("SERVFAIL", records=""),
+        _foreign(flags="QR AA"),
+        _foreign(flags="RD", records=""),
+        open_port(53, foreign=talk(end="closed")),
+    ],
     notapplicable=[
         open_port(80),
         {
