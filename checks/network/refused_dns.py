@@ -9,6 +9,7 @@ from typing import Final
 
 import dns.flags
 import dns.message
+import dns.name
 import dns.rcode
 import dns.rdatatype
 
@@ -166,11 +167,29 @@ def transfer(copy: Raw, zone: ServedZone) -> Transfer:
         owner.rcode() == dns.rcode.NOERROR and not owner.flags & dns.flags.AA
     ):
         raise Absent("this server does not have the zone")
-    if not any(one.rdtype == dns.rdatatype.SOA for one in owner.answer) or not owner.flags & dns.flags.AA:
-        raise NotUnderstood(f"whether the server has the zone is not said ({_code(owner)})")
+    _must_be_zone(owner, zone.zone)
     if len(messages) < 2:
         raise NotUnderstood("the server did not answer to the request for a transfer")
     return Transfer(zone.port, zone.zone, _code(messages[1]), sum(len(one) for one in messages[1].answer))
+
+
+def _must_be_zone(message: dns.message.Message, name: str) -> None:
+    """Raises Absent when the server says with authority that this is a name within a zone, NotUnderstood when it does
+    not say what it is.
+    """
+    asked = dns.name.from_text(name)
+    starts = {one.name for one in (*message.answer, *message.authority) if one.rdtype == dns.rdatatype.SOA}
+    if not message.flags & dns.flags.AA or message.rcode() not in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
+        raise NotUnderstood(f"whether the server has the zone is not said ({_code(message)})")
+    if any(one.name == asked and one.rdtype == dns.rdatatype.SOA for one in message.answer):
+        return
+    if any(one.name == asked and one.rdtype == dns.rdatatype.CNAME for one in message.answer):
+        raise Absent(f"{name} is an alias here, no zone: a transfer is tried of zones that 'domains' names")
+    above = [one for one in starts if asked != one and asked.is_subdomain(one)]
+    if not above:
+        raise NotUnderstood("the server does not say which zone the name is in")
+    zone = max(above, key=len).to_text(omit_final_dot=True)
+    raise Absent(f"{name} is no zone here but a name in {zone}: name that under 'domains' to have it tried")
 
 
 @probe(
@@ -305,10 +324,17 @@ def version_hidden(version: ServerVersion) -> Verdict:
 
 
 def _answer(
-    code: str = "NOERROR", flags: str = "QR", records: str = "", name: str = "lab.test.", kind: str = "SOA"
+    code: str = "NOERROR",
+    flags: str = "QR",
+    records: str = "",
+    name: str = "lab.test.",
+    kind: str = "SOA",
+    authority: str = "",
 ) -> bytes:
     family = "CH" if kind == "TXT" else "IN"
     text = f"id 19277\nopcode QUERY\nrcode {code}\nflags {flags}\n;QUESTION\n{name} {family} {kind}\n;ANSWER\n{records}"
+    if authority:
+        text = f"{text.strip()}\n;AUTHORITY\n{authority}"
     wire = dns.message.from_text(text).to_wire()
     return len(wire).to_bytes(2, "big") + wire
 
@@ -318,8 +344,14 @@ _HAS_IT: Final = _answer(flags="QR AA", records=_SOA_RECORD)
 _SERVES: Final = {"domains": ["lab.test"]}
 
 
-def _copied(*answers: bytes) -> dict[str, object]:
-    return {**open_port(53, copy=talk(*answers)), "target": _SERVES}
+def _copied(*answers: bytes, of: str = "lab.test") -> dict[str, object]:
+    return {**open_port(53, copy=talk(*answers)), "target": {"domains": [of]}}
+
+
+def _within(records: str = "", authority: str = "", code: str = "NOERROR") -> dict[str, object]:
+    """A name below the zone, asked as if it were one."""
+    said = _answer(code, "QR AA", records, "www.lab.test.", authority=authority)
+    return _copied(said, _answer("NOTAUTH", "QR", name="www.lab.test."), of="www.lab.test")
 
 
 def _foreign(
@@ -339,8 +371,16 @@ examples(
     transfer_refused,
     passes=[_copied(_HAS_IT, _answer("REFUSED")), _copied(_HAS_IT, _answer("NOTAUTH"))],
     fails=_copied(_HAS_IT, _HAS_IT),
-    unknown=[_copied(_HAS_IT), _copied(_HAS_IT, _answer("SERVFAIL")), _copied(_answer("SERVFAIL"))],
+    unknown=[
+        _copied(_HAS_IT),
+        _copied(_HAS_IT, _answer("SERVFAIL")),
+        _copied(_answer("SERVFAIL")),
+        _within(),
+    ],
     notapplicable=[
+        _within(f"www.lab.test. 300 IN CNAME lab.test.\n{_SOA_RECORD}"),
+        _within(authority=_SOA_RECORD),
+        _within(authority=_SOA_RECORD, code="NXDOMAIN"),
         _copied(_answer("REFUSED")),
         _copied(_answer()),
         open_port(53, copy=""),
