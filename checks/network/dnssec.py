@@ -219,8 +219,8 @@ class Validator:
         for kind in (_DS, _CNAME):
             found = answer.message.get_rrset(answer.message.answer, at, _IN, kind)
             if found is not None:
-                # Not from a wildcard: that delegates nothing.
-                view.verify(found, answer.message.answer)
+                # A wildcard delegates nothing; an alias may come from one.
+                view.verify(found, answer.message.answer, expanded=kind == _CNAME)
                 return list(found) if kind == _DS else None
         if not view.begins_nothing(at):
             raise _Verdict(

@@ -1,0 +1,47 @@
+"""Aliases and views from within, through real name servers: each is seen for what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+
+from scanner.model import Finding, State
+from tests.outside import look, server_at, told
+from tests.servers.names import RESOLVER, SECOND, Names, Signing, Zone
+
+pytestmark = pytest.mark.server
+
+CHAIN: Final = "dnssec.chain-valid"
+#: The same types in every line of a zone that is served without any of its signatures.
+UNSIGNED: Final = r"\s(RRSIG|NSEC|DNSKEY)\s"
+ZONES: Final = (
+    Zone("alias.test", "www A 192.0.2.1\n*.wild CNAME www\nold DNAME new\nx.new A 192.0.2.1\n"),
+    Zone("hashed.test", "www A 192.0.2.1\n*.wild CNAME www\n", Signing(salt="")),
+)
+#: What is looked at -> what becomes of it.
+SEEN: Final = {
+    ("a.wild.alias.test", CHAIN): State.PASS,
+    ("a.wild.hashed.test", CHAIN): State.PASS,
+}
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Finding]]:
+    domains = tuple(dict.fromkeys(name for name, _ in SEEN))
+    with Names(tmp_path_factory.mktemp("names"), ZONES) as names:
+        seen = look(
+            server_at(SECOND, domains=domains),
+            only={check for _, check in SEEN},
+            resolvers=(RESOLVER,),
+            dns_anchors=(str(names.anchor),),
+        )
+        yield [one for findings in seen.values() for one in findings]
+
+
+@pytest.mark.parametrize(("name", "check"), SEEN)
+def test_a_name_is_seen_for_what_it_is(name: str, check: str, found: list[Finding]) -> None:
+    ours = [one for one in found if (one.subject, one.check) == (name, check)]
+    print(told(ours or found))
+    assert [one.status for one in ours] == [SEEN[name, check]]
