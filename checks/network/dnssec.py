@@ -183,9 +183,10 @@ class Validator:
             found = answer.message.get_rrset(answer.message.answer, answer.name, _IN, kind)
             if found is None:
                 continue
-            zone.verify(found, answer.message.answer, expanded=True)
             if kind != answer.kind:
+                zone.verify_alias(found)
                 raise _doubt(f"{answer}: an alias of {answer.canonical}, which was not followed")
+            zone.verify(found, answer.message.answer, expanded=True)
             return
         if any(rrset.rdtype == _DNAME for rrset in answer.message.answer):
             raise _doubt(f"{answer}: an alias (DNAME) that was not followed")
@@ -219,9 +220,12 @@ class Validator:
         for kind in (_DS, _CNAME):
             found = answer.message.get_rrset(answer.message.answer, at, _IN, kind)
             if found is not None:
-                # A wildcard delegates nothing; an alias may come from one.
-                view.verify(found, answer.message.answer, expanded=kind == _CNAME)
-                return list(found) if kind == _DS else None
+                if kind == _CNAME:
+                    view.verify_alias(found)
+                    return None
+                # Not from a wildcard: that delegates nothing.
+                view.verify(found, answer.message.answer)
+                return list(found)
         if not view.begins_nothing(at):
             raise _Verdict(
                 Status.INSECURE, f"{_text(zone)} proves that {_text(at)} has no DS: it is not signed"
@@ -337,6 +341,16 @@ class _Zone:
                 continue
             return
         raise _bogus(f"{what}: {why}")
+
+    def verify_alias(self, alias: dns.rrset.RRset) -> None:
+        """Raises _Verdict unless the zone signed this CNAME, which may come from a wildcard, or the DNAME above it that
+        it is made from and is never signed itself (RFC 6672 section 5.3.1).
+        """
+        for rrset in self._message.answer:
+            if rrset.rdtype == _DNAME and _is_made_from(alias, rrset):
+                self.verify(rrset, self._message.answer)
+                return
+        self.verify(alias, self._message.answer, expanded=True)
 
     # --- proofs of absence --------------------------------------------------------------------------------------
 
@@ -496,6 +510,14 @@ class _Hashed:
                 return encloser, cover
             closer = encloser
         raise _bogus(f"{_text(self._zone)} does not prove that {_text(name)} is not there")
+
+
+def _is_made_from(alias: dns.rrset.RRset, dname: dns.rrset.RRset) -> bool:
+    """Whether the name is below that of the DNAME, and the alias leads to the same below its target."""
+    old, new, target = dname.name, dname[0].target, alias[0].target
+    if alias.name == old or not (alias.name.is_subdomain(old) and target.is_subdomain(new)):
+        return False
+    return bool(alias.name.relativize(old) == target.relativize(new))
 
 
 def _above(name: dns.name.Name, zone: dns.name.Name) -> Iterator[dns.name.Name]:
