@@ -14,10 +14,11 @@ from tests.servers.names import RESOLVER, SECOND, Names, Signing, Zone
 pytestmark = pytest.mark.server
 
 CHAIN: Final = "dnssec.chain-valid"
-#: The same types in every line of a zone that is served without any of its signatures.
+#: What is taken out of a zone that is not signed within, though its parent has a DS.
 UNSIGNED: Final = r"\s(RRSIG|NSEC|DNSKEY)\s"
 ZONES: Final = (
     Zone("alias.test", "www A 192.0.2.1\n*.wild CNAME www\nold DNAME new\nx.new A 192.0.2.1\n"),
+    Zone("inside.test", "www A 192.0.2.1\n", Signing(without=UNSIGNED)),
     Zone("hashed.test", "www A 192.0.2.1\n*.wild CNAME www\n", Signing(salt="")),
 )
 #: What is looked at -> what becomes of it.
@@ -25,6 +26,7 @@ SEEN: Final = {
     ("a.wild.alias.test", CHAIN): State.PASS,
     ("a.wild.hashed.test", CHAIN): State.PASS,
     ("x.old.alias.test", CHAIN): State.PASS,
+    ("inside.test", CHAIN): State.UNKNOWN,
 }
 
 

@@ -226,6 +226,11 @@ class Validator:
                 # Not from a wildcard: that delegates nothing.
                 view.verify(found, answer.message.answer)
                 return list(found)
+        if any(rrset.rdtype == _SOA and rrset.name == at for rrset in answer.message.authority):
+            # RFC 4035 section 3.1.4.1: the DS is the parent's to tell, and this is the child.
+            raise _doubt(
+                f"{answer.server} has a view of its own of {_text(at)}, and does not ask {_text(zone)} for its DS"
+            )
         if not view.begins_nothing(at):
             raise _Verdict(
                 Status.INSECURE, f"{_text(zone)} proves that {_text(at)} has no DS: it is not signed"
@@ -251,6 +256,15 @@ class Validator:
         if anchored and (found is None or not signed):
             # The resolver does not pass on what DNSSEC needs: that tells nothing of the zone.
             raise _doubt(f"{answer.server} gives no signed keys of {_text(zone)}: it does not speak DNSSEC")
+        if found is None and not any(
+            rrset.rdtype == dns.rdatatype.RRSIG
+            for rrset in (*answer.message.answer, *answer.message.authority)
+        ):
+            # The zone as it is within, or one that lost its signatures: an answer from outside would tell.
+            raise _doubt(
+                f"{_text(zone)} has a DS in its parent, and is not signed as {answer.server} has it: a view from within"
+                " (give a resolver from outside, inventory: resolvers), or signatures that are gone"
+            )
         if found is None:
             raise _bogus(f"{_text(zone)} has a DS in its parent and no DNSKEY")
         if len(found) > KEYS:
