@@ -17,6 +17,7 @@ from checks.network import example_chains as recorded
 from checks.network.answers import Answer, Answers, Question, host_name
 from checks.network.dnssec import Status, Validator, chain_questions, read_anchors
 from checks.network.domains import Domain
+from checks.network.example_answers import Said
 from scanner import (
     FAIL_SECURE,
     SECURE_DEPLOYMENT,
@@ -229,8 +230,12 @@ def domain_signed(signing: Signing) -> Verdict:
     Without signatures anyone between a visitor and the name server can replace an address unnoticed, and DANE and
     other proofs in the DNS are worth nothing. Asked are keys in the zone, and a DS for them in its parent.
     """
+    signed = bool(signing.keys and signing.ds)
+    if not signed and signing.status is Status.UNESTABLISHED:
+        # Who passes no keys or DS on, or has a view of its own, does not show that there are none.
+        raise NotUnderstood(signing.why)
     return holds(
-        bool(signing.keys and signing.ds),
+        signed,
         f"{signing.zone}: {len(signing.keys)} DNSKEY, {len(signing.ds)} DS",
         "a DNSKEY, and a DS in the parent zone",
     )
@@ -412,12 +417,17 @@ def _example(name: str) -> dict[str, Any]:
 
 
 _NONE: Final = {"chain": "", "anchors": "", "target": {}}
+_SOA: Final = "good.test. IN SOA ns1.good.test. hostmaster.good.test. 7 7200 3600 1209600 3600"
 
 examples(
     domain_signed,
     passes=_example("good"),
     fails=[_example("unsigned"), _example("no-ds")],
     notapplicable=_NONE,
+    unknown=[
+        {**_example("good"), "chain": Said(signing_questions("good.test"), _SOA)},
+        {**_example("unsigned"), "anchors": ""},
+    ],
 )
 examples(
     chain_valid,
