@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import files
 from typing import Annotated, Any, Final
 
@@ -228,16 +228,17 @@ def domain_signed(signing: Signing) -> Verdict:
     """The domain is signed with DNSSEC.
 
     Without signatures anyone between a visitor and the name server can replace an address unnoticed, and DANE and
-    other proofs in the DNS are worth nothing. Asked are keys in the zone, and a DS for them in its parent.
+    other proofs in the DNS are worth nothing. Asked are keys in the zone, and a DS for them in its parent (or an anchor
+    for it in the inventory's `dns_anchors`).
     """
-    signed = bool(signing.keys and signing.ds)
+    signed = bool(signing.keys and (signing.ds or signing.status is Status.SECURE))
     if not signed and signing.status is Status.UNESTABLISHED:
         # Who passes no keys or DS on, or has a view of its own, does not show that there are none.
         raise NotUnderstood(signing.why)
     return holds(
         signed,
-        f"{signing.zone}: {len(signing.keys)} DNSKEY, {len(signing.ds)} DS",
-        "a DNSKEY, and a DS in the parent zone",
+        f"{signing.zone}: {len(signing.keys)} DNSKEY, {len(signing.ds)} DS{'' if signing.ds else ', ' + signing.status}",
+        "a DNSKEY, and a DS in the parent zone or an anchor in the inventory",
     )
 
 
@@ -416,12 +417,18 @@ def _example(name: str) -> dict[str, Any]:
     }
 
 
+def _own_anchor(zone: str) -> str:
+    """The keys of a zone, as a file of `dns_anchors` has them."""
+    keys = Answers(Raw(out=recorded.recorded(f"chain {zone}").encode()))(zone, "DNSKEY")
+    return "\n".join(f"{zone}. IN DNSKEY {one}" for one in keys.texts)
+
+
 _NONE: Final = {"chain": "", "anchors": "", "target": {}}
 _SOA: Final = "good.test. IN SOA ns1.good.test. hostmaster.good.test. 7 7200 3600 1209600 3600"
 
 examples(
     domain_signed,
-    passes=_example("good"),
+    passes=[_example("good"), {**_example("no-ds"), "anchors": partial(_own_anchor, "no-ds.test")}],
     fails=[_example("unsigned"), _example("no-ds")],
     notapplicable=_NONE,
     unknown=[
