@@ -114,7 +114,9 @@ def test_a_server_that_has_the_child_only_tells_nothing_of_its_ds() -> None:
     asked = next(one for one in answers if one.ask == "good.test DS")
     message = dns.message.from_wire(asked.received)
     message.answer = []
-    message.authority = [dns.rrset.from_text("good.test.", 60, "IN", "SOA", "ns1 hostmaster 1 2 3 4 5")]
+    message.authority = [
+        dns.rrset.from_text("good.test.", 60, "IN", "SOA", "ns1.good.test. host.good.test. 1 2 3 4 5")
+    ]
     own = changed(asked, message.to_wire())
     outcome = chain([own if one is asked else one for one in answers])
     assert outcome.status is Status.UNESTABLISHED

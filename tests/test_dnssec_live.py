@@ -17,7 +17,13 @@ CHAIN: Final = "dnssec.chain-valid"
 #: What is taken out of a zone that is not signed within, though its parent has a DS.
 UNSIGNED: Final = r"\s(RRSIG|NSEC|DNSKEY)\s"
 ZONES: Final = (
-    Zone("alias.test", "www A 192.0.2.1\n*.wild CNAME www\nold DNAME new\nx.new A 192.0.2.1\n"),
+    Zone(
+        "alias.test",
+        "www A 192.0.2.1\n*.wild CNAME www\nold DNAME new\nx.new A 192.0.2.1\n"
+        "saas CNAME app.saas.test.\napex CNAME saas.test.\n",
+    ),
+    Zone("saas.test", "app A 192.0.2.1\n@ A 192.0.2.1\n", None),
+    Zone("not.delegated.alias.test"),
     Zone("inside.test", "www A 192.0.2.1\n", Signing(without=UNSIGNED)),
     Zone("hashed.test", "www A 192.0.2.1\n*.wild CNAME www\n", Signing(salt="")),
 )
@@ -25,7 +31,19 @@ ZONES: Final = (
 SEEN: Final = {
     ("a.wild.alias.test", CHAIN): State.PASS,
     ("a.wild.hashed.test", CHAIN): State.PASS,
-    ("x.old.alias.test", CHAIN): State.PASS,
+    **{
+        (f"{name}.alias.test", check): State.PASS
+        for name in ("saas", "apex", "x.old")
+        for check in (
+            CHAIN,
+            "dnssec.signed",
+            "dnssec.signatures-fresh",
+            "dnssec.ds-digest",
+            "dnssec.algorithm",
+        )
+    },
+    ("not.delegated.alias.test", CHAIN): State.UNKNOWN,
+    ("not.delegated.alias.test", "dnssec.signed"): State.UNKNOWN,
     ("inside.test", CHAIN): State.UNKNOWN,
 }
 

@@ -43,6 +43,8 @@ _NORM: Final = "Forum Standaardisatie, pas toe of leg uit: DNSSEC"
 #: Bytes that may come for the chain of one name: keys and signatures are long.
 CHAIN_LIMIT: Final = 1 << 18
 CHAIN_TIMEOUT: Final = 40
+#: Types of records that stand where a zone begins.
+_APEX: Final = frozenset({dns.rdatatype.SOA, dns.rdatatype.DNSKEY})
 _RSA: Final = frozenset({1, 5, 7, 8, 10})
 _BITS: Final = {13: 256, 14: 384, 15: 256, 16: 456}
 
@@ -69,7 +71,7 @@ class DelegationSigner:
 class Signing:
     """How the zone that a domain is in is signed.
 
-    ``zone`` may be a longer part of the tree than the domain. ``status`` and ``why`` are those of the chain down to
+    ``zone`` begins at the domain or above it. ``status`` and ``why`` are those of the chain down to
     it. ``denial`` is NSEC or NSEC3, whichever the zone denies with, or empty when nothing shows it. ``ends`` is when
     the first of its signatures runs out. ``mail_proved`` says that the domain's MX records, or their absence, are
     proved.
@@ -116,17 +118,25 @@ def signing_questions(name: str) -> tuple[Question, ...]:
 def signing(chain: Raw, anchors: Raw, domain: Domain, now: ScanTime) -> Signing:
     """RFC 4034 for the records, RFC 4035 section 5 for the chain."""
     answers = Answers(chain)
-    zone = _zone(answers.soa_of(domain.name))
+    soa = answers.soa_of(domain.name)
+    zone = _zone(answers, soa)
     validator = Validator(answers, read_anchors(anchors.text), now)
     outcome = validator.chain(domain.name)
+    status, why = outcome.status, outcome.why
+    if status is Status.SECURE and outcome.zone != zone:
+        status = Status.UNESTABLISHED
+        why = (
+            f"{soa.server} has a zone {host_name(zone)}, and {host_name(outcome.zone) or 'the root'} proves that none"
+            " begins there: a view from within"
+        )
     denial, iterations, salt = _denial(answers, zone)
     keys = answers(zone, "DNSKEY").records
     ds = answers(zone, "DS").records if zone != dns.name.root else []
     return Signing(
         domain=domain.name,
         zone=host_name(zone),
-        status=outcome.status,
-        why=outcome.why,
+        status=status,
+        why=why,
         keys=tuple(ZoneKey(dns.dnssec.key_id(one), int(one.algorithm), _bits(one)) for one in keys),
         ds=tuple(DelegationSigner(one.key_tag, int(one.algorithm), int(one.digest_type)) for one in ds),
         denial=denial,
@@ -137,10 +147,15 @@ def signing(chain: Raw, anchors: Raw, domain: Domain, now: ScanTime) -> Signing:
     )
 
 
-def _zone(soa: Answer) -> dns.name.Name:
-    """The zone that a name is in: the owner of the SOA (RFC 2308 section 2 for where it stands)."""
-    for rrset in (*soa.message.answer, *soa.message.authority):
-        if rrset.rdtype == dns.rdatatype.SOA and soa.name.is_subdomain(rrset.name):
+def _zone(answers: Answers, soa: Answer) -> dns.name.Name:
+    """The zone that a name is in: the owner of the SOA (RFC 2308 section 2 for where it stands). No zone begins at an
+    alias (RFC 1034 section 3.6.2), so that is in the zone of the name above it, by its keys or the SOA instead of them.
+    """
+    told = soa
+    while told.canonical != told.name:
+        told = answers(told.name.parent(), "DNSKEY").must()
+    for rrset in (*told.message.answer, *told.message.authority):
+        if rrset.rdtype in _APEX and told.name.is_subdomain(rrset.name):
             return rrset.name
     raise NotUnderstood(f"{soa}: no SOA says which zone it is in")
 
@@ -235,9 +250,10 @@ def domain_signed(signing: Signing) -> Verdict:
     if not signed and signing.status is Status.UNESTABLISHED:
         # Who passes no keys or DS on, or has a view of its own, does not show that there are none.
         raise NotUnderstood(signing.why)
+    proved = "" if signing.ds else f", {signing.status}"
     return holds(
         signed,
-        f"{signing.zone}: {len(signing.keys)} DNSKEY, {len(signing.ds)} DS{'' if signing.ds else ', ' + signing.status}",
+        f"{signing.zone}: {len(signing.keys)} DNSKEY, {len(signing.ds)} DS{proved}",
         "a DNSKEY, and a DS in the parent zone or an anchor in the inventory",
     )
 
