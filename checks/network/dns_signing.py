@@ -67,13 +67,28 @@ class DelegationSigner:
     digest: int
 
 
+@dataclass(frozen=True)
+class Signature:
+    """When a signature begins and ends to hold."""
+
+    begins: datetime
+    ends: datetime
+
+    def margin(self, usual: timedelta) -> timedelta:
+        """How long before its end it is late: one that lasts shorter than twice the usual is made anew for each answer
+        or each day (RFC 4035 section 2.2 leaves how long to the signer), and is late in its last quarter.
+        """
+        lasts = self.ends - self.begins
+        return max(lasts / 4, timedelta()) if lasts <= 2 * usual else usual
+
+
 @fact
 class Signing:
     """How the zone that a domain is in is signed.
 
     ``zone`` begins at the domain or above it. ``status`` and ``why`` are those of the chain down to
-    it. ``denial`` is NSEC or NSEC3, whichever the zone denies with, or empty when nothing shows it. ``ends`` is when
-    the first of its signatures runs out. ``mail_proved`` says that the domain's MX records, or their absence, are
+    it. ``denial`` is NSEC or NSEC3, whichever the zone denies with, or empty when nothing shows it. ``signatures`` are
+    the times of its signatures. ``mail_proved`` says that the domain's MX records, or their absence, are
     proved.
     """
 
@@ -86,7 +101,7 @@ class Signing:
     denial: str
     iterations: int
     salt: str
-    ends: datetime | None
+    signatures: tuple[Signature, ...]
     mail_proved: bool
 
     def __str__(self) -> str:
@@ -142,7 +157,7 @@ def signing(chain: Raw, anchors: Raw, domain: Domain, now: ScanTime) -> Signing:
         denial=denial,
         iterations=iterations,
         salt=salt,
-        ends=_ends(answers, zone),
+        signatures=_signatures(answers, zone),
         mail_proved=validator.answer(domain.name, "MX").status is Status.SECURE,
     )
 
@@ -186,16 +201,18 @@ def _denial(answers: Answers, zone: dns.name.Name) -> tuple[str, int, str]:
     return "NSEC" if denied else "", 0, ""
 
 
-def _ends(answers: Answers, zone: dns.name.Name) -> datetime | None:
-    ends = [
-        one.expiration
+def _signatures(answers: Answers, zone: dns.name.Name) -> tuple[Signature, ...]:
+    found = {
+        Signature(
+            datetime.fromtimestamp(one.inception, tz=UTC), datetime.fromtimestamp(one.expiration, tz=UTC)
+        )
         for answer in answers.all()
         for rrset in (*answer.message.answer, *answer.message.authority)
         if rrset.rdtype == dns.rdatatype.RRSIG
         for one in rrset
         if one.signer == zone
-    ]
-    return datetime.fromtimestamp(min(ends), tz=UTC) if ends else None
+    }
+    return tuple(sorted(found, key=lambda one: one.ends))
 
 
 @lru_cache(maxsize=1)
@@ -390,14 +407,18 @@ def signatures_fresh(
     """The signatures in the zone do not run out soon.
 
     A signature that is about to expire tells of a signer that stands still; after that the domain is gone. Most signers
-    renew a week ahead.
+    renew a week ahead. One that lasts only a day or so, because it is made for each answer, is renewed before its last
+    quarter.
     """
-    if signing.signed.ends is None:
+    if not signing.signed.signatures:
         raise Absent(f"{signing.zone} shows no signatures")
+    usual = timedelta(days=days)
+    late = [one for one in signing.signatures if one.ends - now < one.margin(usual)]
+    first = (late or signing.signatures)[0]
     return holds(
-        signing.ends is not None and signing.ends - now >= timedelta(days=days),
-        f"{signing.zone}: the first signature runs out on {signing.ends:%Y-%m-%d %H:%M} UTC",
-        f"at least {days:g} days from now",
+        not late,
+        f"{signing.zone}: the first signature runs out on {first.ends:%Y-%m-%d %H:%M} UTC",
+        f"at least {days:g} days from now, or a quarter of the time that a short one lasts",
     )
 
 
