@@ -91,6 +91,11 @@ class Answer:
         return list(found) if found else []
 
     @property
+    def own(self) -> list[Any]:
+        """The records of the name itself: an alias has none, whatever it leads to (RFC 1034 section 3.6.2)."""
+        return self.records if self.canonical == self.name else []
+
+    @property
     def texts(self) -> tuple[str, ...]:
         """The records as in a zone file, sorted."""
         return tuple(sorted(one.to_text() for one in self.records))

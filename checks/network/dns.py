@@ -70,7 +70,7 @@ class DomainRecords:
     @property
     def name_servers(self) -> tuple[str, ...]:
         """The names of its name servers; none when it is no zone of its own. Raises NotUnderstood."""
-        return tuple(sorted(host_name(one.target) for one in self.answers(self.domain, "NS").records))
+        return tuple(sorted(host_name(one.target) for one in self.answers(self.domain, "NS").own))
 
     @property
     def asks_of_servers(self) -> tuple[Question, ...]:
@@ -188,7 +188,7 @@ def name_servers(reply: Raw, records: DomainRecords) -> NameServers:
         raise Absent(f"{records.domain} is no zone of its own")
     if len(names) > NAME_SERVERS or not all(map(askable, names)):
         raise NotUnderstood(f"{records.domain} has name servers that are not asked about")
-    (soa,) = records.answers(records.domain, "SOA").records
+    (soa,) = records.answers(records.domain, "SOA").own
     return NameServers(records.domain, soa.serial, tuple(_name_server(name, answers) for name in names))
 
 
@@ -390,7 +390,7 @@ def soa_timers(records: DomainRecords) -> Verdict:
     mistakes linger. Retry below refresh, refresh below a day, expire from one to six weeks, negative answers at most a
     day.
     """
-    found = records.answers(records.domain, "SOA").records
+    found = records.answers(records.domain, "SOA").own
     if not found:
         raise Absent(f"{records.domain} is no zone of its own")
     soa = found[0]
@@ -694,6 +694,11 @@ def _own(*lines: str, fails: tuple[str, ...] = ()) -> dict[str, Any]:
 
 _NONE: Final[dict[str, Any]] = {"target": {}}
 _NO_ZONE: Final = _records("www.gemeente.test. IN A 93.184.215.14", base=())
+_ALIAS: Final = _records(
+    "elders.test. IN SOA ns1.elders.test. hostmaster.elders.test. 7 1 2 3 4",
+    "elders.test. IN NS ns1.elders.test.",
+    base=("gemeente.test. IN CNAME elders.test.",),
+) | {"name_servers.reply": ""}
 _WHOLE: Final = _servers(
     "ns1.gemeente.test. IN A 192.0.2.53",
     "ns1.gemeente.test. IN AAAA 2001:db8:1::53",
@@ -702,7 +707,7 @@ _WHOLE: Final = _servers(
 )
 _ONE_NETWORK: Final = _servers("ns1.gemeente.test. IN A 192.0.2.53", "ns2.elders.test. IN A 192.0.2.54")
 
-examples(name_servers_spread, passes=_WHOLE, fails=_ONE_NETWORK, notapplicable=_NONE)
+examples(name_servers_spread, passes=_WHOLE, fails=_ONE_NETWORK, notapplicable=[_NONE, _ALIAS])
 examples(
     name_servers_resolve,
     passes=_WHOLE,
@@ -739,7 +744,7 @@ examples(
         _records(base=(_SOA.replace(" 1209600 ", " 7200 "),)),
         _records(base=(_SOA.replace(" 3600 1", " 9600 1"),)),
     ],
-    notapplicable=[_NONE, _NO_ZONE],
+    notapplicable=[_NONE, _NO_ZONE, _ALIAS],
     unknown=_records(base=()),
     error=_records(fails=("gemeente.test",)),
 )
