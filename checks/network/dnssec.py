@@ -404,8 +404,7 @@ class _Zone:
             owner, one = cover
             if one.next.is_subdomain(name):
                 return  # nothing of its own, only names below it
-            encloser = max(name.fullcompare(two)[2] for two in (owner, one.next))
-            wildcard = dns.name.Name((b"*", *name.labels[-encloser:]))
+            wildcard = dns.name.Name((b"*", *name.labels[-self._encloser(owner, one, name) :]))
             if any(
                 self._denies(at, two, wildcard, kind) or self._covers(at, two, wildcard) for at, two in nsec
             ):
@@ -437,12 +436,13 @@ class _Zone:
     def _no_nearer(self, name: dns.name.Name, labels: int) -> None:
         """Raises _Verdict unless it is proved that a wildcard with so many labels is the nearest (RFC 4035, 5.3.4)."""
         nsec, nsec3 = self._denials()
-        if any(self._covers(owner, one, name) for owner, one in nsec):
+        cover = next(((owner, one) for owner, one in nsec if self._covers(owner, one, name)), None)
+        if cover is not None and self._encloser(*cover, name) == labels + 1:
             return
         _, closer = name.split(labels + 2)
-        cover = nsec3.covering(closer) if nsec3 else None
-        if cover is not None:
-            if cover.flags & 1:
+        hashed = nsec3.covering(closer) if nsec3 else None
+        if hashed is not None:
+            if hashed.flags & 1:
                 raise _Verdict(Status.INSECURE, f"{_text(self.zone)} leaves unsigned names open (opt-out)")
             return
         raise _bogus(f"{_text(self.zone)} does not prove that {_text(name)} is not there itself")
@@ -458,6 +458,10 @@ class _Zone:
         if below and (_has(one, _DNAME) or (_has(one, _NS) and not _has(one, _SOA))):
             return False
         return bool(owner < name and (name < one.next or one.next == self.zone))
+
+    def _encloser(self, owner: dns.name.Name, one: Any, name: dns.name.Name) -> int:
+        """How many labels, the root's included, the nearest name above has that these two show to be there."""
+        return max(name.fullcompare(two)[2] for two in (owner, one.next))
 
     def _denials(self) -> tuple[list[tuple[dns.name.Name, Any]], _Hashed | None]:
         """The NSEC and NSEC3 records in the message that the zone signed."""
