@@ -558,19 +558,26 @@ def tlsa_text(found: Iterable[Any]) -> str:
     severity=Severity.LOW,
     layer=Layer.NETWORK,
     platform="dns",
-    title_nl="Een verzonnen naam onder het domein bestaat niet",
+    title_nl="Een verzonnen naam onder het domein heeft geen adres en is geen alias",
     why_nl="Met een wildcard bestaat elke naam: ook die van een oplichter, en een fout in een adres valt nooit op.",
     fix="# take the wildcard out of the zone and write the names that are meant:\nwww.DOMAIN. A 192.0.2.10",
     verify=f"dig +short {MADE_UP}.DOMAIN A",
     references=("RFC 4592 section 2", "RFC 1912 section 2.7"),
 )
 def no_wildcard(records: DomainRecords) -> Verdict:
-    """A made-up name below the domain is not there.
+    """A made-up name below the domain has no address, and is no alias.
 
     With a wildcard every name exists: that of a swindler too, and a mistake in an address never shows.
     """
-    found = records.addresses(f"{MADE_UP}.{records.domain}")
-    return holds(not found, f"{MADE_UP}: {', '.join(found) or 'no address'}", "no address")
+    name = f"{MADE_UP}.{records.domain}"
+    answer = records.answers(name, "A").must()
+    alias = [f"an alias of {host_name(answer.canonical)}"] if answer.canonical != answer.name else []
+    found = [*alias, *records.addresses(name)]
+    return holds(
+        not found,
+        f"{MADE_UP}: {', '.join(found) or 'neither address nor alias'}",
+        "neither address nor alias",
+    )
 
 
 @check(
@@ -579,7 +586,7 @@ def no_wildcard(records: DomainRecords) -> Verdict:
     severity=Severity.LOW,
     layer=Layer.NETWORK,
     platform="dns",
-    title_nl="Het domein verwijst niet naar interne adressen",
+    title_nl="Het domein en de gebruikelijke namen eronder verwijzen niet naar interne adressen",
     why_nl=(
         "Interne adressen in de openbare DNS verraden hoe het netwerk eruitziet, en leiden bezoekers naar wat bij hen"
         " toevallig op dat adres zit."
@@ -591,7 +598,7 @@ def no_wildcard(records: DomainRecords) -> Verdict:
     advice_nl="Gevraagd is de resolver van de scanner: een resolver binnen ziet binnenadressen.",
 )
 def no_private_addresses(records: DomainRecords) -> Verdict:
-    """The domain does not refer to internal addresses.
+    """The domain and the usual names below it do not refer to internal addresses.
 
     Internal addresses in the public DNS tell what the network looks like, and lead visitors to whatever is at that
     address where they are. Judged are the domain itself and the usual names below it.
@@ -611,17 +618,17 @@ def no_private_addresses(records: DomainRecords) -> Verdict:
     severity=Severity.HIGH,
     layer=Layer.NETWORK,
     platform="dns",
-    title_nl="Geen alias in het domein wijst naar een naam die er niet meer is",
+    title_nl="Geen gebruikelijke naam onder het domein is een alias van een naam die er niet meer is",
     why_nl="Wie de verdwenen naam registreert, heeft een website onder de naam van de gemeente, met een certificaat.",
     fix="# remove the alias from the zone before the service it leads to is given up\nrndc reload DOMAIN",
     verify="dig www.DOMAIN A    # NXDOMAIN behind a CNAME",
     references=("OWASP WSTG-CONF-10", "RFC 8020"),
 )
 def no_dangling_alias(records: DomainRecords) -> Verdict:
-    """No alias in the domain leads to a name that is gone.
+    """No usual name below the domain is an alias of a name that is gone.
 
     Whoever registers the lost name has a web site under the name of the municipality, with a valid certificate. Judged
-    are the usual names below the domain.
+    are names that most domains have, such as www and portal.
     """
     lost = []
     aliases = 0
@@ -790,7 +797,10 @@ examples(
 examples(
     no_wildcard,
     passes=_records("www.gemeente.test. IN A 93.184.215.14"),
-    fails=_records(f"{MADE_UP}.gemeente.test. IN A 93.184.215.14"),
+    fails=[
+        _records(f"{MADE_UP}.gemeente.test. IN A 93.184.215.14"),
+        _records(f"{MADE_UP}.gemeente.test. IN CNAME gone.cloud.test."),
+    ],
     notapplicable=_NONE,
 )
 examples(
