@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
@@ -23,6 +23,7 @@ from scanner import (
     SECURE_DEFAULT,
     SECURE_DEPLOYMENT,
     Absent,
+    Blind,
     Each,
     Layer,
     Lookup,
@@ -552,6 +553,22 @@ def tlsa_text(found: Iterable[Any]) -> str:
 # --- names and addresses ----------------------------------------------------------------------------------------
 
 
+def _wrong(names: Iterable[str], judge: Callable[[str], list[str]]) -> list[str]:
+    """What is wrong with any of these. Raises what kept one of them from being seen, when nothing is wrong with the
+    others.
+    """
+    found: list[str] = []
+    unseen: list[NotUnderstood | Blind] = []
+    for name in names:
+        try:
+            found += judge(name)
+        except Untold as reason:
+            unseen.append(reason)
+    if unseen and not found:
+        raise unseen[0]
+    return found
+
+
 @check(
     "dns.no-wildcard",
     principle=DEFAULT_DENY,
@@ -603,12 +620,12 @@ def no_private_addresses(records: DomainRecords) -> Verdict:
     Internal addresses in the public DNS tell what the network looks like, and lead visitors to whatever is at that
     address where they are. Judged are the domain itself and the usual names below it.
     """
-    inside = [
-        f"{name} {address}"
-        for name in (records.domain, *(f"{label}.{records.domain}" for label in USUAL))
-        for address in records.addresses(name)
-        if not ip_address(address).is_global
-    ]
+
+    def private(name: str) -> list[str]:
+        return [f"{name} {one}" for one in records.addresses(name) if not ip_address(one).is_global]
+
+    names = (records.domain, *(f"{label}.{records.domain}" for label in USUAL))
+    inside = _wrong(names, private)
     return holds(not inside, ", ".join(inside) or "none", "public addresses")
 
 
@@ -630,18 +647,20 @@ def no_dangling_alias(records: DomainRecords) -> Verdict:
     Whoever registers the lost name has a web site under the name of the municipality, with a valid certificate. Judged
     are names that most domains have, such as www and portal.
     """
-    lost = []
-    aliases = 0
-    for label in USUAL:
+    aliases: list[str] = []
+
+    def lost(label: str) -> list[str]:
         answer = records.answers(f"{label}.{records.domain}", "A").must()
-        if answer.canonical != answer.name:
-            aliases += 1
-            if answer.no_such_name:
-                lost.append(f"{label} -> {host_name(answer.canonical)}")
+        if answer.canonical == answer.name:
+            return []
+        aliases.append(label)
+        return [f"{label} -> {host_name(answer.canonical)}"] if answer.no_such_name else []
+
+    gone = _wrong(USUAL, lost)
     if not aliases:
         raise Absent("the usual names are no aliases")
     return holds(
-        not lost, ", ".join(lost) or f"{aliases} aliases lead somewhere", "each alias leads somewhere"
+        not gone, ", ".join(gone) or f"{len(aliases)} aliases lead somewhere", "each alias leads somewhere"
     )
 
 
@@ -806,7 +825,11 @@ examples(
 examples(
     no_private_addresses,
     passes=_records("www.gemeente.test. IN A 93.184.215.14"),
-    fails=[_records("vpn.gemeente.test. IN A 10.1.2.3"), _records("gemeente.test. IN AAAA fd00::1")],
+    fails=[
+        _records("vpn.gemeente.test. IN A 10.1.2.3", fails=("www.gemeente.test",)),
+        _records("gemeente.test. IN AAAA fd00::1"),
+    ],
+    error=_records("www.gemeente.test. IN A 93.184.215.14", fails=("vpn.gemeente.test",)),
     notapplicable=_NONE,
 )
 examples(
@@ -814,7 +837,10 @@ examples(
     passes=_records(
         "www.gemeente.test. IN CNAME gemeente.cloud.test.", "gemeente.cloud.test. IN A 93.184.215.14"
     ),
-    fails=_records("portal.gemeente.test. IN CNAME gemeente.cloud.test."),
+    fails=[
+        _records("portal.gemeente.test. IN CNAME gemeente.cloud.test."),
+        _records("portal.gemeente.test. IN CNAME gemeente.cloud.test.", fails=("www.gemeente.test",)),
+    ],
     notapplicable=_records("www.gemeente.test. IN A 93.184.215.14"),
     error=_records("portal.gemeente.test. IN CNAME gemeente.cloud.test.", fails=("gemeente.cloud.test",)),
 )
