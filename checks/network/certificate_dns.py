@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 from checks.network import example_served as more
 from checks.network.answers import Answers
 from checks.network.example_shown import LISTENS, given, seen
-from checks.network.served import ServedCertificate, certificate, is_address, names
+from checks.network.served import MOST, ServedCertificate, certificate, is_address, issued, names
 from checks.network.x509.names import shown
 from checks.network.x509.paths import spki
 from scanner import (
@@ -175,7 +175,15 @@ def issuer_allowed(claim: IssuerClaim) -> Verdict:
 
 def _candidates(usage: int, served: ServedCertificate) -> list[x509.Certificate]:
     """What a record of this usage may be about: the server's own certificate, or a CA above it."""
-    return [served.leaf] if usage in {1, 3} else served.others
+    return [served.leaf] if usage in {1, 3} else _above(served)
+
+
+def _above(served: ServedCertificate) -> list[x509.Certificate]:
+    """The certificates shown that lead up from the server's own; another that is shown says nothing of it."""
+    found = [served.leaf]
+    for one in found:  # it grows on the way
+        found += [two for two in served.others[:MOST] if two not in found and issued(one, two)]
+    return found[1:]
 
 
 def _matches(record: tuple[int, int, int, bytes], one: x509.Certificate) -> bool:
@@ -301,11 +309,13 @@ examples(
         given(more.PLAIN, looked=partial(_tlsa, (3, more.OTHER_KEY), (2, more.ISSUING))),
         given(more.PLAIN, looked=partial(_tlsa, (1, more.PLAIN))),
         _mail((3, more.PLAIN)),
+        seen(more.PLAIN, more.ISSUING, more.ROOT, looked=partial(_tlsa, (2, more.ROOT))),
     ],
     fails=[
         given(more.PLAIN, looked=partial(_tlsa, (3, more.OTHER_KEY))),
         given(more.PLAIN, looked=partial(_tlsa, (2, more.PLAIN))),
         _mail((1, more.PLAIN), (3, more.OTHER_KEY)),
+        seen(more.PLAIN, more.ISSUING, more.OTHER_ISSUING, looked=partial(_tlsa, (2, more.OTHER_ISSUING))),
     ],
     unknown=[
         given(more.PLAIN, looked=partial(_tlsa, (0, more.ROOT))),
