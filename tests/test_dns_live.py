@@ -56,7 +56,10 @@ FLIPS: Final[dict[str, Flip]] = {
     "dnssec.nsec3-parameters": Flip(
         zone={"signing": Signing(salt="aabb", iterations=10)}, before={"signing": Signing(salt="")}
     ),
-    "dnssec.signatures-fresh": Flip(zone={"signing": Signing(until=1)}),
+    # Made as for each answer, and the last of a month.
+    "dnssec.signatures-fresh": Flip(
+        zone={"signing": Signing(since=-29, until=1)}, before={"signing": Signing(until=1)}
+    ),
     "dnssec.ds-digest": Flip(zone={"signing": Signing(ds="sha1")}),
     "dns.name-servers-spread": Flip(zone={"servers": servers("ns2 A 127.0.83.9")}),
     "dns.name-servers-resolve": Flip(zone={"servers": servers(f"ns2 A {SECOND}", "@ NS ns3")}),

@@ -66,7 +66,16 @@ class Answer:
             raise Blind(self.says, Cause.DNS)
         if not self.message.flags & dns.flags.RA and not self.message.flags & dns.flags.AA:
             raise NotUnderstood(f"{self}: {self.server} does not look names up for us")
+        if self._refers:
+            raise NotUnderstood(f"{self}: {self.server} says who may know, not what is there")
         return self
+
+    @property
+    def _refers(self) -> bool:
+        """Whether it only names other servers (RFC 2308 section 2.2 tells it from an answer that nothing is there)."""
+        kinds = {rrset.rdtype for rrset in self.message.authority}
+        own = self.message.flags & dns.flags.AA or self.message.answer or self.no_such_name
+        return not own and dns.rdatatype.NS in kinds and dns.rdatatype.SOA not in kinds
 
     @property
     def canonical(self) -> dns.name.Name:
@@ -89,6 +98,11 @@ class Answer:
             self.message.answer, self.canonical, self.message.question[0].rdclass, self.kind
         )
         return list(found) if found else []
+
+    @property
+    def own(self) -> list[Any]:
+        """The records of the name itself: an alias has none, whatever it leads to (RFC 1034 section 3.6.2)."""
+        return self.records if self.canonical == self.name else []
 
     @property
     def texts(self) -> tuple[str, ...]:
