@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 REFUSALS: Final = frozenset({40, 70, 71, 86, 116, 120})
 #: Alerts that are about something else than the offer, however often they come.
 NO_REFUSALS: Final = frozenset({90, 112})
+NO_RENEGOTIATION: Final = 100
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,11 @@ class Answer:
 
     @property
     def renegotiated(self) -> bool | None:
-        """Whether a client may ask for another handshake inside the first; None while that is not known."""
+        """Whether a client may ask for another handshake inside the first; None while the server has not said so.
+
+        It refuses with no_renegotiation (RFC 5246 section 7.2.2), Java with handshake_failure. That the connection
+        ends, with or without good-bye, may have any other reason.
+        """
         if self.chosen is None or len(self.exchange.turns) - len(self._before) < 3:
             return None
         theirs = self._finish.theirs
@@ -217,9 +222,9 @@ class Answer:
             kind, content = theirs.open(record)
             if kind == wire.HANDSHAKE and content[:1] == bytes([wire.SERVER_HELLO]):
                 return True
-            if kind == wire.ALERT:
+            if kind == wire.ALERT and content[1:] and content[1] in {NO_RENEGOTIATION, *REFUSALS}:
                 return False
-        return False if self.exchange.end in {"closed", "reset"} else None
+        return None
 
     @property
     def _before(self) -> list[Turn]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -247,6 +248,41 @@ def test_renegotiation_by_the_client_follows_the_setting(
         assert offer(port).renegotiation.whole is True
     with servers.openssl(tmp_path, ec, "-cipher", ciphers, *more) as port:
         assert offer(port).renegotiation.whole is False
+
+
+def test_java_refuses_renegotiation_in_words_of_its_own(
+    rsa: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with servers.java(tmp_path, rsa, "TLSv1.2") as port:
+        assert offer(port).renegotiation.whole is True
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Djdk.tls.rejectClientInitiatedRenegotiation=true")
+    with servers.java(tmp_path, rsa, "TLSv1.2") as port:
+        assert offer(port).renegotiation.whole is False
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "good-bye"])
+def test_a_connection_that_ends_after_the_handshake_refuses_no_renegotiation(how: str, rsa: Keys) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(rsa.chain, rsa.key)
+
+    def answer(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secure:
+            secure.settimeout(1)
+            if how == "good-bye":
+                secure.setblocking(False)
+                with suppress(OSError):
+                    secure.unwrap()
+            with socket.socket(fileno=secure.detach()) as plain:
+                plain.settimeout(1)
+                plain.recv(4000)
+                if how == "reset":
+                    plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    with serving(answer) as port:
+        renegotiation = offer(port).renegotiation
+    with pytest.raises(Blind):
+        _ = renegotiation.whole
 
 
 def test_renegotiation_that_cannot_be_asked_for_is_no_answer(rsa: Keys, tmp_path: Path) -> None:
