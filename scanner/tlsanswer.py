@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 REFUSALS: Final = frozenset({40, 70, 71, 86, 116, 120})
 #: Alerts that are about something else than the offer, however often they come.
 NO_REFUSALS: Final = frozenset({90, 112})
+CLOSE_NOTIFY: Final = 0
 NO_RENEGOTIATION: Final = 100
 
 
@@ -250,9 +251,29 @@ class Answer:
         return [wire.session_ticket(body) for kind, body in self.messages if kind == wire.NEW_SESSION_TICKET]
 
     @property
+    def early_data(self) -> int | None:
+        """Bytes of 0-RTT data that the tickets allow; None while that is not known.
+
+        A server that says good-bye to ours without having given a ticket allows none. One that gives up otherwise has
+        not taken us in: it may want a certificate first.
+        """
+        if not self._parted:
+            return None
+        gone = self.gave_up
+        if self.tickets:
+            return max(ticket.early_data for ticket in self.tickets)
+        gone = self.gave_up
+        return 0 if gone is not None and gone.code == CLOSE_NOTIFY and not self.alert else None
+
+    @property
+    def _parted(self) -> bool:
+        """Whether we finished a handshake of TLS 1.3, and said good-bye."""
+        return any(turn.sent[:1] == b"\x17" for turn in self.exchange.turns)
+
+    @property
     def farewell(self) -> bytes:
         """What finishes the handshake of TLS 1.3 and ends the connection; nothing when it is too early, or too late."""
-        if not self.whole or self.gave_up or any(turn.sent[:1] == b"\x17" for turn in self.exchange.turns):
+        if not self.whole or self.gave_up or self._parted:
             return b""
         from scanner import tlskeys
 

@@ -239,6 +239,13 @@ def test_a_server_without_tickets_allows_no_early_data(ec: Keys, tmp_path: Path)
         assert offer(port).early_data.whole == 0
 
 
+def test_a_server_that_wants_a_certificate_first_says_nothing_of_early_data(ec: Keys, tmp_path: Path) -> None:
+    with servers.openssl(tmp_path, ec, "-tls1_3", "-early_data", "-Verify", "1") as port:
+        early_data = offer(port).early_data
+    with pytest.raises(Blind):
+        _ = early_data.whole
+
+
 @pytest.mark.parametrize("ciphers", ["ECDHE+AES128", "ECDHE+AES256", "ECDHE+CHACHA20"])
 @pytest.mark.parametrize("more", [(), ("-verify", "1")])
 def test_renegotiation_by_the_client_follows_the_setting(

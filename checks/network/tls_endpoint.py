@@ -560,14 +560,14 @@ def _protocols(answers: list[Answer]) -> Part[tuple[str, ...]]:
 
 
 def _early_data(answers: list[Answer], suites: Part[tuple[Suite, ...]]) -> Part[int | None]:
-    """What the tickets allow; a server that closes without giving any allows nothing."""
+    """What the tickets allow."""
     if not suites.seen:
         return _joined(None, [suites])
     asked = [one for one in answers if one.ask == "ticket"]
     for one in asked:
-        finished = _sound(one) and one.whole and one.farewell == b""
-        if finished and (one.tickets or one.exchange.end == "closed"):
-            return Part(max((ticket.early_data for ticket in one.tickets), default=0))
+        size = one.early_data if _sound(one) else None
+        if size is not None:
+            return Part(size)
     return Part(None, *_why(asked, "early data"))
 
 
