@@ -19,7 +19,7 @@ test:  ## install what the tests need (Debian packages too, as root) and run eve
 quick:  ## what needs no server: linters, types and the pure tests
 	@requirements/install.sh requirements/dev.lock
 	@$(MAKE) --no-print-directory lint
-	.venv/bin/pytest -q -m "not lab and not browser and not server"
+	.venv/bin/pytest -q -n auto --dist worksteal -m "not lab and not browser and not server"
 
 lint:
 	.venv/bin/ruff check -q .

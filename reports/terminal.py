@@ -203,9 +203,8 @@ def _worst(
         )
         line.append(f" · {where}", style=_QUIET)
         _line(console, line)
-        fix = [
-            row for row in str(check.get("fix", "")).split("\n") if row.strip() and not row.startswith("#")
-        ]
+        # A remark at the head stays: it is often the change itself ("# nginx: ssl_early_data off;").
+        fix = [row for row in str(check.get("fix", "")).split("\n") if row.strip()]
         if fix:
             more = f"  (+{len(fix) - 1})" if len(fix) > 1 else ""
             command, cut = shown(fix[0])

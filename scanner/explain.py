@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from scanner.declare import Check, Kind, Registry
 from scanner.evaluate import Facts, Item, Known, scan_time
 from scanner.evidence import Store
-from scanner.model import InputError, Target
+from scanner.model import InputError, Raw, Target
 from scanner.plan import steps
 from scanner.run import read_run
 from scanner.sources import Shell
+from scanner.transcript import Exchange, exchanges
 
-#: Lines of a raw answer that are shown.
+#: Lines that are shown of a raw answer, of a conversation, and of what was understood; and characters of each.
 EXCERPT: Final = 12
+WIDTH: Final = 600
 
 
 def check_paragraphs(
@@ -81,11 +84,7 @@ def evidence_paragraphs(
         yield "source", step.source.describe()
         if gap is not None:
             yield "answer", f"{gap.state}" + (f" ({gap.cause})" if gap.cause else "") + f": {gap.detail}"
-        lines = raw.out.decode(errors="replace").split("\n")
-        shown = "\n".join(lines[:EXCERPT]) + (
-            f"\n… {len(lines) - EXCERPT} more" if len(lines) > EXCERPT else ""
-        )
-        yield "raw", shown
+        yield "raw", _excerpt(_lines(raw))
         yield "evidence", "\n".join(f"evidence/{name[:2]}/{name}.zst" for name in evidence)
     for ask in check.asks:
         if ask.fact is not None and ask.kind in (Kind.FACT, Kind.ALL):
@@ -105,14 +104,46 @@ def _shown(known: Known) -> str:
     if known.gap is not None:
         return known.gap.detail
     if not isinstance(known.value, list):
-        return repr(known.value)
+        return _excerpt([repr(known.value)])
     values = [
         item.gap.detail if item.gap else repr(item.value) for item in known.value if isinstance(item, Item)
     ]
-    values = values or [repr(value) for value in known.value]
-    return "\n".join(
-        [*values[:EXCERPT], *([f"… {len(values) - EXCERPT} more"] if len(values) > EXCERPT else [])]
-    )
+    return _excerpt(values or [repr(value) for value in known.value])
+
+
+def _lines(raw: Raw) -> list[str]:
+    """An answer line by line; of a conversation who said what, for its base64 means nothing to a reader."""
+    with suppress(ValueError):
+        return [line for exchange in exchanges(raw) for line in _told(exchange)]
+    return raw.out.decode(errors="replace").split("\n")
+
+
+def _told(exchange: Exchange) -> Iterator[str]:
+    """How it went in one line, and what was said in so far as it can be read."""
+    what = ", ".join(part for part in (exchange.to, exchange.note) if part)
+    size = f"{len(exchange.sent)} bytes sent, {len(exchange.received)} received"
+    yield f"{exchange.ask}: {size}, {exchange.end}" + (f" ({what})" if what else "")
+    for turn in exchange.turns:
+        yield from (f"> {line}" for line in _readable(turn.sent))
+        yield from (f"< {line}" for line in _readable(turn.received))
+
+
+def _readable(data: bytes) -> list[str]:
+    """Its lines; none when it is no text."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return []
+    return text.splitlines() if all(char.isprintable() or char in "\r\n\t" for char in text) else []
+
+
+def _excerpt(lines: Sequence[str]) -> str:
+    """The first of them, none too long, and how much is left out."""
+    shown = [
+        line if len(line) <= WIDTH else f"{line[:WIDTH]}… {len(line) - WIDTH} characters more"
+        for line in lines[:EXCERPT]
+    ]
+    return "\n".join([*shown, *([f"… {len(lines) - EXCERPT} more"] if len(lines) > EXCERPT else [])])
 
 
 def findings_of(run: Path, check: str, target: str) -> Iterator[dict[str, Any]]:

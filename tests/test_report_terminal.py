@@ -201,6 +201,15 @@ def test_hostile_markup_is_text(tmp_path: Path) -> None:
     assert "→ [link=file:///etc/passwd]fix[/link]" in text
 
 
+def test_a_remark_that_leads_the_fix_is_the_change_to_make(tmp_path: Path) -> None:
+    run = report_data.municipality(tmp_path / "run")
+    checks = json.loads((run / "checks.json").read_text())
+    for check in checks:
+        check["fix"] = "# nginx: ssl_early_data off;\nsystemctl reload nginx"
+    (run / "checks.json").write_text(json.dumps(checks))
+    assert told(run).count("→ # nginx: ssl_early_data off;  (+1)") == 5
+
+
 def test_run_without_deviations_says_so(tmp_path: Path) -> None:
     run = report_data.municipality(tmp_path / "run")
     lines = [json.loads(line) for line in (run / "results.jsonl").read_text().splitlines()]

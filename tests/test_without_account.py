@@ -51,3 +51,9 @@ def test_tls_is_scanned_and_judged_again_without_any_credential(
     assert states["tls.newest-protocol"] == "fail"
     assert json.loads((run / "run.json").read_text())["targets"] == {"planned": 1, "reached": 1}
     assert keurmeester("replay", run) == 0
+    capsys.readouterr()
+    assert keurmeester("explain", "tls.protocol", "--target", "web") == 0
+    told = capsys.readouterr().out
+    assert "suites TLSv1.2: " in told
+    assert " bytes sent, " in told
+    assert max(map(len, told.splitlines())) < 1_000

@@ -17,7 +17,7 @@ fi
 unpacked="$(cd "$here/../.." && pwd)/.cache/unpacked"
 for package in $(grep -v '^#' "$here/unpacked.txt"); do
     [ -e "$unpacked/$package" ] && continue
-    mkdir -p "$unpacked/new"
+    rm -rf "$unpacked/new" && mkdir -p "$unpacked/new"  # what an interrupted one left behind belongs to another
     (cd "$unpacked/new" && apt-get -q download "$package" && dpkg -x "$package"_*.deb . && rm "$package"_*.deb)
     mv "$unpacked/new" "$unpacked/$package"
 done
