@@ -259,7 +259,6 @@ class Answer:
         """
         if not self._parted:
             return None
-        gone = self.gave_up
         if self.tickets:
             return max(ticket.early_data for ticket in self.tickets)
         gone = self.gave_up

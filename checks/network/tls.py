@@ -47,12 +47,9 @@ _SPELLED: Final = {
     "TLSv1.3": "TLS 1.3",
 }  # fmt: skip
 _SET: Final = (
-    "# nginx:\n"
-    "#   ssl_protocols TLSv1.2 TLSv1.3;\n"
-    "#   ssl_ciphers ECDHE+AESGCM:ECDHE+CHACHA20;\n"
-    "# Apache:\n"
-    "#   SSLProtocol -all +TLSv1.2 +TLSv1.3\n"
-    "#   SSLCipherSuite ECDHE+AESGCM:ECDHE+CHACHA20\n"
+    "# nginx: ssl_protocols TLSv1.2 TLSv1.3; ssl_ciphers ECDHE+AESGCM:ECDHE+CHACHA20;\n"
+    "# Apache: SSLProtocol -all +TLSv1.2 +TLSv1.3\n"
+    "# Apache: SSLCipherSuite ECDHE+AESGCM:ECDHE+CHACHA20\n"
     "systemctl reload nginx"
 )
 _MANY: Final = 6
