@@ -5,7 +5,7 @@ The channel asks the next question by it, and the probes read the facts from it:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import takewhile
@@ -28,18 +28,27 @@ NO_RENEGOTIATION: Final = 100
 
 @dataclass(frozen=True)
 class Answer:
-    """One exchange, read. Parsed when asked for; each property raises ValueError when the bytes make no sense."""
+    """One exchange, read. Parsed when asked for; each property raises ValueError when the bytes make no sense.
+
+    ``reset``: that the connection was reset is known to be a refusal (tlsreset.py).
+    """
 
     exchange: Exchange
     hello: wire.ClientHello | None = None
     ssl2: tuple[int, ...] = ()
     sent: tuple[tuple[int, bytes], ...] = field(default=(), repr=False)
     received: bytes = field(default=b"", repr=False)
+    reset: bool = False
 
     @property
     def ask(self) -> str:
         """What was asked, in words."""
         return self.exchange.ask
+
+    @property
+    def asked(self) -> bytes:
+        """What was asked: the first hello, as it went over the wire."""
+        return next(turn.sent for turn in self.exchange.turns if is_hello(turn.sent))
 
     @property
     def version(self) -> int:
@@ -108,8 +117,8 @@ class Answer:
     @property
     def refused(self) -> bool:
         """Whether the server refused the offer, in so many words."""
-        if self.accepted:
-            return False
+        if self.accepted or self.reset:
+            return self.reset
         if self.hello is None:
             return self._other_words
         alert = self.alert
@@ -123,6 +132,14 @@ class Answer:
         if alert := (self.alert if self.hello else None):
             return alert.code not in NO_REFUSALS
         return self.exchange.end == "closed" and not self.received
+
+    @property
+    def sound(self) -> bool:
+        """Whether it can be read, and says something of the offer: it was accepted, refused, or turned away."""
+        try:
+            return self.accepted or self.refused or self.turned_away
+        except ValueError:
+            return False
 
     @property
     def _other_words(self) -> bool:
@@ -364,6 +381,11 @@ def read(exchange: Exchange) -> Answer:
     hellos = [turn.sent for turn in turns[first:]][: 2 if wire.RETRY in received else 1]
     sent = tuple(one for data in hellos if is_hello(data) for one in wire.flight(data).messages)
     return Answer(exchange, hello=wire.read_client_hello(sent[0][1]), sent=sent, received=received)
+
+
+def read_all(exchanges: Iterable[Exchange]) -> list[Answer]:
+    """The exchanges in which a hello was sent, as answers."""
+    return [read(one) for one in exchanges if any(is_hello(turn.sent) for turn in one.turns)]
 
 
 def is_hello(sent: bytes) -> bool:

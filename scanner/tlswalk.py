@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from os import urandom
 from typing import Any, Final, TypeAlias
 
+from scanner import tlsanswer, tlsreset
 from scanner import tlswire as wire
 from scanner.tlsanswer import Answer
 from scanner.tlsnames import (
@@ -28,6 +29,7 @@ from scanner.tlsnames import (
     VERSION_NAMES,
     Suite,
 )
+from scanner.transcript import Exchange
 
 #: What we say we speak of ALPN: the IANA registry's commonest, RFC 7301.
 PROTOCOLS: Final = (
@@ -186,10 +188,19 @@ _ASKED: Final = (TLS13, TLS12, TLS11, TLS10, SSL3)
 
 
 class Survey:
-    """All questions for one endpoint: `stages` of walks that may go side by side."""
+    """All questions for one endpoint: `stages` of walks that may go side by side.
 
-    def __init__(self, visit: Visit, parts: str, far: Callable[[], bool] = lambda: False) -> None:
-        self.visit, self.parts, self.far = visit, parts, far
+    ``said`` tells what was asked and answered so far; ``far`` whether the server is far away.
+    """
+
+    def __init__(
+        self,
+        visit: Visit,
+        parts: str,
+        said: Callable[[], Sequence[Exchange]] = tuple,
+        far: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.visit, self.parts, self.said, self.far = visit, parts, said, far
         self.found = {number: Found() for number in _ASKED}
 
     def stages(self) -> Iterator[list[Walk]]:
@@ -204,6 +215,8 @@ class Survey:
         yield [*self._orders(), *self._old_groups()]
         if self.parts == "all":
             yield list(self._rest())
+        if any(one.end == "reset" for one in self.said()):
+            yield [resets(self.said)]
 
     def _orders(self) -> Iterator[Walk]:
         """Whose order counts is asked in TLS 1.3, and in the newest older version that has anything to order."""
@@ -433,6 +446,24 @@ def protocols(visit: Visit, number: int) -> Walk:
         if answer is None or not answer.accepted or answer.protocol not in left:
             return
         left.remove(answer.protocol)
+
+
+def resets(said: Callable[[], Sequence[Exchange]]) -> Walk:
+    """Were those resets refusals? Ask each hello again, one at a time, with controls between (tlsreset.py).
+
+    Each round has one control more than the last: behind a balancer that takes turns no hello should meet the same
+    server every time.
+    """
+    for number in range(1, tlsreset.ROUNDS + 1):
+        answers = tlsanswer.read_all(said())
+        control, doubtful = tlsreset.control(answers), tlsreset.doubtful(answers)
+        if control is None or len(tlsreset.refusals(answers)) == len(doubtful):
+            return
+        for _ in range(number):
+            if (yield Question(tlsreset.CONTROL, control.asked)) is None:
+                return
+        for one in doubtful:
+            yield Question(one.ask, one.asked)
 
 
 def renegotiation(visit: Visit) -> Walk:

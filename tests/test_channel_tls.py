@@ -434,14 +434,8 @@ def breaking(to: int, every: int, how: str) -> Iterator[int]:
         yield port
 
 
-@pytest.mark.parametrize("how", ["reset", "silence", "garbage", "close"])
-@pytest.mark.parametrize("every", [4, 9])
-def test_what_breaks_off_never_reads_as_refused(how: str, every: int, rsa: Keys, tmp_path: Path) -> None:
-    lines = ("ssl_protocols TLSv1.1 TLSv1.2 TLSv1.3;", f"ssl_ciphers {ALL};")
-    with servers.nginx(tmp_path, [rsa], *lines) as real:
-        truth = offer(real, parts="offer")
-        with breaking(real, every, how) as port:
-            seen = tls_offer(look(port, "offer", timeout=3), TlsPort(port, NAME))
+def nothing_made_up(seen: TlsOffer, truth: TlsOffer) -> None:
+    """What is established is so, and what was seen is there."""
     for version, part in seen.suites.items():
         assert set(part.seen) <= set(truth.suites[version].whole)
         if part.established:
@@ -451,13 +445,24 @@ def test_what_breaks_off_never_reads_as_refused(how: str, every: int, rsa: Keys,
     for version, groups in seen.groups.items():
         if groups.established:
             assert set(groups.whole) == set(truth.groups[version].whole)
+
+
+@pytest.mark.parametrize("how", ["reset", "silence", "garbage", "close"])
+@pytest.mark.parametrize("every", [4, 9])
+def test_what_breaks_off_never_reads_as_refused(how: str, every: int, rsa: Keys, tmp_path: Path) -> None:
+    lines = ("ssl_protocols TLSv1.1 TLSv1.2 TLSv1.3;", f"ssl_ciphers {ALL};")
+    with servers.nginx(tmp_path, [rsa], *lines) as real:
+        truth = offer(real, parts="offer")
+        with breaking(real, every, how) as port:
+            seen = tls_offer(look(port, "offer", timeout=3), TlsPort(port, NAME))
+    nothing_made_up(seen, truth)
     if how != "close":  # a close without a word is asked for once more
         assert not all(part.established for part in (*seen.suites.values(), *seen.groups.values()))
 
 
 @contextmanager
-def between(to: int, change: Callable[[bytes, bytes], bytes]) -> Iterator[int]:
-    """A proxy to a port that may change the first answer, knowing what was asked; nothing left is a close."""
+def between(to: int, change: Callable[[bytes, bytes], bytes], *, reset: bool = False) -> Iterator[int]:
+    """A proxy to a port that may change the first answer, knowing what was asked; nothing left is a close or reset."""
 
     def answer(connection: socket.socket) -> None:
         asked = connection.recv(4000)
@@ -465,6 +470,8 @@ def between(to: int, change: Callable[[bytes, bytes], bytes]) -> Iterator[int]:
             far.sendall(asked)
             far.settimeout(1)
             first = change(asked, far.recv(65536))
+            if reset and not first:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             connection.sendall(first)
             with suppress(TimeoutError):
                 while first and (data := far.recv(65536)):
@@ -474,17 +481,35 @@ def between(to: int, change: Callable[[bytes, bytes], bytes]) -> Iterator[int]:
         yield port
 
 
-def test_a_server_that_hangs_up_instead_of_refusing_is_understood(rsa: Keys, tmp_path: Path) -> None:
-    def rude(_asked: bytes, said: bytes) -> bytes:
-        return b"" if said[:1] == b"\x15" else said
+def rude(_asked: bytes, said: bytes) -> bytes:
+    """Nothing instead of an alert."""
+    return b"" if said[:1] == b"\x15" else said
 
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_server_that_hangs_up_instead_of_refusing_is_understood(
+    reset: bool, rsa: Keys, tmp_path: Path
+) -> None:
     with servers.nginx(tmp_path, [rsa], "ssl_protocols TLSv1.2;") as real:
         truth = offer(real, parts="offer")
-        with between(real, rude) as port:
+        with between(real, rude, reset=reset) as port:
             seen = tls_offer(look(port, "offer"), TlsPort(port, NAME))
     assert seen.accepted.whole == ("TLSv1.2",)
     assert set(names(seen, "TLSv1.2")) == set(names(truth, "TLSv1.2"))
     assert set(seen.groups["older"].whole) == set(truth.groups["older"].whole)
+
+
+@pytest.mark.parametrize("every", [2, 3, 7])
+def test_a_loss_is_no_refusal_by_a_server_that_refuses_by_a_reset(
+    every: int, rsa: Keys, tmp_path: Path
+) -> None:
+    with servers.nginx(tmp_path, [rsa], "ssl_protocols TLSv1.1 TLSv1.2;", f"ssl_ciphers {ALL};") as real:
+        truth = offer(real, parts="offer")
+        with between(real, rude, reset=True) as resetting, breaking(resetting, every, "reset") as port:
+            seen = tls_offer(look(port, "offer"), TlsPort(port, NAME))
+    nothing_made_up(seen, truth)
+    with pytest.raises(Blind):
+        _ = seen.accepted.whole
 
 
 def test_a_server_that_chokes_on_a_long_offer_is_asked_in_short_ones(rsa: Keys, tmp_path: Path) -> None:

@@ -58,15 +58,19 @@ class Server:
     client_authorities: Sequence[bytes] | None = None
     unknown_name_refused: bool = False
     silent: Sequence[str] = field(default=())
+    resets: bool = False
 
     def walk(self) -> bytes:
-        """All that the prober asks and hears. ``silent`` are questions ("suites TLSv1") that get no answer in time."""
+        """All that the prober asks and hears. ``silent`` are questions ("suites TLSv1") that get no answer in time.
+
+        ``resets``: it refuses as Windows does, without a word.
+        """
         return transcript.write(self._exchanges)
 
     @cached_property
     def _exchanges(self) -> list[Exchange]:
         seen: list[Exchange] = []
-        for stage in Survey(_VISIT, "all").stages():
+        for stage in Survey(_VISIT, "all", lambda: seen).stages():
             for walk in stage:
                 self._play(walk, seen)
         return seen
@@ -81,13 +85,15 @@ class Server:
             assert isinstance(asked, Question)
             seen.append(self.exchange(asked))
             answer = tlsanswer.read(seen[-1])
-            answer = answer if answer.accepted or answer.refused or answer.turned_away else None
+            answer = answer if answer.sound else None
 
     def exchange(self, asked: Question) -> Exchange:
         """One question, and what this server says to it."""
         if asked.ask in self.silent:
             return Exchange(asked.ask, (Turn(asked.hello, b""),), "timeout")
         turns = [Turn(asked.hello, self._first(asked.hello))]
+        if self.resets and turns[0].received[:1] == b"\x15":
+            return Exchange(asked.ask, (Turn(asked.hello, b""),), "reset")
         while said := asked.again(tlsanswer.read(Exchange(asked.ask, tuple(turns), "done"))):
             turns.append(Turn(said, self._second(turns)))
         return Exchange(asked.ask, tuple(turns), "closed" if asked.ask == "ticket" else "done")

@@ -990,7 +990,12 @@ examples(
 examples(newest_protocol, passes=_GOOD, fails=_walk(new=()), error=_cut(_walk(new=()), "suites TLSv1.3"))
 for _id, _name in _OLD.items():
     _bad = "SSL_CK_RC4_128_WITH_MD5" if _name == "SSLv2" else "TLS_RSA_WITH_AES_128_CBC_SHA"
-    examples(_id, passes=_GOOD, fails=_walk(more={_name: (_bad,)}), error=_cut(_GOOD, f"suites {_name}"))
+    examples(
+        _id,
+        passes=[_GOOD, _walk(resets=True)],
+        fails=[_walk(more={_name: (_bad,)}), _walk(more={_name: (_bad,)}, resets=True)],
+        error=[_cut(_GOOD, f"suites {_name}"), _cut(_walk(resets=True), f"suites {_name}")],
+    )
 examples(
     versions_sufficient,
     passes=[_GOOD, _ONLY_NEW],

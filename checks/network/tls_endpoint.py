@@ -8,7 +8,7 @@ error when it could not be established; one that has seen something bad already 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Generic, NamedTuple, NoReturn, TypeAlias, TypeVar
 
@@ -26,6 +26,7 @@ from scanner import (
     fact,
     probe,
     tlsanswer,
+    tlsreset,
     tlswire,
     transcript,
     visible,
@@ -202,7 +203,7 @@ def tls_offer(walk: Raw, port: TlsPort) -> TlsOffer:
     """The walk as `TlsWalk` documents it. Raises Absent when the port speaks something else than TLS."""
     answers = spoken(walk, declared=port.declared)
     suites = {name: _suites(answers, name) for name in VERSIONS}
-    old = [one for one in answers if _sound(one) and one.server and one.server.version < TLS13]
+    old = [one for one in answers if one.sound and one.server and one.server.version < TLS13]
     return TlsOffer(
         port=port.number,
         name=port.server_name,
@@ -261,11 +262,9 @@ def spoken(walk: Raw, *, declared: bool) -> list[Answer]:
 
 @lru_cache(maxsize=16)
 def _read(out: bytes) -> list[Answer]:
-    return [tlsanswer.read(one) for one in transcript.exchanges(Raw(out=out)) if _asks(one)]
-
-
-def _asks(exchange: transcript.Exchange) -> bool:
-    return any(tlsanswer.is_hello(turn.sent) for turn in exchange.turns)
+    answers = tlsanswer.read_all(transcript.exchanges(Raw(out=out)))
+    reset = tlsreset.refusals(answers)
+    return [replace(one, reset=True) if one.asked in reset else one for one in answers]
 
 
 def before_tls(walk: Raw) -> NoReturn:
@@ -334,7 +333,7 @@ def _ledger(
     for one in asked:
         offered = frozenset(offer(one))
         book.offered |= offered
-        if not _sound(one):
+        if not one.sound:
             continue
         if one.accepted:
             took = list(chosen(one))
@@ -352,15 +351,7 @@ def _ledger(
 
 def _polite(answers: list[Answer]) -> bool:
     """Whether this server says so when it refuses a hello."""
-    return any(one.hello and _sound(one) and one.refused and one.alert for one in answers)
-
-
-def _sound(answer: Answer) -> bool:
-    """Whether the answer can be read at all; one that cannot leaves open what it was about."""
-    try:
-        return answer.accepted or answer.refused or answer.turned_away
-    except ValueError:
-        return False
+    return any(one.hello and one.sound and one.refused and one.alert for one in answers)
 
 
 def _part(book: _Ledger, asked: list[Answer], seen: T, what: str) -> Part[T]:
@@ -412,7 +403,7 @@ def _in_order(answers: list[Answer], names: Iterable[str], accepted: Iterable[in
     asked = {f"{what} {name}" for what in ("suites", "merge") for name in names}
     above: dict[int, set[int]] = {}
     for one in answers:
-        if one.ask in asked and _sound(one) and one.server is not None:
+        if one.ask in asked and one.sound and one.server is not None:
             above.setdefault(one.server.suite, set()).update(one.offer)
     left, found, sure = list(accepted), list[int](), True
     while left:
@@ -433,7 +424,7 @@ def _orders(
         if all(len(suites[name].seen) < 2 for name in names if name in suites):
             continue
         asked = [one for one in answers if one.ask.startswith("order ") and one.ask[6:] in names]
-        answer = next((one for one in asked if _sound(one) and one.server), None)
+        answer = next((one for one in asked if one.sound and one.server), None)
         if answer is None or answer.server is None:
             yield family, Part(False, *_why(asked, f"whose order counts in {family}"))
         else:
@@ -441,7 +432,7 @@ def _orders(
 
 
 def _chacha_first(answers: list[Answer]) -> bool | None:
-    asked = [one for one in answers if one.ask.startswith("chacha ") and _sound(one) and one.server]
+    asked = [one for one in answers if one.ask.startswith("chacha ") and one.sound and one.server]
     return any("ChaCha" in SUITES[one.server.suite].cipher for one in asked if one.server) if asked else None
 
 
@@ -455,7 +446,7 @@ def _groups(answers: list[Answer], family: str, suites: Suites) -> Part[tuple[Gr
     if name is None:
         return _joined((), [suites[name] for name in names])
     asked = [one for one in answers if one.ask == f"groups {name}"]
-    walked = [one for one in answers if one.ask == f"suites {name}" and _sound(one)]
+    walked = [one for one in answers if one.ask == f"suites {name}" and one.sound]
     known = [one.group for one in walked if one.group is not None and one.group in GROUPS]
     book = _ledger(
         asked,
@@ -520,7 +511,7 @@ def _encrypt_then_mac(old: list[Answer], suites: Suites) -> Part[bool | None]:
 def _fallback(answers: list[Answer], suites: Suites) -> Part[bool | None]:
     """Whether a client that falls back is refused. It was offered nothing but what is accepted otherwise."""
     asked = [one for one in answers if one.ask.startswith("fallback ")]
-    sound = [one for one in asked if _sound(one)]
+    sound = [one for one in asked if one.sound]
     if sound:
         return Part(not sound[-1].accepted)
     if not asked and sum(bool(part.seen) for part in suites.values()) < 2:
@@ -536,9 +527,9 @@ def _renegotiation(answers: list[Answer], suites: Suites) -> Part[bool | None]:
         return Part(None, gap, Cause.POLICY) if old else _joined(None, [suites["TLSv1.2"]])
     asked = [one for one in answers if one.ask == "renegotiation"]
     for one in asked:
-        if _sound(one) and one.refused:
+        if one.sound and one.refused:
             return Part(None, "renegotiation takes a suite with ECDHE and AEAD to ask for", Cause.POLICY)
-        allowed = one.renegotiated if _sound(one) else None
+        allowed = one.renegotiated if one.sound else None
         if allowed is not None:
             return Part(allowed)
     return Part(None, *_why(asked, "whether a client may renegotiate"))
@@ -547,11 +538,9 @@ def _renegotiation(answers: list[Answer], suites: Suites) -> Part[bool | None]:
 def _protocols(answers: list[Answer]) -> Part[tuple[str, ...]]:
     """All protocols are known when the server takes none of the rest, or refuses it."""
     asked = [one for one in answers if one.ask == "protocols"]
-    seen = tuple(
-        dict.fromkeys(one.protocol for one in asked if _sound(one) and one.accepted and one.protocol)
-    )
+    seen = tuple(dict.fromkeys(one.protocol for one in asked if one.sound and one.accepted and one.protocol))
     last = asked[-1] if asked else None
-    if last is not None and _sound(last):
+    if last is not None and last.sound:
         said = last.chosen
         told = last.accepted and said is not None and (said.version < TLS13 or last.whole)
         if last.refused or (told and last.protocol in {"", *seen[:-1]}):
@@ -565,7 +554,7 @@ def _early_data(answers: list[Answer], suites: Part[tuple[Suite, ...]]) -> Part[
         return _joined(None, [suites])
     asked = [one for one in answers if one.ask == "ticket"]
     for one in asked:
-        size = one.early_data if _sound(one) else None
+        size = one.early_data if one.sound else None
         if size is not None:
             return Part(size)
     return Part(None, *_why(asked, "early data"))
@@ -573,7 +562,7 @@ def _early_data(answers: list[Answer], suites: Part[tuple[Suite, ...]]) -> Part[
 
 def _whole(answers: list[Answer], words: str) -> Answer | None:
     return next(
-        (one for one in answers if one.ask == words and _sound(one) and one.accepted and one.whole), None
+        (one for one in answers if one.ask == words and one.sound and one.accepted and one.whole), None
     )
 
 
