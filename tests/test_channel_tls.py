@@ -217,6 +217,19 @@ def test_a_name_nobody_knows_may_be_refused(rsa: Keys, tmp_path: Path) -> None:
     assert (shown["unknown"].whole.chain, shown["unknown"].whole.alert) == ((), "unrecognized_name")
 
 
+def test_a_remark_on_the_name_is_no_refusal_of_it(rsa: Keys, ec: Keys, tmp_path: Path) -> None:
+    """OpenSSL's callback says unrecognized_name as a warning, and goes on (RFC 6066 section 3)."""
+    other = ("-servername", NAME, "-cert2", str(ec.chain), "-key2", str(ec.key))
+    with servers.openssl(tmp_path, rsa, "-tls1_2", *other) as port:
+        (asked,) = exchanges(look(port, "chain", name="another.lab.test"))
+        shown = offer(port).shown
+    assert read(asked).received[:7] == b"\x15\3\3\0\2\1\x70"
+    assert read(asked).whole
+    assert shown["unknown"].whole.chain == read(asked).chain != shown["right"].whole.chain
+    with servers.openssl(tmp_path, rsa, "-tls1_2", *other, "-servername_fatal") as port:
+        assert offer(port).shown["unknown"].whole.alert == "unrecognized_name"
+
+
 @pytest.mark.parametrize("protocol", ["TLSv1.2", "TLSv1.3"])
 def test_whose_certificates_a_client_may_show(protocol: str, rsa: Keys, tmp_path: Path) -> None:
     anchor = tmp_path / "ca.pem"
