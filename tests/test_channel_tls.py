@@ -28,6 +28,11 @@ from tests.servers.tls import ALL, NAME, Keys
 pytestmark = pytest.mark.server
 
 
+def reset_at_the_end(connection: socket.socket) -> None:
+    """Let the connection end with a TCP reset (socket(7), SO_LINGER)."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+
 @contextmanager
 def serving(answer: Callable[[socket.socket], None]) -> Iterator[int]:
     """A server on a port of its own; ``answer`` gets each connection, in a thread of its own. The port."""
@@ -179,12 +184,30 @@ def test_gnutls_and_its_finite_fields(rsa: Keys, tmp_path: Path) -> None:
     assert offered.client_certificate.whole == ()
 
 
+def test_heartbeat_is_seen_of_a_server_without_tls13(rsa: Keys, tmp_path: Path) -> None:
+    priority = "NORMAL:-VERS-ALL:+VERS-TLS1.2"
+    with servers.gnutls(tmp_path, rsa, priority, "--heartbeat") as port:
+        assert offer(port).heartbeat.whole is True
+    with servers.gnutls(tmp_path, rsa, priority) as port:
+        assert offer(port).heartbeat.whole is False
+
+
+def test_a_server_that_has_no_certificate_to_show_has_refused_no_version(tmp_path: Path) -> None:
+    with servers.openssl(tmp_path, None) as port:
+        versions = offer(port).version
+    for part in versions.values():
+        with pytest.raises(Blind):
+            _ = part.whole
+
+
 def test_tlslite_and_a_weak_prime_of_its_own(rsa: Keys, tmp_path: Path) -> None:
     prime = "da583c16d9852289d0e4af756f4cca92dd4be533b804fb0fed94ef9c8a4403ed574650d36999db29d776276ba2d3d412e218f4dd1e084cf6d8003e7c4774e833"  # noqa: E501
     with servers.tlslite(tmp_path, rsa, maxVersion=[3, 2], minVersion=[3, 0], dhParams=[2, prime]) as port:
         offered = offer(port)
-    assert offered.accepted.whole[-1] == "TLSv1.1"
-    assert (512, "", 2) in [tuple(one)[:3] for one in offered.primes.whole]
+    # What the setting says is not all: who names TLS 1.2 in supported_versions gets it.
+    assert offered.accepted.whole[-2:] == ("TLSv1.1", "TLSv1.2")
+    assert not offered.suites["TLSv1.2"].established
+    assert (512, "", 2) in [tuple(one)[:3] for one in offered.primes.seen]
 
 
 @pytest.mark.parametrize("group", ["x25519mlkem768", "secp256r1mlkem768", "secp384r1mlkem1024"])
@@ -297,7 +320,7 @@ def test_a_connection_that_ends_after_the_handshake_refuses_no_renegotiation(how
                 plain.settimeout(1)
                 plain.recv(4000)
                 if how == "reset":
-                    plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                    reset_at_the_end(plain)
 
     with serving(answer) as port:
         renegotiation = offer(port).renegotiation
@@ -430,14 +453,18 @@ def breaking(to: int, every: int, how: str) -> Iterator[int]:
         with socket.create_connection(("127.0.0.1", to)) as far:
             far.sendall(connection.recv(4000))
             far.settimeout(1)
-            with suppress(TimeoutError):
+            try:
                 while data := far.recv(65536):
                     connection.sendall(data)
+            except ConnectionResetError:
+                reset_at_the_end(connection)
+            except TimeoutError:
+                pass
 
     def spoil(connection: socket.socket) -> None:
         connection.recv(4000)
         if how == "reset":
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            reset_at_the_end(connection)
         elif how == "silence":
             time.sleep(8)
         elif how == "garbage":
@@ -484,7 +511,7 @@ def between(to: int, change: Callable[[bytes, bytes], bytes], *, reset: bool = F
             far.settimeout(1)
             first = change(asked, far.recv(65536))
             if reset and not first:
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                reset_at_the_end(connection)
             connection.sendall(first)
             with suppress(TimeoutError):
                 while first and (data := far.recv(65536)):
@@ -540,7 +567,7 @@ def test_a_server_that_chokes_on_a_long_offer_is_asked_in_short_ones(rsa: Keys, 
 def test_a_reset_in_answer_to_a_version_is_no_refusal(rsa: Keys, tmp_path: Path) -> None:
     def answer(connection: socket.socket) -> None:
         connection.recv(4000)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        reset_at_the_end(connection)
 
     with serving(answer) as port:
         assert cause(port, "all") is Cause.RESET

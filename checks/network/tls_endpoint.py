@@ -201,17 +201,15 @@ def start_tls(walk: Raw, port: TlsPort) -> StartTls:
 )
 def tls_offer(walk: Raw, port: TlsPort) -> TlsOffer:
     """The walk as `TlsWalk` documents it. Raises Absent when the port speaks something else than TLS."""
-    answers = spoken(walk, declared=port.declared)
+    whole = spoken(walk, declared=port.declared)
+    answers = [one for one in whole if one.ask not in (_SHOWN["none"], _SHOWN["unknown"])]
     suites = {name: _suites(answers, name) for name in VERSIONS}
     old = [one for one in answers if one.sound and one.server and one.server.version < TLS13]
     return TlsOffer(
         port=port.number,
         name=port.server_name,
         starttls=port.starttls,
-        version={
-            name: Part(bool(part.seen), "" if part.seen else part.gap, part.cause)
-            for name, part in suites.items()
-        },
+        version={name: _version(answers, name, part) for name, part in suites.items()},
         suites=suites,
         server_order=dict(_orders(answers, suites)),
         order={name: _order(answers, name, suites[name]) for name in list(VERSIONS)[1:]},
@@ -223,15 +221,15 @@ def tls_offer(walk: Raw, port: TlsPort) -> TlsOffer:
         secure_renegotiation=_extension(old, suites, tlswire.RENEGOTIATION_INFO),
         extended_master_secret=_extension(old, suites, tlswire.EXTENDED_MASTER_SECRET),
         encrypt_then_mac=_encrypt_then_mac(old, suites),
-        heartbeat=_extension(old, suites, tlswire.HEARTBEAT),
-        session_tickets=_extension(old, suites, tlswire.SESSION_TICKET),
+        heartbeat=_extension(old, suites, tlswire.HEARTBEAT, any),
+        session_tickets=_extension(old, suites, tlswire.SESSION_TICKET, any),
         fallback_refused=_fallback(answers, suites),
         renegotiation=_renegotiation(answers, suites),
         protocols=_protocols(answers),
         early_data=_early_data(answers, suites["TLSv1.3"]),
         staple=stapled(answers),
         client_certificate=_client_certificate(answers),
-        shown={which: shown_to(answers, which) for which in _SHOWN},
+        shown={which: shown_to(whole, which) for which in _SHOWN},
     )
 
 
@@ -359,14 +357,29 @@ def _part(book: _Ledger, asked: list[Answer], seen: T, what: str) -> Part[T]:
 
 
 def _suites(answers: list[Answer], name: str) -> Part[tuple[Suite, ...]]:
+    """Those that were accepted when this version was asked for, or in answer to anything else."""
     asked = [one for one in answers if one.ask == f"suites {name}"]
     polite = name != "SSLv2" and _polite(answers)
     book = _ledger(asked, lambda one: one.offer, _chosen_suites, polite=polite)
     known = SSL2_SUITES if name == "SSLv2" else SUITES
+    chosen = [one.server for one in answers if one.sound and one.server]
+    elsewhere = {one.suite for one in chosen if one.version == VERSIONS[name]} - set(book.accepted)
     if name == "SSLv2" and book.accepted:
         book.offered = set(book.accepted)  # the server named all that it has
-    found = book.accepted if name == "SSLv2" else _in_order(answers, [name], book.accepted)[0]
-    return _part(book, asked, tuple(known[code] for code in found if code in known), f"the suites of {name}")
+    found = [*book.accepted, *elsewhere]
+    found = found if name == "SSLv2" else _in_order(answers, [name], found)[0]
+    seen = tuple(known[code] for code in found if code in known)
+    if book.complete and elsewhere:
+        return Part(seen, f"{name} is refused in one hello and accepted in another", Cause.TLS)
+    if book.complete and not any(one.sound and one.accepted for one in answers):
+        return Part(seen, "every hello is refused, whatever is in it", Cause.TLS)
+    return _part(book, asked, seen, f"the suites of {name}")
+
+
+def _version(answers: list[Answer], name: str, suites: Part[tuple[Suite, ...]]) -> Part[bool]:
+    """Whether it is spoken. SSL 2 is even where it names no suite: some do what they do not name (CVE-2015-3197)."""
+    seen = bool(suites.seen) or (name == "SSLv2" and any(one.ssl2_server for one in answers))
+    return Part(True) if seen else Part(False, suites.gap, suites.cause)
 
 
 def _order(answers: list[Answer], name: str, suites: Part[tuple[Suite, ...]]) -> Part[tuple[Suite, ...]]:
@@ -494,12 +507,22 @@ def _schemes(answers: list[Answer], name: str, suites: Part[tuple[Suite, ...]]) 
 # --- features -------------------------------------------------------------------------------------------------
 
 
-def _extension(old: list[Answer], suites: Suites, kind: int) -> Part[bool | None]:
-    """Whether the newest version up to TLS 1.2 that it speaks has this extension."""
-    newest = max((one.version for one in old), default=0)
+def _extension(
+    old: list[Answer], suites: Suites, kind: int, said: Callable[[Iterable[bool]], bool] = all
+) -> Part[bool | None]:
+    """Whether the newest version up to TLS 1.2 that it speaks has this extension, each time we had it (or ``any``)."""
+    newest = max((one.server.version for one in old if one.server), default=0)
     if not newest:
         return _joined(None, suites.values())
-    return Part(any(one.server and kind in one.server.extensions for one in old if one.version == newest))
+    asked = [one.server for one in old if one.server and one.server.version == newest and _has(one, kind)]
+    return Part(bool(asked) and said(kind in one.extensions for one in asked))
+
+
+def _has(answer: Answer, kind: int) -> bool:
+    """Whether our hello had this extension, or what stands for it in SSL 3."""
+    if kind == tlswire.RENEGOTIATION_INFO and tlswire.RENEGOTIATION_SCSV in answer.offer:
+        return True
+    return answer.hello is not None and kind in answer.hello.extensions
 
 
 def _encrypt_then_mac(old: list[Answer], suites: Suites) -> Part[bool | None]:
@@ -511,12 +534,17 @@ def _encrypt_then_mac(old: list[Answer], suites: Suites) -> Part[bool | None]:
 def _fallback(answers: list[Answer], suites: Suites) -> Part[bool | None]:
     """Whether a client that falls back is refused. It was offered nothing but what is accepted otherwise."""
     asked = [one for one in answers if one.ask.startswith("fallback ")]
-    sound = [one for one in asked if one.sound]
-    if sound:
-        return Part(not sound[-1].accepted)
-    if not asked and sum(bool(part.seen) for part in suites.values()) < 2:
+    book = _ledger(asked, _signal, _signal, polite=_polite(answers))
+    if book.complete:
+        return Part(not book.accepted)
+    if not asked and sum(bool(part.seen) for name, part in suites.items() if name != "SSLv2") < 2:
         return _joined(None, suites.values())
     return Part(None, *_why(asked, "whether falling back is refused"))
+
+
+def _signal(_answer: Answer) -> tuple[int]:
+    """What a client says that falls back."""
+    return (tlswire.FALLBACK_SCSV,)
 
 
 def _renegotiation(answers: list[Answer], suites: Suites) -> Part[bool | None]:
