@@ -27,7 +27,7 @@ CHANCE: Final = 1e-4
 MOST: Final = 16
 CONTROL: Final = "control"
 #: What a server may refuse; and what it accepted before, in other words.
-_OPEN: Final = ("suites ", "groups ", "schemes ", "fallback ", "protocols")
+_OPEN: Final = ("suites ", "groups ", "prime ", "schemes ", "fallback ", "protocols")
 _SURE: Final = ("order ", "chacha ", "merge ")
 
 

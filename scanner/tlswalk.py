@@ -28,6 +28,7 @@ from scanner.tlsnames import (
     TLS13,
     VERSION_NAMES,
     Suite,
+    prime_name,
 )
 from scanner.transcript import Exchange
 
@@ -179,6 +180,7 @@ class Found:
     accepted: list[int] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
     curve: int | None = None
+    named_prime: bool = False
     choked: bool = False
     parts: list[Found] = field(default_factory=list)
 
@@ -212,7 +214,7 @@ class Survey:
         yield [*walks, ssl2(self.visit), *([chain(self.visit)] if self.parts == "all" else ())]
         if not any(found.accepted for number, found in self.found.items() if number < TLS13):
             yield [short(self.visit, number, found) for number, found in self.found.items() if found.choked]
-        yield [*self._orders(), *self._old_groups()]
+        yield [*self._orders(), *self._old_groups(), *self._own_primes()]
         if self.parts == "all":
             yield list(self._rest())
         if any(one.end == "reset" for one in self.said()):
@@ -229,6 +231,15 @@ class Survey:
         if not self.found[TLS12].accepted:
             old = [number for number in (TLS11, TLS10) if self.found[number].accepted]
             yield from (groups(self.visit, number, self.found[number]) for number in old[:1])
+
+    def _own_primes(self) -> Iterator[Walk]:
+        """The prime for who names none, where one was chosen that we named (RFC 7919): in the newest older version."""
+        named = [
+            number
+            for number, found in self.found.items()
+            if any(one.named_prime for one in (found, *found.parts))
+        ]
+        yield from (own_prime(self.visit, number, self.found[number].accepted) for number in named[:1])
 
     def _rest(self) -> Iterator[Walk]:
         spoken = [number for number, found in self.found.items() if found.accepted]
@@ -310,6 +321,8 @@ def suites(visit: Visit, number: int, offer: Iterable[int], found: Found, *, onc
         left.remove(answer.server.suite)
         if answer.group is not None and answer.group not in found.groups:
             found.groups.append(answer.group)
+        keys = answer.key_exchange
+        found.named_prime = found.named_prime or bool(keys and prime_name(keys.prime).startswith("ffdhe"))
         if found.curve is None and answer.chain:
             found.curve = curve_of(answer.chain[0])
         if once:
@@ -405,6 +418,15 @@ def groups(visit: Visit, number: int, found: Found) -> Walk:
             if answer is None or not answer.accepted or answer.group not in left:
                 return
             left.remove(answer.group)
+
+
+def own_prime(visit: Visit, number: int, accepted: Sequence[int]) -> Walk:
+    """Which prime gets a client that knows none by name?"""
+    finite = [code for code in accepted if SUITES[code].exchange == "DHE"]
+    curves = [code for code in OLD_GROUPS if GROUPS[code].kind == "elliptic curve"]
+    yield from _sure(
+        Question(ask("prime", VERSION_NAMES[number]), visit.hello(number, finite, curves).record)
+    )
 
 
 def fallback(visit: Visit, number: int, accepted: Sequence[int]) -> Walk:

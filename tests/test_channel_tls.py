@@ -20,12 +20,21 @@ from scanner.channels import ChannelError, tls
 from scanner.model import Cause, Raw
 from scanner.sources import TlsWalk
 from scanner.tlsanswer import read
-from scanner.transcript import exchanges
+from scanner.transcript import exchanges, write
 from tests.lab.certificates import Authority
 from tests.servers import tls as servers
 from tests.servers.tls import ALL, NAME, Keys
 
 pytestmark = pytest.mark.server
+
+#: A prime of 1024 bits that is nobody's else: openssl dhparam 1024.
+OWN_PRIME = (
+    "-----BEGIN DH PARAMETERS-----\n"
+    "MIGHAoGBAPKskwGsWQ/PSGL2E/UjW7t0wfHjvoGS1Q55ywa8NaIAfveLdJgbmxq5\n"
+    "5WsgAei7ZwkIXdrBUxYtoOJ9r+f2pE92t7sYjw3QgSn1TSchj9sQOmLD35eW7CME\n"
+    "tz+XtJxhsj6s6q0rsZkEEPaIBW3MrYmsO5PIjm8OmQiDr8LTzqL3AgEC\n"
+    "-----END DH PARAMETERS-----\n"
+)
 
 
 def reset_at_the_end(connection: socket.socket) -> None:
@@ -182,6 +191,23 @@ def test_gnutls_and_its_finite_fields(rsa: Keys, tmp_path: Path) -> None:
     assert offered.accepted.whole == ("TLSv1.2", "TLSv1.3")
     assert [prime.name for prime in offered.primes.whole] == ["ffdhe2048"]
     assert offered.client_certificate.whole == ()
+
+
+def test_a_named_prime_does_not_hide_the_servers_own(rsa: Keys, tmp_path: Path) -> None:
+    """GnuTLS takes what we name (RFC 7919), and its own file for who names nothing."""
+    own = tmp_path / "dh.pem"
+    own.write_text(OWN_PRIME)
+    priority = "NORMAL:-VERS-ALL:+VERS-TLS1.2:%PROFILE_VERY_WEAK"
+    with servers.gnutls(tmp_path, rsa, priority, f"--dhparams={own}") as port:
+        weak = offer(port).primes.whole
+    with servers.gnutls(tmp_path, rsa, priority) as port:
+        raw = look(port)
+    assert [(prime.bits, prime.name) for prime in weak] == [(2048, "ffdhe2048"), (1024, "")]
+    sound = tls_offer(raw, TlsPort(port, NAME))
+    assert {prime.name for prime in sound.primes.whole} == {"ffdhe2048"}
+    unasked = write(one for one in exchanges(raw) if one.ask != "prime TLSv1.2")
+    with pytest.raises(Blind):
+        _ = tls_offer(Raw(out=unasked), TlsPort(port, NAME)).primes.whole
 
 
 def test_heartbeat_is_seen_of_a_server_without_tls13(rsa: Keys, tmp_path: Path) -> None:

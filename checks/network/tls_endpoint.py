@@ -215,7 +215,7 @@ def tls_offer(walk: Raw, port: TlsPort) -> TlsOffer:
         order={name: _order(answers, name, suites[name]) for name in list(VERSIONS)[1:]},
         chacha_first=_chacha_first(answers),
         groups={family: _groups(answers, family, suites) for family in ("older", "TLSv1.3")},
-        primes=_joined(tuple(_primes(old)), suites.values()),
+        primes=_all_primes(answers, old, suites),
         schemes={name: _schemes(answers, name, suites[name]) for name in ("TLSv1.2", "TLSv1.3")},
         compression=_joined(any(one.server and one.server.compression for one in old), suites.values()),
         secure_renegotiation=_extension(old, suites, tlswire.RENEGOTIATION_INFO),
@@ -347,6 +347,11 @@ def _ledger(
     return book
 
 
+def _at_all(_answer: Answer) -> tuple[int]:
+    """The offer as one item, for a question that is answered by yes or no."""
+    return (0,)
+
+
 def _polite(answers: list[Answer]) -> bool:
     """Whether this server says so when it refuses a hello."""
     return any(one.hello and one.sound and one.refused and one.alert for one in answers)
@@ -476,6 +481,16 @@ def _elliptic(suites: Iterable[Suite]) -> bool:
     return any(suite.exchange in {"ECDHE", "any"} for suite in suites)
 
 
+def _all_primes(answers: list[Answer], old: list[Answer], suites: Suites) -> Part[tuple[Prime, ...]]:
+    """Those of DHE. Who gets a named one where it is named (RFC 7919) may get another where it is not."""
+    seen = tuple(_primes(old))
+    asked = [one for one in answers if one.ask.startswith("prime ")]
+    book = _ledger(asked, _at_all, _at_all, polite=_polite(answers))
+    if any(one.name.startswith("ffdhe") for one in seen) and not book.complete:
+        return Part(seen, *_why(asked, "the prime for who names none"))
+    return _joined(seen, suites.values())
+
+
 def _primes(old: Iterable[Answer]) -> Iterator[Prime]:
     seen = set()
     for one in old:
@@ -534,17 +549,12 @@ def _encrypt_then_mac(old: list[Answer], suites: Suites) -> Part[bool | None]:
 def _fallback(answers: list[Answer], suites: Suites) -> Part[bool | None]:
     """Whether a client that falls back is refused. It was offered nothing but what is accepted otherwise."""
     asked = [one for one in answers if one.ask.startswith("fallback ")]
-    book = _ledger(asked, _signal, _signal, polite=_polite(answers))
+    book = _ledger(asked, _at_all, _at_all, polite=_polite(answers))
     if book.complete:
         return Part(not book.accepted)
     if not asked and sum(bool(part.seen) for name, part in suites.items() if name != "SSLv2") < 2:
         return _joined(None, suites.values())
     return Part(None, *_why(asked, "whether falling back is refused"))
-
-
-def _signal(_answer: Answer) -> tuple[int]:
-    """What a client says that falls back."""
-    return (tlswire.FALLBACK_SCSV,)
 
 
 def _renegotiation(answers: list[Answer], suites: Suites) -> Part[bool | None]:
