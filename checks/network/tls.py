@@ -26,6 +26,7 @@ from scanner import (
     Exchange,
     Fleet,
     Layer,
+    NotUnderstood,
     Raw,
     Row,
     Severity,
@@ -873,7 +874,9 @@ def unknown_name(offer: TlsOffer) -> Verdict:
     if not offer.name:
         raise Absent("the inventory gives no name for this service, so every name is unknown")
     right, unknown = offer.shown["right"].whole, offer.shown["unknown"].whole
-    same = bool(unknown.chain) and unknown.chain[:1] == right.chain[:1]
+    if not right.chain or not (unknown.chain or unknown.alert):
+        raise NotUnderstood(f"no certificate to compare: the right name gets {right.alert or right.suite}")
+    same = unknown.chain[:1] == right.chain[:1]
     said = "the same certificate" if same else unknown.alert or "another certificate"
     return holds(not same, f"no-such-name.invalid gets: {said}", "an alert or another certificate")
 
@@ -1147,6 +1150,7 @@ examples(
     passes=_walk(unknown_name_refused=True),
     fails=_GOOD,
     notapplicable={**_GOOD, "target": {"services": [{"port": 443, "tls": True}]}},
+    unknown=[_walk(chain=()), _walk(chain=(), unknown_name_refused=True)],
     error=_cut(_GOOD, "chain for an unknown name"),
 )
 _TWIN: Final = {"cluster": "web", "services": [{"port": 443, "tls": True, "server_name": "www.example.nl"}]}
