@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from random import Random
 from typing import Any, Final, TypeAlias
 
 import pytest
 
-from checks.network.example_tls import Server
+from checks.network.example_tls import Server, walked
 from checks.network.ports import TlsPort
 from checks.network.tls_endpoint import Part, TlsOffer, tls_offer
 from scanner import Blind, tlsanswer, tlsreset
 from scanner.model import Raw
-from scanner.tlswalk import Question, Survey, Visit, Walk
+from scanner.tlswalk import Question, Visit
 from scanner.transcript import Exchange, Turn, write
 
 NAME: Final = "www.example.nl"
@@ -37,25 +38,13 @@ Lost: TypeAlias = Callable[[int, Question], bool]
 
 def _walked(name: str, lost: Lost) -> list[Exchange]:
     """What the prober writes down of a server behind a network that loses connections."""
-    seen: list[Exchange] = []
+    numbers = count()
 
-    def play(walk: Walk) -> None:
-        answer = None
-        while True:
-            try:
-                asked = walk.send(answer)
-            except StopIteration:
-                return
-            assert isinstance(asked, Question)
-            gone = Exchange(asked.ask, (Turn(asked.hello, b""),), "reset")
-            seen.append(gone if lost(len(seen), asked) else SERVERS[name].exchange(asked))
-            read = tlsanswer.read(seen[-1])
-            answer = read if read.sound else None
+    def answer(asked: Question) -> Exchange:
+        gone = Exchange(asked.ask, (Turn(asked.hello, b""),), "reset")
+        return gone if lost(next(numbers), asked) else SERVERS[name].exchange(asked)
 
-    for stage in Survey(Visit(NAME, lambda size: bytes(range(size))), "all", lambda: seen).stages():
-        for walk in stage:
-            play(walk)
-    return seen
+    return walked(answer)
 
 
 def _offer(seen: list[Exchange]) -> TlsOffer:

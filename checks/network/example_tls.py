@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
-from functools import cache, cached_property
+from functools import cache
 from typing import Final
 
 from scanner import tlsanswer, tlswire, transcript
@@ -65,27 +65,7 @@ class Server:
 
         ``resets``: it refuses as Windows does, without a word.
         """
-        return transcript.write(self._exchanges)
-
-    @cached_property
-    def _exchanges(self) -> list[Exchange]:
-        seen: list[Exchange] = []
-        for stage in Survey(_VISIT, "all", lambda: seen).stages():
-            for walk in stage:
-                self._play(walk, seen)
-        return seen
-
-    def _play(self, walk: Walk, seen: list[Exchange]) -> None:
-        answer: Answer | None = None
-        while True:
-            try:
-                asked = walk.send(answer)
-            except StopIteration:
-                return
-            assert isinstance(asked, Question)
-            seen.append(self.exchange(asked))
-            answer = tlsanswer.read(seen[-1])
-            answer = answer if answer.sound else None
+        return transcript.write(walked(self.exchange))
 
     def exchange(self, asked: Question) -> Exchange:
         """One question, and what this server says to it."""
@@ -261,6 +241,28 @@ class Server:
         said.append((tlswire.CERTIFICATE, b"\0" + vector(listed, 3)))
         said.append((tlswire.CERTIFICATE_VERIFY, scheme.to_bytes(2) + vector(b"signature")))
         return [*said, (tlswire.FINISHED, bytes(32))]
+
+
+def walked(answer: Callable[[Question], Exchange]) -> list[Exchange]:
+    """All that the prober asks of who answers so."""
+    seen: list[Exchange] = []
+
+    def play(walk: Walk) -> None:
+        said: Answer | None = None
+        while True:
+            try:
+                asked = walk.send(said)
+            except StopIteration:
+                return
+            assert isinstance(asked, Question)
+            seen.append(answer(asked))
+            read = tlsanswer.read(seen[-1])
+            said = read if read.sound else None
+
+    for stage in Survey(_VISIT, "all", lambda: seen).stages():
+        for walk in stage:
+            play(walk)
+    return seen
 
 
 def _extensions(more: Mapping[int, bytes]) -> bytes:
