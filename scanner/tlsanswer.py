@@ -30,7 +30,7 @@ NO_RENEGOTIATION: Final = 100
 class Answer:
     """One exchange, read. Parsed when asked for; each property raises ValueError when the bytes make no sense.
 
-    ``reset``: that the connection was reset is known to be a refusal (tlsreset.py).
+    ``hung_up``: the server ended the connection without a word, and that is known to be a refusal (tlshangup.py).
     """
 
     exchange: Exchange
@@ -38,7 +38,7 @@ class Answer:
     ssl2: tuple[int, ...] = ()
     sent: tuple[tuple[int, bytes], ...] = field(default=(), repr=False)
     received: bytes = field(default=b"", repr=False)
-    reset: bool = False
+    hung_up: bool = False
 
     @property
     def ask(self) -> str:
@@ -117,8 +117,8 @@ class Answer:
     @property
     def refused(self) -> bool:
         """Whether the server refused the offer, in so many words."""
-        if self.accepted or self.reset:
-            return self.reset
+        if self.accepted or self.hung_up:
+            return self.hung_up
         if self.hello is None:
             return self._other_words
         alert = self.alert
@@ -126,12 +126,12 @@ class Answer:
 
     @property
     def turned_away(self) -> bool:
-        """Whether this is a refusal when it happens twice: a clean close without a word, or another alert."""
+        """Whether this is a refusal when it happens twice: another alert, or for SSL 2 a close without a word."""
         if self.accepted or self.refused:
             return False
-        if alert := (self.alert if self.hello else None):
-            return alert.code not in NO_REFUSALS
-        return self.exchange.end == "closed" and not self.received
+        if self.hello is None:
+            return self.exchange.end == "closed" and not self.received
+        return self.alert is not None and self.alert.code not in NO_REFUSALS
 
     @property
     def sound(self) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from os import urandom
 from typing import Any, Final, TypeAlias
 
-from scanner import tlsanswer, tlsreset
+from scanner import tlsanswer, tlshangup
 from scanner import tlswire as wire
 from scanner.tlsanswer import Answer
 from scanner.tlsnames import (
@@ -217,8 +217,8 @@ class Survey:
         yield [*self._orders(), *self._old_groups(), *self._own_primes()]
         if self.parts == "all":
             yield list(self._rest())
-        if any(one.end == "reset" for one in self.said()):
-            yield [resets(self.said)]
+        if any(one.end in tlshangup.ENDED for one in self.said()):
+            yield [hang_ups(self.said)]
 
     def _orders(self) -> Iterator[Walk]:
         """Whose order counts is asked in TLS 1.3, and in the newest older version that has anything to order."""
@@ -470,19 +470,19 @@ def protocols(visit: Visit, number: int) -> Walk:
         left.remove(answer.protocol)
 
 
-def resets(said: Callable[[], Sequence[Exchange]]) -> Walk:
-    """Were those resets refusals? Ask each hello again, one at a time, with controls between (tlsreset.py).
+def hang_ups(said: Callable[[], Sequence[Exchange]]) -> Walk:
+    """Were those refusals? Ask each hello again, one at a time, with controls between (tlshangup.py).
 
     Each round has one control more than the last: behind a balancer that takes turns no hello should meet the same
     server every time.
     """
-    for number in range(1, tlsreset.ROUNDS + 1):
+    for number in range(1, tlshangup.ROUNDS + 1):
         answers = tlsanswer.read_all(said())
-        control, doubtful = tlsreset.control(answers), tlsreset.doubtful(answers)
-        if control is None or len(tlsreset.refusals(answers)) == len(doubtful):
+        control, doubtful = tlshangup.control(answers), tlshangup.doubtful(answers)
+        if control is None or len(tlshangup.refusals(answers)) == len(doubtful):
             return
         for _ in range(number):
-            if (yield Question(tlsreset.CONTROL, control.asked)) is None:
+            if (yield Question(tlshangup.CONTROL, control.asked)) is None:
                 return
         for one in doubtful:
             yield Question(one.ask, one.asked)

@@ -24,7 +24,7 @@ from scanner.tlsnames import (
 )
 from scanner.tlswalk import Question, Survey, Visit, Walk
 from scanner.tlswire import ClientHello, vector
-from scanner.transcript import Exchange, Turn
+from scanner.transcript import End, Exchange, Turn
 
 _RANDOM: Final = bytes(range(32))
 _NAME: Final = "www.example.nl"
@@ -58,12 +58,12 @@ class Server:
     client_authorities: Sequence[bytes] | None = None
     unknown_name_refused: bool = False
     silent: Sequence[str] = field(default=())
-    resets: bool = False
+    hangs_up: End | None = None
 
     def walk(self) -> bytes:
         """All that the prober asks and hears. ``silent`` are questions ("suites TLSv1") that get no answer in time.
 
-        ``resets``: it refuses as Windows does, without a word.
+        ``hangs_up``: how it ends the connection instead of saying what it refuses, as Windows does ("reset").
         """
         return transcript.write(walked(self.exchange))
 
@@ -72,8 +72,8 @@ class Server:
         if asked.ask in self.silent:
             return Exchange(asked.ask, (Turn(asked.hello, b""),), "timeout")
         turns = [Turn(asked.hello, self._first(asked.hello))]
-        if self.resets and turns[0].received[:1] == b"\x15":
-            return Exchange(asked.ask, (Turn(asked.hello, b""),), "reset")
+        if self.hangs_up and turns[0].received[:1] == b"\x15":
+            return Exchange(asked.ask, (Turn(asked.hello, b""),), self.hangs_up)
         while said := asked.again(tlsanswer.read(Exchange(asked.ask, tuple(turns), "done"))):
             turns.append(Turn(said, self._second(turns)))
         return Exchange(asked.ask, tuple(turns), "closed" if asked.ask == "ticket" else "done")

@@ -995,9 +995,9 @@ for _id, _name in _OLD.items():
     _bad = "SSL_CK_RC4_128_WITH_MD5" if _name == "SSLv2" else "TLS_RSA_WITH_AES_128_CBC_SHA"
     examples(
         _id,
-        passes=[_GOOD, _walk(resets=True)],
-        fails=[_walk(more={_name: (_bad,)}), _walk(more={_name: (_bad,)}, resets=True)],
-        error=[_cut(_GOOD, f"suites {_name}"), _cut(_walk(resets=True), f"suites {_name}")],
+        passes=[_GOOD, _walk(hangs_up="reset")],
+        fails=[_walk(more={_name: (_bad,)}), _walk(more={_name: (_bad,)}, hangs_up="reset")],
+        error=[_cut(_GOOD, f"suites {_name}"), _cut(_walk(hangs_up="reset"), f"suites {_name}")],
     )
 examples(
     versions_sufficient,

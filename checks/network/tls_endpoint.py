@@ -26,7 +26,7 @@ from scanner import (
     fact,
     probe,
     tlsanswer,
-    tlsreset,
+    tlshangup,
     tlswire,
     transcript,
     visible,
@@ -261,8 +261,8 @@ def spoken(walk: Raw, *, declared: bool) -> list[Answer]:
 @lru_cache(maxsize=16)
 def _read(out: bytes) -> list[Answer]:
     answers = tlsanswer.read_all(transcript.exchanges(Raw(out=out)))
-    reset = tlsreset.refusals(answers)
-    return [replace(one, reset=True) if one.asked in reset else one for one in answers]
+    refused = tlshangup.refusals(answers)
+    return [replace(one, hung_up=True) if one.asked in refused else one for one in answers]
 
 
 def before_tls(walk: Raw) -> NoReturn:
@@ -323,10 +323,7 @@ def _ledger(
     offer: Callable[[Answer], Iterable[int]],
     chosen: Callable[[Answer], Iterable[int]],
     known: Iterable[int] = (),
-    *,
-    polite: bool = False,
 ) -> _Ledger:
-    """``polite``: the server refuses in words, and so is not believed when it merely hangs up."""
     book, away = _Ledger(bool(asked), set(known), list(dict.fromkeys(known)), []), set[frozenset[int]]()
     for one in asked:
         offered = frozenset(offer(one))
@@ -342,7 +339,7 @@ def _ledger(
             book.accepted += [code for code in took if code not in book.accepted]
         elif one.refused or (one.turned_away and offered in away):
             book.refusals.append(offered)
-        elif one.turned_away and (one.received or not polite):
+        else:
             away.add(offered)
     return book
 
@@ -352,11 +349,6 @@ def _at_all(_answer: Answer) -> tuple[int]:
     return (0,)
 
 
-def _polite(answers: list[Answer]) -> bool:
-    """Whether this server says so when it refuses a hello."""
-    return any(one.hello and one.sound and one.refused and one.alert for one in answers)
-
-
 def _part(book: _Ledger, asked: list[Answer], seen: T, what: str) -> Part[T]:
     return Part(seen) if book.complete else Part(seen, *_why(asked, what))
 
@@ -364,8 +356,7 @@ def _part(book: _Ledger, asked: list[Answer], seen: T, what: str) -> Part[T]:
 def _suites(answers: list[Answer], name: str) -> Part[tuple[Suite, ...]]:
     """Those that were accepted when this version was asked for, or in answer to anything else."""
     asked = [one for one in answers if one.ask == f"suites {name}"]
-    polite = name != "SSLv2" and _polite(answers)
-    book = _ledger(asked, lambda one: one.offer, _chosen_suites, polite=polite)
+    book = _ledger(asked, lambda one: one.offer, _chosen_suites)
     known = SSL2_SUITES if name == "SSLv2" else SUITES
     chosen = [one.server for one in answers if one.sound and one.server]
     elsewhere = {one.suite for one in chosen if one.version == VERSIONS[name]} - set(book.accepted)
@@ -471,7 +462,6 @@ def _groups(answers: list[Answer], family: str, suites: Suites) -> Part[tuple[Gr
         lambda one: one.hello.groups if one.hello else (),
         _chosen_group,
         known[:1],
-        polite=_polite(answers),
     )
     seen = dict.fromkeys([*book.accepted, *known])
     return _part(book, asked, tuple(GROUPS[code] for code in seen), f"the groups of {name}")
@@ -485,7 +475,7 @@ def _all_primes(answers: list[Answer], old: list[Answer], suites: Suites) -> Par
     """Those of DHE. Who gets a named one where it is named (RFC 7919) may get another where it is not."""
     seen = tuple(_primes(old))
     asked = [one for one in answers if one.ask.startswith("prime ")]
-    book = _ledger(asked, _at_all, _at_all, polite=_polite(answers))
+    book = _ledger(asked, _at_all, _at_all)
     if any(one.name.startswith("ffdhe") for one in seen) and not book.complete:
         return Part(seen, *_why(asked, "the prime for who names none"))
     return _joined(seen, suites.values())
@@ -512,7 +502,6 @@ def _schemes(answers: list[Answer], name: str, suites: Part[tuple[Suite, ...]]) 
         asked,
         lambda one: one.hello.schemes if one.hello else (),
         _chosen_scheme,
-        polite=_polite(answers),
     )
     return _part(
         book, asked, tuple(SCHEMES[code] for code in book.accepted), f"the signature schemes of {name}"
@@ -549,7 +538,7 @@ def _encrypt_then_mac(old: list[Answer], suites: Suites) -> Part[bool | None]:
 def _fallback(answers: list[Answer], suites: Suites) -> Part[bool | None]:
     """Whether a client that falls back is refused. It was offered nothing but what is accepted otherwise."""
     asked = [one for one in answers if one.ask.startswith("fallback ")]
-    book = _ledger(asked, _at_all, _at_all, polite=_polite(answers))
+    book = _ledger(asked, _at_all, _at_all)
     if book.complete:
         return Part(not book.accepted)
     if not asked and sum(bool(part.seen) for name, part in suites.items() if name != "SSLv2") < 2:

@@ -1,12 +1,12 @@
-"""Does a server refuse by resetting the connection, as Windows does? Judged by all that was asked. Pure.
+"""Does a server refuse by ending the connection without a word, as Windows does? Judged by all that was asked. Pure.
 
-A reset may as well be a loss on the way. So what was reset is asked again, one connection at a time, with controls
-between: hellos that are accepted otherwise. It is a refusal when chance cannot well have done it:
+It may as well be a loss on the way. So what ended so is asked again, one connection at a time, with controls between:
+hellos that are accepted otherwise. It is a refusal when chance cannot well have done it:
 
-- each such hello was reset every time, `TIMES` or more, with something accepted between any two of those resets;
-- nothing that must be accepted was ever reset, and nothing broke off in the middle;
+- each such hello ended so every time, `TIMES` or more, with something accepted between any two of those ends;
+- nothing that must be accepted ever did, and nothing broke off in the middle;
 - something at least as long was accepted: the server does not choke on length;
-- the server has no words for a refusal. Who sends alerts does not reset; SSL 2 apart, which many cannot even read;
+- the server has no words for a refusal. Who sends alerts does not hang up; SSL 2 apart, which many cannot even read;
 - at whatever rate connections are lost, all of this happens less often than `CHANCE`.
 """
 
@@ -18,7 +18,7 @@ from typing import Final
 
 from scanner.tlsanswer import Answer
 
-#: How often a hello is reset at least before that says something: once in its walk, and then once each round.
+#: How often a server hangs up on a hello before that says something: once in its walk, and then once each round.
 TIMES: Final = 4
 #: Rounds at most.
 ROUNDS: Final = 5
@@ -26,6 +26,8 @@ CHANCE: Final = 1e-4
 #: More different hellos than this are not asked again.
 MOST: Final = 16
 CONTROL: Final = "control"
+#: How a server hangs up (`transcript.End`).
+ENDED: Final = frozenset({"reset", "closed"})
 #: What a server may refuse; and what it accepted before, in other words.
 _OPEN: Final = ("suites ", "groups ", "prime ", "schemes ", "fallback ", "protocols")
 _SURE: Final = ("order ", "chacha ", "merge ")
@@ -38,21 +40,22 @@ def control(answers: Iterable[Answer]) -> Answer | None:
 
 
 def doubtful(answers: Sequence[Answer]) -> list[Answer]:
-    """The resets that may be refusals, one for each hello; none when one reset shows that they are losses."""
-    resets = {one.asked: one for one in answers if one.ask.startswith(_OPEN) and _bare(one)}
+    """What may be refusals, one for each hello; none when something shows that connections are lost.
+
+    Who closes on SSL 2 twice has refused it already (`Answer.turned_away`).
+    """
+    ended = {one.asked: one for one in answers if one.ask.startswith(_OPEN) and _bare(one)}
     longest = control(answers)
-    if longest is None or len(resets) > MOST or any(_lost(one, resets) for one in answers):
+    if longest is None or len(ended) > MOST or any(_lost(one, ended) for one in answers):
         return []
     polite = any(one.hello and one.sound and one.refused and one.alert for one in answers)
     return [
-        one
-        for hello, one in resets.items()
-        if len(hello) <= len(longest.asked) and not (polite and one.hello)
+        one for hello, one in ended.items() if len(hello) <= len(longest.asked) and not (polite and one.hello)
     ]
 
 
 def refusals(answers: Sequence[Answer]) -> frozenset[bytes]:
-    """The hellos that were refused by a reset."""
+    """The hellos that were refused without a word."""
     times, since = Counter[bytes](), set[bytes]()
     for one in answers:
         if one.ask == CONTROL:
@@ -70,20 +73,21 @@ def refusals(answers: Sequence[Answer]) -> frozenset[bytes]:
 
 
 def _bare(answer: Answer) -> bool:
-    """Whether a hello was answered by a reset, and by nothing else."""
-    return answer.exchange.end == "reset" and not answer.received
+    """Whether the server hung up on a hello and said nothing."""
+    return answer.exchange.end in ENDED and not answer.received
 
 
-def _lost(answer: Answer, resets: Iterable[bytes]) -> bool:
-    """Whether this cannot be a server that resets what it refuses."""
+def _lost(answer: Answer, ended: Iterable[bytes]) -> bool:
+    """Whether this shows that connections are lost: what was hung up on was answered, or what is accepted was not."""
+    broken = answer.exchange.end in ENDED
     if answer.ask.startswith(_OPEN):
-        return not _bare(answer) if answer.asked in resets else answer.exchange.end == "reset"
+        return not _bare(answer) if answer.asked in ended else broken
     if answer.ask == CONTROL:
         return not (answer.sound and answer.accepted)
-    return answer.exchange.end == "reset" and (answer.ask == "chain" or answer.ask.startswith(_SURE))
+    return broken and (answer.ask == "chain" or answer.ask.startswith(_SURE))
 
 
-def _chance(resets: int, answered: int) -> float:
+def _chance(lost: int, answered: int) -> float:
     """How likely it is that one hello is lost so often and so many others never, at the rate that suits this best."""
-    rate = resets / (resets + answered)
-    return float(rate**resets * (1 - rate) ** answered)
+    rate = lost / (lost + answered)
+    return float(rate**lost * (1 - rate) ** answered)
