@@ -60,13 +60,11 @@ class Calendar:
 
     def _note(self, target: Target, dated: Dated, value: object) -> None:
         try:
-            found = dated.function(value)
+            for renewal in dated.function(value):
+                self._seen.setdefault(renewal.sha256, []).append((target, renewal))
         except Exception:
-            # Of a fact that was seen the dates cannot be read: that is not all there is to see.
+            # Of a fact that was seen not all dates can be read: that is not all there is to see.
             self._unseen[target.name] = None
-            return
-        for renewal in found:
-            self._seen.setdefault(renewal.sha256, []).append((target, renewal))
 
     def data(self) -> CalendarData:
         """The calendar as it is written to assessment.json."""

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum, auto
-from functools import partial
+from functools import lru_cache, partial
 from typing import (
     Annotated,
     Any,
@@ -29,7 +29,7 @@ from typing import (
     get_type_hints,
 )
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass as validated
 
 from scanner.model import Cause, Finding, Gap, Layer, Raw, Renewal, Severity, State, Target, Timed, Verdict
@@ -486,10 +486,14 @@ def collecting(registry: Registry) -> Iterator[Registry]:
         _current = before
 
 
+#: A fact's validator is made when one is first read: most facts of a scan never are.
+_FIRST_USE: Final = ConfigDict(defer_build=True)
+
+
 @dataclass_transform(frozen_default=True)
 def fact(cls: type[T]) -> type[T]:
     """Make a class a fact: a frozen, validated dataclass. It must live at module level."""
-    kind = validated(cls, frozen=True)
+    kind = validated(cls, frozen=True, config=_FIRST_USE)
     _current.facts.add(kind)
     return kind  # type: ignore[return-value]
 
@@ -699,16 +703,21 @@ def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
         raise DeclarationError(
             f"{where}: {error}; import annotations at run time, not under TYPE_CHECKING"
         ) from None
-    missing = [name for name in inspect.signature(function).parameters if name not in hints]
+    missing = [name for name in _signature(function) if name not in hints]
     if missing:
         raise DeclarationError(f"{where}: annotate {', '.join(missing)}")
     return hints
 
 
+@lru_cache(maxsize=1)  # asked three times in a row, of each of a thousand functions
+def _signature(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(function).parameters
+
+
 def _parameters(function: Callable[..., Any]) -> list[str]:
     return [
         name
-        for name, parameter in inspect.signature(function).parameters.items()
+        for name, parameter in _signature(function).items()
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY
     ]
 
@@ -716,7 +725,7 @@ def _parameters(function: Callable[..., Any]) -> list[str]:
 def _keyword_only(function: Callable[..., Any]) -> dict[str, Any]:
     return {
         name: parameter.default
-        for name, parameter in inspect.signature(function).parameters.items()
+        for name, parameter in _signature(function).items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
 

@@ -386,7 +386,7 @@ class Fetch(Outside):
     def describe(self) -> str:
         """What is asked where."""
         verbs = (f"{'POST' if body else 'GET'} {url}" for url, body in self.wanted)
-        return f"{', '.join(verbs)} ({self.impact})"
+        return f"{', '.join(verbs) or 'nothing to fetch'} ({self.impact})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -420,6 +420,29 @@ class SshLogin(Outside):
         return f"SSH login as {self.user} by no means at all: {self.port}/tcp of {self.where} ({self.impact})"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EapTls(Outside):
+    """The certificates a RADIUS server shows to who logs in on a network (wifi): EAP-TLS, EAP-TTLS or PEAP.
+
+    It is asked as a client of the server, with the shared secret of the inventory's service, under a made-up name in
+    this ``realm``; the handshake is left after the server's first words. Read it back with `scanner.exchanges` and
+    `radius.within`: one exchange, a turn for each packet and its answer, both as `radius.redacted` leaves them. Every
+    answer was proved to be made with the secret. ``version`` offers that version of TLS alone ("TLSv1").
+    """
+
+    port: int
+    realm: str = ""
+    version: Literal["", "TLSv1", "TLSv1.1"] = ""
+    impact: Impact = Impact.TRY
+    timeout: int = 30
+
+    def describe(self) -> str:
+        """What is asked of whom."""
+        realm = f" of {self.realm}" if self.realm else ""
+        version = f" with {self.version}" if self.version else ""
+        return f"EAP{version} under a made-up name{realm}: {self.port}/udp of {self.where} ({self.impact})"
+
+
 Source: TypeAlias = (
     Shell
     | TlsWalk
@@ -432,6 +455,7 @@ Source: TypeAlias = (
     | Fetch
     | SshHello
     | SshLogin
+    | EapTls
 )
 
 _KINDS: Final[dict[str, type[Any]]] = {
@@ -450,6 +474,7 @@ _KINDS: Final[dict[str, type[Any]]] = {
         Fetch,
         SshHello,
         SshLogin,
+        EapTls,
     )
 }
 

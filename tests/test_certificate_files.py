@@ -5,9 +5,16 @@ from __future__ import annotations
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+from ssl import DER_cert_to_PEM_cert
 
 import pytest
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    pkcs12,
+)
 
 from scanner.evaluate import Collected, Facts, judge, scan_time
 from scanner.model import Finding, Raw, State, Target
@@ -86,7 +93,9 @@ def test_a_file_that_ends_soon_shows(lab: Authority, ssl: Path) -> None:
 
 def test_links_are_followed_and_what_the_system_trusts_is_left_out(lab: Authority, ssl: Path) -> None:
     (ssl / "live").mkdir()
-    (ssl / "certs" / "old.pem").write_bytes(lab.issue(starts=-9, ends=-1).pem)
+    (ssl / "opt" / "old.bin").write_bytes(lab.issue(starts=-9, ends=-1).pem)
+    (ssl / "certs" / "old.pem").symlink_to("../opt/old.bin")
+    (ssl / "certs" / "ca-certificates.crt").write_bytes(lab.issue(starts=-9, ends=-1).pem)
     (ssl / "issuing.pem").write_bytes(lab.issuing.pem)
     (ssl / "live" / "fullchain.pem").symlink_to("../opt/chain.bin")
     (ssl / "opt" / "chain.bin").write_bytes(lab.issue().pem)
@@ -94,28 +103,67 @@ def test_links_are_followed_and_what_the_system_trusts_is_left_out(lab: Authorit
     assert [(one.subject, one.status) for one in found] == [("/etc/ssl/live/fullchain.pem", State.PASS)]
 
 
+def test_what_was_put_among_what_the_system_trusts_shows(lab: Authority, ssl: Path) -> None:
+    issued = lab.issue(starts=-9, ends=-1)
+    (ssl / "certs" / "server.crt").write_bytes(issued.pem)
+    assert state(look("certificate-files.valid", ssl)) is State.FAIL
+    (ssl / "certs" / "server.key").write_bytes(issued.key_pem)
+    for mode, expected in ((0o644, State.FAIL), (0o600, State.PASS)):
+        (ssl / "certs" / "server.key").chmod(mode)
+        assert state(look("certificate-files.keys-closed", ssl)) is expected
+
+
+def of_version_2(issued: Issued) -> bytes:
+    """The same certificate of a version that the library does not read, and Java does."""
+    der = issued.certificate.public_bytes(Encoding.DER)
+    return der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x01", 1)
+
+
 def test_one_file_that_cannot_be_read_hides_no_other(lab: Authority, ssl: Path) -> None:
     put(ssl, lab.issue())
     (ssl / "windows.pem").write_bytes(lab.issue().pem.replace(b"\n", b"\r\n"))
     (ssl / "broken.pem").write_text("-----BEGIN CERTIFICATE-----\nnot base64!\n-----END CERTIFICATE-----\n")
+    (ssl / "odd.pem").write_text(DER_cert_to_PEM_cert(of_version_2(lab.issue())))
     found = {one.subject: one.status for one in look("certificate-files.valid", ssl)}
     assert found == {
         "/etc/ssl/broken.pem": State.UNKNOWN,
+        "/etc/ssl/odd.pem": State.UNKNOWN,
         "/etc/ssl/server.pem": State.PASS,
         "/etc/ssl/windows.pem": State.PASS,
+    }
+
+
+def test_a_file_that_ends_halfway_or_begins_oddly_hides_no_other(lab: Authority, ssl: Path) -> None:
+    put(ssl, lab.issue(starts=-9, ends=-1))
+    pem = lab.issue().pem
+    leaf, behind = pem.split(b"-----END CERTIFICATE-----\n", 1)
+    (ssl / "cut.pem").write_bytes(leaf)
+    (ssl / "glued.pem").write_bytes(leaf + b"-----END CERTIFICATE-----" + behind)
+    (ssl / "quoted.pem").write_bytes(b"# -----BEGIN CERTIFICATE----- and so on\n" + pem)
+    (ssl / "last.pem").write_bytes(leaf)
+    found = {one.subject: one.status for one in look("certificate-files.valid", ssl)}
+    assert found == {
+        "/etc/ssl/cut.pem": State.UNKNOWN,
+        "/etc/ssl/glued.pem": State.UNKNOWN,
+        "/etc/ssl/last.pem": State.UNKNOWN,
+        "/etc/ssl/quoted.pem": State.UNKNOWN,
+        "/etc/ssl/server.pem": State.FAIL,
     }
 
 
 def test_no_key_is_read(lab: Authority, ssl: Path) -> None:
     issued = lab.issue()
     (ssl / "both.pem").write_bytes(issued.key_pem + issued.pem)
+    (ssl / "endless.pem").write_bytes(issued.pem.replace(b"-----END", b"----END") + issued.key_pem)
+    key = issued.key_pem.splitlines()[1]
     registry = every_check().registry
     facts = Facts(TARGET, {}, registry, scan_time(0))
     for check in ("certificate-files.valid", "certificate-files.keys-closed"):
         for step in steps(registry.checks[check], facts):
             assert isinstance(step.source, Shell)
-            assert b"PRIVATE KEY" not in _run(step.source, ssl).out
-    assert state(look("certificate-files.valid", ssl)) is State.PASS
+            assert key not in _run(step.source, ssl).out
+    found = {one.subject: one.status for one in look("certificate-files.valid", ssl)}
+    assert found == {"/etc/ssl/both.pem": State.PASS, "/etc/ssl/endless.pem": State.UNKNOWN}
 
 
 def test_a_key_that_others_can_read_shows(lab: Authority, ssl: Path) -> None:
@@ -136,11 +184,15 @@ def test_a_host_without_any_is_not_judged(ssl: Path) -> None:
 
 
 def keystore(lab: Authority, ssl: Path, kind: str, ends: float) -> None:
-    issued = lab.issue(starts=-20, ends=ends)
+    (ssl / "opt" / "server.jks").unlink(missing_ok=True)
+    add(ssl, kind, "tomcat", lab.issue(starts=-20, ends=ends))
+
+
+def add(ssl: Path, kind: str, alias: str, issued: Issued) -> None:
     pfx = ssl / "opt" / "made.pfx"
     pfx.write_bytes(
         pkcs12.serialize_key_and_certificates(
-            b"tomcat",
+            alias.encode(),
             issued.key,
             issued.certificate,
             None,
@@ -148,7 +200,6 @@ def keystore(lab: Authority, ssl: Path, kind: str, ends: float) -> None:
         )
     )
     store = ssl / "opt" / "server.jks"
-    store.unlink(missing_ok=True)
     subprocess.run(
         [
             program("keytool"), "-importkeystore", "-srckeystore", pfx, "-srcstorepass", "changeit", "-destkeystore",
@@ -170,3 +221,21 @@ def test_a_keystore_that_expired_shows(lab: Authority, ssl: Path) -> None:
 def test_a_keystore_that_shows_nothing_is_not_judged(lab: Authority, ssl: Path) -> None:
     keystore(lab, ssl, "PKCS12", 90)
     assert state(look("certificate-files.keystore-valid", ssl)) is State.UNKNOWN
+
+
+def test_a_keystore_that_shows_no_entry_is_not_judged(lab: Authority, ssl: Path) -> None:
+    issued = lab.issue(starts=-9, ends=-1)
+    (ssl / "opt" / "server.jks").write_bytes(
+        pkcs12.serialize_key_and_certificates(b"a", issued.key, issued.certificate, None, NoEncryption())
+    )
+    assert state(look("certificate-files.keystore-valid", ssl)) is State.UNKNOWN
+
+
+def test_one_entry_that_cannot_be_read_hides_no_other(lab: Authority, ssl: Path) -> None:
+    odd = lab.issue()
+    der = odd.certificate.public_bytes(Encoding.DER).replace(b"\x82\x0cwww.lab.test", b"\xa5\x0cwww.lab.test")
+    for ends, expected in ((90, State.UNKNOWN), (-1, State.FAIL)):
+        keystore(lab, ssl, "JKS", ends)
+        add(ssl, "JKS", "odd", Issued(x509.load_der_x509_certificate(der), odd.key))
+        found = look("certificate-files.keystore-valid", ssl)
+        assert state(found) is expected, told(found)

@@ -167,6 +167,16 @@ def test_the_verdict_follows_the_certificate(
         assert state(found) is expected, told(found)
 
 
+def test_an_intermediate_of_another_key_is_not_the_one_that_is_missing(
+    lab: Authority, tmp_path: Path
+) -> None:
+    """The chain of before the CA got a new key: its name is right, and it signed nothing here."""
+    before = lab.authority("Lab Issuing", lab.root, number=42)
+    found = seen("certificate-chains.complete", lab.issue().showing(before), lab, tmp_path)
+    assert state(found) is State.FAIL
+    assert "CN=Lab Issuing" in found[0].observed, told(found)
+
+
 def _public(lab: Authority, **more: Any) -> Issued:
     """As a public CA would issue it, were ours one."""
     fields = {"policies": [OV], "extra": [timestamps(1, 2)], "organisation": "Gemeente Lab"}
@@ -225,6 +235,12 @@ MADE: tuple[tuple[str, Callable[[Authority], Issued], Callable[[Authority], Issu
         lambda lab: lab.issue(),
         {},
     ),
+    (
+        "revocation.possible",
+        lambda lab: lab.issue(crl="http://crl.lab.test/issuing.crl"),
+        lambda lab: lab.issue(ends=8),
+        {},
+    ),
 )
 
 
@@ -267,6 +283,13 @@ PUBLISHED = (
     ("revocation.crl-current", "good", "stale", State.FAIL),
     ("revocation.crl-current", "good", "stranger", State.FAIL),
     ("revocation.crl-current", "good", "gone", State.ERROR),
+    ("revocation.crl-current", "good", "indirect", State.UNKNOWN),
+    ("revocation.crl-current", "good", "renewed", State.UNKNOWN),
+    ("revocation.crl-current", "good", "cut", State.UNKNOWN),
+    ("revocation.crl-current", "good", "some-reasons", State.UNKNOWN),
+    ("revocation.not-revoked", "gone", "indirect", State.UNKNOWN),
+    ("revocation.not-revoked", "gone", "some-reasons", State.UNKNOWN),
+    ("revocation.not-revoked", "good", "some-reasons revoked", State.FAIL),
     ("revocation.ocsp-answers", "good", "gone", State.PASS),
     ("revocation.ocsp-answers", "stale", "empty", State.FAIL),
     ("revocation.ocsp-answers", "stranger", "empty", State.FAIL),
@@ -312,6 +335,72 @@ def test_what_was_fetched_is_not_fetched_again(lab: Authority, publisher: Publis
         )["revocation.not-revoked"]
     assert [one.status for one in found] == [State.PASS, State.PASS], told(found)
     assert publisher.asked == 2
+
+
+def published_ca(publisher: Publisher) -> Issued:
+    """A CA below the root, which the publisher then speaks of in the place of the root."""
+    lab = publisher.lab
+    ca = lab.authority("Lab Published", lab.root, number=41, **publisher.urls)
+    publisher.ca, publisher.about = lab.root, ca.certificate
+    return ca
+
+
+#: What the OCSP server says of the CA, what stands in the place of the CRL of its root -> the state.
+ABOVE = (
+    ("gone", "empty", State.PASS),
+    ("gone", "revoked", State.FAIL),
+    ("good", "gone", State.PASS),
+    ("revoked", "empty", State.FAIL),
+    ("good", "revoked", State.FAIL),
+    ("unknown", "empty", State.UNKNOWN),
+    ("gone", "stale", State.UNKNOWN),
+    ("gone", "stranger", State.UNKNOWN),
+    ("gone", "gone", State.ERROR),
+)
+
+
+@pytest.mark.parametrize(("ocsp", "crl", "expected"), ABOVE)
+def test_the_verdict_follows_what_is_published_of_the_ca_above(
+    ocsp: str, crl: str, expected: State, lab: Authority, publisher: Publisher, tmp_path: Path
+) -> None:
+    ca = published_ca(publisher)
+    issued = lab.issue(issuer=ca).showing(ca, lab.root)
+    publisher.ocsp, publisher.crl = ocsp, crl
+    found = seen("revocation.cas-not-revoked", issued, lab, tmp_path, hosts=(publisher.host,))
+    assert state(found) is expected, told(found)
+    assert "Lab Published" in found[0].observed or expected is State.ERROR
+    assert seen("revocation.not-revoked", issued, lab, tmp_path)[0].status is State.NOTAPPLICABLE
+
+
+def test_a_ca_above_two_hosts_is_asked_about_once(
+    lab: Authority, publisher: Publisher, tmp_path: Path
+) -> None:
+    root = tmp_path / "root.pem"
+    root.write_bytes(lab.root.certificate.public_bytes(Encoding.PEM))
+    ca = published_ca(publisher)
+    # OCSP can be asked only where the root is shown; that the other does not show it changes nothing for the CRL.
+    with (
+        serving(lab.issue(issuer=ca).showing(ca, lab.root), tmp_path / "a", "127.0.0.1") as one,
+        serving(lab.issue(NAME, "mail.lab.test", issuer=ca), tmp_path / "b", "127.0.0.2") as two,
+    ):
+        found = look(
+            server_at("127.0.0.1", {"port": one, "tls": True, "server_name": NAME}, name="a", ports=(one,)),
+            server_at("127.0.0.2", {"port": two, "tls": True, "server_name": NAME}, name="b", ports=(two,)),
+            only=["revocation.cas-not-revoked"],
+            trust_anchors=(str(root),),
+            revocation_hosts=(publisher.host,),
+        )["revocation.cas-not-revoked"]
+    assert [one.status for one in found] == [State.PASS, State.PASS], told(found)
+    assert publisher.asked == 2
+
+
+def test_the_place_of_a_ca_that_the_inventory_does_not_name_is_not_asked(
+    lab: Authority, publisher: Publisher, tmp_path: Path
+) -> None:
+    issued = lab.issue(issuer=published_ca(publisher))
+    found = seen("revocation.cas-not-revoked", issued, lab, tmp_path)
+    assert (found[0].status, found[0].cause) == (State.ERROR, Cause.POLICY)
+    assert publisher.asked == 0
 
 
 def stapled(publisher: Publisher, word: str) -> bytes:

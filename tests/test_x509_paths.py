@@ -243,6 +243,16 @@ def test_a_maze_of_certificates_is_given_up(lab: Authority) -> None:
     assert outcome.trusted is None
 
 
+@pytest.mark.parametrize(
+    ("name", "trusted"),
+    [("*.lab.test", False), ("*.SECRET.lab.test", False), ("*.shop.lab.test", True), ("www.lab.test", True)],
+)
+def test_a_wildcard_may_not_stand_for_what_is_excluded(name: str, trusted: bool, lab: Authority) -> None:
+    fence = x509.NameConstraints(None, [x509.DNSName("secret.lab.test"), x509.DNSName("b.a.shop.lab.test")])
+    fenced = lab.authority("Lab Fence", lab.root, number=81, constraints=fence)
+    assert bool(judged(lab.issue(name, issuer=fenced), lab).trusted) is trusted
+
+
 def test_a_flood_of_names_and_policies_is_refused_at_once(lab: Authority) -> None:
     fence = x509.NameConstraints([x509.DNSName(f"n{number}.test") for number in range(2000)], None)
     fenced = lab.authority("Flood", lab.root, number=80, constraints=fence)

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from checks.network.x509.paths import Anchors, validate
@@ -133,8 +135,79 @@ def test_an_answer_about_another_certificate_is_none(publisher: Publisher) -> No
     assert by_ocsp(answer, about, issuer, datetime.now(UTC) - timedelta(days=1)).word is Word.UNUSABLE
 
 
-@pytest.mark.parametrize("garbage", [b"", b"\0", b"\x30\x03\x0a\x01\x06", b"<html>"])
-def test_garbage_is_unusable(garbage: bytes, publisher: Publisher) -> None:
+@pytest.mark.parametrize(("hours", "expected"), [(2, Word.GOOD), (48, Word.UNUSABLE), (-2, Word.UNUSABLE)])
+def test_an_answer_without_an_end_is_believed_for_a_day(
+    hours: int, expected: Word, publisher: Publisher
+) -> None:
+    about, ca = publisher.issue().certificate, publisher.ca
+    now = datetime.now(UTC)
+    answer = ocsp.OCSPResponseBuilder().add_response(
+        cert=about, issuer=ca.certificate, algorithm=hashes.SHA1(), cert_status=ocsp.OCSPCertStatus.GOOD,
+        this_update=now - timedelta(hours=hours), next_update=None, revocation_time=None, revocation_reason=None,
+    ).responder_id(ocsp.OCSPResponderEncoding.HASH, ca.certificate).sign(ca.key, hashes.SHA256())  # fmt: skip
+    assert by_ocsp(answer.public_bytes(Encoding.DER), about, ca.certificate, now).word is expected
+
+
+@pytest.mark.parametrize("garbage", [b"", b"\0", b"\x30\x03\x0a\x01", b"<html>"])
+def test_garbage_is_not_understood(garbage: bytes, publisher: Publisher) -> None:
     about, issuer = publisher.issue().certificate, publisher.lab.issuing.certificate
-    assert by_ocsp(garbage, about, issuer, AT).word is Word.UNUSABLE
-    assert by_crl(garbage, about, issuer, AT).word is Word.UNUSABLE
+    assert by_ocsp(garbage, about, issuer, AT).word is Word.NOT_UNDERSTOOD
+    assert by_crl(garbage, about, issuer, AT).word is Word.NOT_UNDERSTOOD
+
+
+def test_a_responder_that_refuses_to_answer_says_nothing_good(publisher: Publisher) -> None:
+    about, issuer = publisher.issue().certificate, publisher.lab.issuing.certificate
+    for refusal in (1, 2, 3, 5, 6):  # RFC 6960 section 4.2.1
+        said = by_ocsp(bytes([0x30, 3, 0x0A, 1, refusal]), about, issuer, AT)
+        assert said.word is Word.UNUSABLE, said
+
+
+# --- CRLs -----------------------------------------------------------------------------------------------------
+
+
+def listed(publisher: Publisher, crl: str, **deviations: object) -> Status:
+    """What a CRL about a fresh certificate is worth now."""
+    about = publisher.issue(**deviations).certificate
+    publisher.crl = crl
+    return by_crl(publisher.list() or b"", about, publisher.lab.issuing.certificate, datetime.now(UTC))
+
+
+@pytest.mark.parametrize(
+    ("crl", "expected"),
+    [
+        ("empty", Word.GOOD),
+        ("revoked", Word.REVOKED),
+        ("stranger", Word.UNUSABLE),
+        ("renewed", Word.NOT_UNDERSTOOD),
+        ("cut", Word.NOT_UNDERSTOOD),
+        ("indirect", Word.NOT_UNDERSTOOD),
+        ("some-reasons", Word.NOT_UNDERSTOOD),
+        ("some-reasons revoked", Word.REVOKED),
+        ("with-delta", Word.GOOD),
+        ("with-delta revoked", Word.REVOKED),
+    ],
+)
+def test_a_list_says_what_it_is_a_list_of(crl: str, expected: Word, publisher: Publisher) -> None:
+    assert listed(publisher, crl).word is expected
+
+
+def test_a_delta_that_was_not_read_is_told(publisher: Publisher) -> None:
+    assert "a delta CRL is named, and not read" in str(listed(publisher, "with-delta"))
+    assert "delta" not in str(listed(publisher, "empty"))
+    named = x509.DistributionPoint(
+        [x509.UniformResourceIdentifier("http://crl.lab.test/delta.crl")], None, None, None
+    )
+    assert "delta" in str(listed(publisher, "empty", extra=[(x509.FreshestCRL([named]), False)]))
+
+
+def test_a_place_with_some_of_the_reasons_makes_nothing_good(publisher: Publisher) -> None:
+    reasons = frozenset({x509.ReasonFlags.key_compromise})
+    place = x509.UniformResourceIdentifier("http://crl.lab.test/some.crl")
+    extension = (x509.CRLDistributionPoints([x509.DistributionPoint([place], None, reasons, None)]), False)
+    said = {crl: publisher.lab.issue(extra=[extension]).certificate for crl in ("empty", "revoked")}
+    for crl, expected in (("empty", Word.NOT_UNDERSTOOD), ("revoked", Word.REVOKED)):
+        publisher.about, publisher.crl = said[crl], crl
+        found = by_crl(
+            publisher.list() or b"", said[crl], publisher.lab.issuing.certificate, datetime.now(UTC)
+        )
+        assert found.word is expected

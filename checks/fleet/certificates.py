@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any, Final
 
+from cryptography.exceptions import UnsupportedAlgorithm
+
 from checks.network import example_served as more
 from checks.network.example_shown import given
 from checks.network.served import ServedCertificate, serial
@@ -17,6 +19,7 @@ from scanner import (
     Absent,
     Fleet,
     Layer,
+    NotUnderstood,
     Severity,
     Verdict,
     check,
@@ -59,14 +62,21 @@ def keys_not_shared(fleet: Fleet[ServedCertificate]) -> Verdict:
     wildcard on everything. Hosts of one cluster may share a key.
     """
     holders: dict[str, dict[str, str]] = {}
+    unread: dict[str, str] = {}
     for name, shown in _each(fleet):
-        public = sha256(spki(shown.leaf)).hexdigest()
+        try:
+            public = sha256(spki(shown.leaf)).hexdigest()
+        except (UnsupportedAlgorithm, ValueError) as error:
+            unread[name] = str(error)[:80]
+            continue
         holders.setdefault(public, {})[name] = fleet.targets[name].cluster or name
     shared = [
         f"{', '.join(sorted(hosts)[:6])} (key {public[:16]})"
         for public, hosts in sorted(holders.items())
         if len(set(hosts.values())) > 1
     ]
+    if unread and not shared:
+        raise NotUnderstood("; ".join(f"the key of {name}: {why}" for name, why in unread.items())[:400])
     return holds(
         not shared, f"shared: {'; '.join(shared[:10]) or f'none of {len(holders)} keys'}", "a key for each"
     )
@@ -88,7 +98,7 @@ def _ends(nodes: dict[str, ServedCertificate]) -> str:
         "Wordt een certificaat op één node vergeten, dan verloopt het daar: de dienst hapert voor een"
         " deel van de bezoekers, en niemand begrijpt waarom."
     ),
-    fix="scp fullchain.crt server.key NODE:/etc/nginx/    # the same on every node\\nsystemctl reload nginx",
+    fix="scp fullchain.crt server.key NODE:/etc/nginx/    # the same on every node\nsystemctl reload nginx",
     verify=_SHOW,
     within="cluster",
     references=("BIO2 1.3, control 8.24",),
@@ -155,12 +165,14 @@ def _host(der: str, cluster: str = "", name: str = "www.example.nl") -> dict[str
 
 
 _ALONE: Final = {"@a": _host(more.PLAIN), "@b": _host(more.OTHER_KEY)}
+_SHARED: Final = {"@a": _host(more.PLAIN), "@b": _host(more.SAME_KEY_OTHER_NAME)}
 _TWINS: Final = {"@a": _host(more.PLAIN, "web"), "@b": _host(more.PLAIN, "web")}
 
 examples(
     keys_not_shared,
     passes=[_ALONE, _TWINS],
-    fails={"@a": _host(more.PLAIN), "@b": _host(more.SAME_KEY_OTHER_NAME)},
+    fails=[_SHARED, {**_SHARED, "@c": _host(more.ODD_CURVE)}],
+    unknown={**_ALONE, "@c": _host(more.ODD_CURVE)},
 )
 examples(
     nodes_alike,

@@ -48,8 +48,12 @@ FOLDERS: Final = (
     "/etc/stunnel", "/etc/tomcat", "/etc/tomcat9", "/etc/tomcat10", "/etc/rabbitmq", "/etc/mosquitto",
     "/etc/freeradius",
 )  # fmt: skip
-#: What the system trusts, which is not what its services show.
-_STORES: Final = "'(' -path /etc/ssl/certs -o -path /etc/pki/tls/cert.pem -o -name 'ca-bundle*' ')' -prune"
+#: What the system trusts, which is not what its services show: links in /etc/ssl/certs, and bundles. A plain file there
+#: was put by someone who has a service.
+_STORES: Final = (
+    "'(' -path '/etc/ssl/certs*' -xtype l -o -name ca-certificates.crt -o -path /etc/pki/tls/cert.pem"
+    " -o -name 'ca-bundle*' ')' -prune"
+)
 _FIND: Final = f"find -L {' '.join(FOLDERS)} {_STORES} -o -type f"
 _CERTIFICATE: Final = "-----BEGIN CERTIFICATE-----"
 
@@ -98,10 +102,11 @@ class KeystorePath:
 
 @fact
 class Keystore:
-    """The private keys in a Java keystore: by alias the first certificate of each, DER."""
+    """The private keys in a Java keystore: by alias the first certificate of each, DER, and those not to be read."""
 
     path: str
     certificates: dict[str, bytes]
+    unread: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.path
@@ -113,10 +118,12 @@ class Keystore:
 
 @probe(
     "linux",
-    # Certificates alone are printed, each behind the name of its file; a key in the same file is not.
+    # Certificates alone are printed, each behind the name of its file; a key in the same file is not, not even when
+    # the certificate before it does not end.
     found=Command(
         f"{_FIND} -size -512k '(' -name '*.pem' -o -name '*.crt' -o -name '*.cer' -o -name '*.cert' ')'"
-        f" -exec sed -s -n -e '/{_CERTIFICATE}/F' -e '/{_CERTIFICATE}/,/-----END CERTIFICATE-----/p' '{{}}' +",
+        f" -exec sed -s -n -E -e '/{_CERTIFICATE}/F'"
+        f" -e '/{_CERTIFICATE}/,/-----END CERTIFICATE-----|PRIVATE KEY/p' '{{}}' +",
         root=True,
         exits=(0, 1),
         timeout=30,
@@ -140,20 +147,22 @@ def certificate_files(found: Raw) -> list[CertificateFile | Unseen]:
 
 
 def _pem(found: Raw) -> Iterator[tuple[str, bytes]]:
-    """Path and DER of each; what is no base64 is no certificate either, and empty."""
-    lines = iter(line.strip() for line in found.lines)
-    for path in lines:
-        if not path.startswith("/") or next(lines, "") != _CERTIFICATE:
-            raise NotUnderstood(f"no certificate after {path[:80]!r}")
-        body = []
-        for line in lines:
-            if line == "-----END CERTIFICATE-----":
-                break
-            body.append(line)
-        else:
-            raise NotUnderstood(f"{path}: a certificate is cut short")
+    """Path and DER of each; what is no base64, or does not end, is no certificate either, and empty.
+
+    A path stands before each line with a beginning in it, and nothing else does: what is wrong with a file ends there.
+    """
+    lines = [line.strip() for line in found.lines]
+    starts = [at for at, line in enumerate(lines) if _CERTIFICATE in line]
+    if lines and starts[:1] != [1]:
+        raise NotUnderstood(f"no certificate after {lines[0][:80]!r}")
+    ends = [at - 1 for at in starts[1:]] + [len(lines)]
+    for start, end in zip(starts, ends, strict=False):
+        path, begin, body = lines[start - 1], lines[start], lines[start + 1 : end]
+        if not path.startswith("/"):
+            raise NotUnderstood(f"a certificate of no file, after {path[:80]!r}")
+        whole = begin == _CERTIFICATE and body[-1:] == ["-----END CERTIFICATE-----"]
         try:
-            yield path, base64.b64decode("".join(body), validate=True)
+            yield path, base64.b64decode("".join(body[:-1]), validate=True) if whole else b""
         except ValueError:
             yield path, b""
 
@@ -214,21 +223,29 @@ def keystores(found: Raw) -> list[KeystorePath]:
     ),
 )
 def keystore(listing: Raw, store: KeystorePath) -> Keystore:
-    """What keytool(1) lists without the password: of JKS all certificates, of PKCS #12 none."""
+    """What keytool(1) lists without the password: of JKS all certificates, of PKCS #12 none, or not even its keys."""
     if not re.search(r"^Your keystore contains \d+ entr", listing.text, flags=re.MULTILINE):
         raise NotUnderstood(f"{store.path}: keytool lists nothing")
     found: dict[str, bytes] = {}
+    unread: list[str] = []
     for part in re.split(r"^Alias name: ", listing.text, flags=re.MULTILINE)[1:]:
         if "Entry type: PrivateKeyEntry" not in part:
             continue
         alias = part.split("\n", 1)[0].strip()
         body = re.search(rf"{_CERTIFICATE}\s+([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----", part)
-        if body is None:
-            raise NotUnderstood(f"{store.path}: the certificate of {alias} is not shown without its password")
-        found[alias] = base64.b64decode("".join(body[1].split()), validate=True)
-    if not found:
+        try:
+            der = base64.b64decode("".join(body[1].split()) if body else "", validate=True)
+            certificate(der)
+        except ValueError:
+            unread.append(alias)
+        else:
+            found[alias] = der
+    if not found and not unread:
+        # Java 8 calls every store a JKS: only one that lists something else is known to hold no key.
+        if "Entry type: " not in listing.text or "Keystore type: PKCS12" in listing.text:
+            raise NotUnderstood(f"{store.path}: no private key is shown without its password")
         raise Absent(f"{store.path} holds no private key")
-    return Keystore(store.path, found)
+    return Keystore(store.path, found, tuple(unread))
 
 
 @dated
@@ -238,11 +255,16 @@ def file_until(held: CertificateFile) -> list[Renewal]:
 
 
 @dated
-def keystore_until(keystore: Keystore) -> list[Renewal]:
-    """A line of the calendar for each private key in a keystore."""
-    return [
-        renewal(certificate(der), f"{keystore.path} {alias}") for alias, der in keystore.certificates.items()
-    ]
+def keystore_until(keystore: Keystore) -> Iterator[Renewal]:
+    """A line of the calendar for each private key in a keystore; ends badly when there are more."""
+    for alias, der in keystore.certificates.items():
+        yield renewal(certificate(der), f"{keystore.path} {alias}")
+    if keystore.unread:
+        raise NotUnderstood(_unread(keystore))
+
+
+def _unread(keystore: Keystore) -> str:
+    return f"{keystore.path}: no certificate is shown, or none that can be read, of {named(list(keystore.unread), 5)}"
 
 
 # --- checks ---------------------------------------------------------------------------------------------------
@@ -305,6 +327,12 @@ def file_renewed_in_time(
     return in_time(held.leaf, now, days)
 
 
+def _may_hold_none(store: KeyFile) -> bool:
+    """Whether it is a keystore, known by its name alone, that is named for holding only the CAs to trust."""
+    name = store.path.rsplit("/", 1)[1].lower()
+    return "trust" in name and name.endswith((".p12", ".pfx", ".jks", ".keystore"))
+
+
 @check(
     "certificate-files.keys-closed",
     principle=(DEFAULT_DENY, DATA_FIRST),
@@ -336,11 +364,12 @@ def keys_closed(
     """
     if not keys:
         raise Absent("no private key was found in the usual folders")
-    open_ = [
-        f"{one.path} ({one.mode} {one.owner}:{one.group})"
-        for one in keys
-        if int(one.mode, 8) & 0o027 or (int(one.mode, 8) & 0o040 and one.group in groups)
+    found = [
+        one for one in keys if int(one.mode, 8) & 0o027 or (int(one.mode, 8) & 0o040 and one.group in groups)
     ]
+    open_ = [f"{one.path} ({one.mode} {one.owner}:{one.group})" for one in found]
+    if found and all(map(_may_hold_none, found)):
+        raise NotUnderstood(f"open, and whether a key is in it was not seen: {named(open_)}")
     return holds(
         not open_, f"open: {named(open_) or f'none of {len(keys)}'}", "0640 or less, and no group of all"
     )
@@ -372,6 +401,8 @@ def keystore_valid(keystore: Keystore, now: ScanTime) -> Verdict:
     each = {alias: valid(certificate(der), now) for alias, der in keystore.certificates.items()}
     bad = [f"{alias}: {verdict.observed}" for alias, verdict in each.items() if not verdict.passed]
     good = [f"{alias}: {verdict.observed}" for alias, verdict in each.items()]
+    if keystore.unread and not bad:
+        raise NotUnderstood(_unread(keystore))
     return holds(not bad, named(bad or good, 5), f"valid on {now:%Y-%m-%d}")
 
 
@@ -414,14 +445,24 @@ examples(file_renewed_in_time, passes=_HELD, fails={"found": _HELD, "now": _SOON
 examples(
     keys_closed,
     passes="640 root ssl-cert /etc/ssl/private/server.key\n600 root root /etc/nginx/server.pem\n",
-    fails=["644 root root /etc/nginx/server.key\n", "640 root users /etc/nginx/server.key\n"],
-    unknown="rw-r--r-- /etc/nginx/server.key\n",
+    fails=[
+        "644 root root /etc/nginx/server.key\n",
+        "640 root users /etc/nginx/server.key\n",
+        "644 root root /etc/tomcat9/truststore.jks\n644 root root /etc/tomcat9/server.jks\n",
+    ],
+    unknown=["rw-r--r-- /etc/nginx/server.key\n", "644 root root /etc/tomcat9/truststore.jks\n"],
     notapplicable=Raw(err=_MISSING, code=1),
 )
 examples(
     keystore_valid,
     passes={**_STORE, "listing": _JKS},
     fails={**_STORE, "listing": _JKS, "now": _OLD},
-    unknown={**_STORE, "listing": _listing("Certificate chain length: 0\n")},
-    notapplicable={"keystores.found": Raw(err=_MISSING, code=1)},
+    unknown=[
+        {**_STORE, "listing": _listing("Certificate chain length: 0\n")},
+        {**_STORE, "listing": "Keystore type: PKCS12\n\nYour keystore contains 0 entries\n"},
+    ],
+    notapplicable=[
+        {"keystores.found": Raw(err=_MISSING, code=1)},
+        {**_STORE, "listing": _listing("").replace("PrivateKeyEntry", "trustedCertEntry")},
+    ],
 )

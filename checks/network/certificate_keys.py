@@ -353,7 +353,12 @@ def not_a_ca(served: ServedCertificate) -> Verdict:
 
 # --- examples -------------------------------------------------------------------------------------------------
 
-examples(key_strength, passes=[seen(made.GOOD), seen(made.RSA_2048)], fails=seen(made.RSA_1024))
+examples(
+    key_strength,
+    passes=[seen(made.GOOD), seen(made.RSA_2048)],
+    fails=seen(made.RSA_1024),
+    unknown=seen(more.ODD_CURVE),
+)
 examples(key_not_phased_out, passes=seen(made.GOOD), fails=seen(made.RSA_2048))
 examples(
     signature_hash,

@@ -1,7 +1,8 @@
 """Whether the certificate of a TLS port was revoked, and whether anyone could find out: OCSP, CRL and stapling.
 
 Soft and hard: what could not be fetched is an error here, never good. One good answer is enough when the other could
-not be had; then the finding says so. Judged is the server's own certificate; its CAs are not asked about.
+not be had; then the finding says so. The CAs above the certificate are asked about as it is itself, up to the anchor:
+that one is trusted because the organisation says so, and nobody above it could revoke it.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from typing import Annotated, Any, Final
 from cryptography import x509
 
 from checks.network import example_served as more
-from checks.network.example_shown import given, seen
-from checks.network.served import ServedCertificate, issued, lifetime, value
-from checks.network.x509.paths import read_anchors
+from checks.network.example_shown import given, seen, trusted
+from checks.network.served import ServedCertificate, followed, issued, lifetime, value
+from checks.network.x509.names import shown
+from checks.network.x509.paths import LONGEST, read_anchors
 from checks.network.x509.status import Status, Word, by_crl, by_ocsp, crl_places, ocsp_places, question
 from scanner import (
     FAIL_SECURE,
@@ -42,6 +44,7 @@ from scanner import (
     holds,
     probe,
 )
+from scanner.names import name_key
 
 _CABF: Final = "CA/Browser Forum Baseline Requirements 2.2.6"
 _SHOW: Final = "openssl s_client -connect HOST:PORT -servername NAME -status </dev/null"
@@ -64,54 +67,98 @@ class Heard:
 
 
 @fact
-class RevocationStatus:
-    """What the places that a certificate names say of it; None where it names none."""
+class Told:
+    """What the places that one certificate names say of it; None where it names none."""
 
-    served: ServedCertificate
+    who: str
     ocsp: Heard | None
     crl: Heard | None
+
+    def __str__(self) -> str:
+        return f"{self.who}: {'; '.join(map(str, self.heard)) or 'names neither CRL nor OCSP server'}"
+
+    @property
+    def heard(self) -> list[Heard]:
+        """What was heard, or why it was not, from each place."""
+        return [one for one in (self.ocsp, self.crl) if one is not None]
+
+    @property
+    def words(self) -> set[str]:
+        """What the places said that could be asked."""
+        return {one.word for one in self.heard if one.cause is None}
+
+
+@fact
+class RevocationStatus:
+    """What is said of the certificate that a port shows as its own."""
+
+    served: ServedCertificate
+    told: Told
 
     def __str__(self) -> str:
         return str(self.served)
 
 
-def _places(served: ServedCertificate) -> dict[str, list[str]]:
+@fact
+class CaRevocationStatus:
+    """What is said of the CAs between the certificate that a port shows and the anchor its path ends in."""
+
+    served: ServedCertificate
+    told: tuple[Told, ...]
+
+    def __str__(self) -> str:
+        return str(self.served)
+
+
+def _places(one: x509.Certificate) -> dict[str, list[str]]:
     """All places that a certificate names, by what is there."""
-    return {"ocsp": ocsp_places(served.leaf), "crl": crl_places(served.leaf)}
+    return {"ocsp": ocsp_places(one), "crl": crl_places(one)}
 
 
-def _wanted(served: ServedCertificate) -> dict[str, tuple[str, str]]:
-    """What to fetch: of the first OCSP server and the first CRL over HTTP. Of a certificate without issuer no OCSP."""
-    found = {}
-    web = {
-        kind: [url for url in urls if url.startswith(("http://", "https://"))]
-        for kind, urls in _places(served).items()
-    }
-    if web["ocsp"] and served.issuer is not None:
-        asked = question(served.leaf, served.issuer)
-        found["ocsp"] = web["ocsp"][0], base64.b64encode(asked).decode()
+def _is_web(url: str) -> bool:
+    return url.lower().startswith(("http://", "https://"))
+
+
+def _wanted(served: ServedCertificate, one: x509.Certificate) -> dict[str, tuple[str, str]]:
+    """What to fetch: of the first OCSP server and the first CRL over HTTP. When the issuer was not shown no OCSP."""
+    web = {kind: list(filter(_is_web, urls)) for kind, urls in _places(one).items()}
+    issuer, found = served.issuer_of(one), {}
+    if web["ocsp"] and issuer is not None:
+        found["ocsp"] = web["ocsp"][0], base64.b64encode(question(one, issuer)).decode()
     if web["crl"]:
         found["crl"] = web["crl"][0], ""
     return found
 
 
-@probe(
-    "tls",
-    fetched=Each(
-        ServedCertificate,
-        lambda served: Fetch(wanted=tuple(_wanted(served).values())),
-        when=lambda served: any(_places(served).values()),
-    ),
-    anchors=Each(ServedCertificate, lambda served: TrustAnchors(served.anchors)),
-)
-def revocation(fetched: Raw, anchors: Raw, served: ServedCertificate, now: ScanTime) -> RevocationStatus:
-    """What `Fetch` brought, judged with the key of the issuer that was shown, or else of the anchor that signed it."""
-    roots = read_anchors(anchors.out).named(served.leaf.issuer)
-    issuer = served.issuer or next((one for one in roots if issued(served.leaf, one)), None)
-    heard = {kind: _not_asked(urls[0]) for kind, urls in _places(served).items() if urls}
-    for (kind, (url, _)), answer in zip(_wanted(served).items(), json.loads(fetched.text), strict=True):
-        if answer["url"] != url:
-            raise NotUnderstood("what was fetched is not what was asked for")
+def _cas(served: ServedCertificate) -> list[x509.Certificate]:
+    """The CAs shown that a path can lead over and that name a place. Raises NotUnderstood when they are too many."""
+    below = {name_key(one.issuer) for one in (served.leaf, *served.others)}
+    found = [
+        one
+        for one in dict.fromkeys(served.others)
+        if name_key(one.subject) in below and any(_places(one).values()) and not issued(one, one)
+    ]
+    if len(found) > LONGEST:
+        raise NotUnderstood(f"more than {LONGEST} CAs are shown")
+    return found
+
+
+def _asked(served: ServedCertificate, *about: x509.Certificate) -> tuple[tuple[str, str], ...]:
+    """What to fetch about these certificates, each thing once."""
+    return tuple(dict.fromkeys(place for one in about for place in _wanted(served, one).values()))
+
+
+def _told(
+    served: ServedCertificate,
+    one: x509.Certificate,
+    issuer: x509.Certificate | None,
+    answers: dict[tuple[str, str], Any],
+    now: ScanTime,
+) -> Told:
+    """What was answered about a certificate, judged with the key of its issuer."""
+    heard = {kind: _not_asked(urls[0]) for kind, urls in _places(one).items() if urls}
+    for kind, asked in _wanted(served, one).items():
+        url, answer = asked[0], answers[asked]
         if "body" not in answer:
             heard[kind] = Heard(url, "", answer["detail"], Cause(answer["cause"]))
             continue
@@ -120,13 +167,60 @@ def revocation(fetched: Raw, anchors: Raw, served: ServedCertificate, now: ScanT
                 "the issuer was not shown and is no approved root: nobody can tell who may revoke"
             )
         judge = by_ocsp if kind == "ocsp" else by_crl
-        status = judge(base64.b64decode(answer["body"], validate=True), served.leaf, issuer, now)
+        status = judge(base64.b64decode(answer["body"], validate=True), one, issuer, now)
         heard[kind] = Heard(url, str(status.word), status.detail)
-    return RevocationStatus(served, heard.get("ocsp"), heard.get("crl"))
+    return Told(shown(one.subject), heard.get("ocsp"), heard.get("crl"))
+
+
+def _answers(asked: tuple[tuple[str, str], ...], fetched: Raw) -> dict[tuple[str, str], Any]:
+    """What `Fetch` brought, by what was asked."""
+    answers = json.loads(fetched.text)
+    if [url for url, _ in asked] != [answer["url"] for answer in answers]:
+        raise NotUnderstood("what was fetched is not what was asked for")
+    return dict(zip(asked, answers, strict=True))
+
+
+@probe(
+    "tls",
+    fetched=Each(
+        ServedCertificate,
+        lambda served: Fetch(wanted=_asked(served, served.leaf)),
+        when=lambda served: any(_places(served.leaf).values()),
+    ),
+    anchors=Each(ServedCertificate, lambda served: TrustAnchors(served.anchors)),
+)
+def revocation(fetched: Raw, anchors: Raw, served: ServedCertificate, now: ScanTime) -> RevocationStatus:
+    """What `Fetch` brought, judged with the key of the issuer that was shown, or else of the anchor that signed it."""
+    roots = read_anchors(anchors.out).named(served.leaf.issuer)
+    issuer = served.issuer or next((one for one in roots if issued(served.leaf, one)), None)
+    answers = _answers(_asked(served, served.leaf), fetched)
+    return RevocationStatus(served, _told(served, served.leaf, issuer, answers, now))
+
+
+@probe(
+    "tls",
+    fetched=Each(
+        ServedCertificate,
+        lambda served: Fetch(wanted=_asked(served, *_cas(served))),
+        when=lambda served: not issued(served.leaf, served.leaf),
+    ),
+    anchors=Each(ServedCertificate, lambda served: TrustAnchors(served.anchors)),
+)
+def ca_revocation(fetched: Raw, anchors: Raw, served: ServedCertificate, now: ScanTime) -> CaRevocationStatus:
+    """What `Fetch` brought of the CAs shown; told is of those in the path that holds, judged with the key above."""
+    best = followed(served, read_anchors(anchors.out), now).trusted
+    if best is None:
+        raise NotUnderstood("no path to an approved root, so it is not known which CAs count")
+    answers = _answers(_asked(served, *_cas(served)), fetched)
+    pairs = zip(best.certificates[1:-1], best.certificates[2:], strict=True)
+    told = tuple(_told(served, ca, above, answers, now) for ca, above in pairs)
+    if not any(one.heard for one in told):
+        raise Absent("no CA of the path names a CRL or an OCSP server")
+    return CaRevocationStatus(served, told)
 
 
 def _not_asked(url: str) -> Heard:
-    why = "is not fetched over HTTP" if not url.startswith("http") else "not asked: the issuer was not shown"
+    why = "not asked: the issuer was not shown" if _is_web(url) else "is not fetched over HTTP"
     return Heard(url, "", f"{url[:200]}: {why}", Cause.POLICY)
 
 
@@ -136,7 +230,10 @@ def _stapled(served: ServedCertificate, now: ScanTime) -> Status | None:
         return None
     if served.issuer is None:
         raise NotUnderstood("the issuer was not shown: nobody can tell whether the stapled answer is of it")
-    return by_ocsp(served.staple, served.leaf, served.issuer, now)
+    status = by_ocsp(served.staple, served.leaf, served.issuer, now)
+    if status.word is Word.NOT_UNDERSTOOD:
+        raise NotUnderstood(str(status))
+    return status
 
 
 # --- checks ---------------------------------------------------------------------------------------------------
@@ -156,13 +253,13 @@ def _stapled(served: ServedCertificate, now: ScanTime) -> Status | None:
     verify=_SHOW,
     references=(
         "RFC 5280 sections 4.2.1.13 and 4.2.2.1",
-        f"{_CABF}, sections 4.9.9 and 7.1.2.11.2",
+        f"{_CABF}, sections 1.6.1 (short-lived: 7 days), 4.9.9 and 7.1.2.11.2",
     ),
 )
 def possible(
     served: ServedCertificate,
     *,
-    days: Annotated[int, "certificates that live no longer than this need no revocation"] = 10,
+    days: Annotated[int, "certificates that live no longer than this need no revocation"] = 7,
 ) -> Verdict:
     """Whether the certificate was revoked can be found out.
 
@@ -174,7 +271,7 @@ def possible(
         raise Absent("the certificate lives so shortly that it is never revoked")
     if issued(served.leaf, served.leaf):
         raise Absent("a certificate that signs itself has nobody to revoke it")
-    places = [url for urls in _places(served).values() for url in urls]
+    places = [url for urls in _places(served.leaf).values() for url in urls]
     return holds(bool(places), f"named: {', '.join(places)[:300] or 'nothing'}", "a CRL or an OCSP server")
 
 
@@ -188,7 +285,7 @@ def possible(
         "Een CA trekt een certificaat in als de sleutel is uitgelekt of de houder niet meer bestaat. Wie"
         " het blijft tonen, wordt geweigerd of is na te doen."
     ),
-    fix="certbot renew --force-renewal    # with a new key; or ask your own CA\\nsystemctl reload nginx",
+    fix="certbot renew --force-renewal    # with a new key; or ask your own CA\nsystemctl reload nginx",
     verify=_SHOW,
     references=(
         "RFC 6960",
@@ -202,17 +299,53 @@ def not_revoked(revocation: RevocationStatus) -> Verdict:
     or can be imitated. Good is only what the CA says is good; what could not be asked is an error, and what the
     CA does not know is not good.
     """
-    said = [one for one in (revocation.ocsp, revocation.crl) if one is not None]
-    observed = f"{revocation.served.shown}: {'; '.join(map(str, said))}"[:600]
-    words = {one.word for one in said if one.cause is None}
-    if Word.REVOKED in words:
-        return holds(False, observed, "good")
-    if Word.GOOD in words and Word.UNKNOWN not in words:
-        return holds(True, observed, "good")
-    blind = next((one.cause for one in said if one.cause is not None), None)
-    if blind is not None and not words:
-        raise Blind(observed, blind)
-    raise NotUnderstood(observed)
+    return _none_revoked(revocation.told)
+
+
+def _none_revoked(*told: Told) -> Verdict:
+    def said(some: list[Told]) -> str:
+        return "; ".join(map(str, some))[:600]
+
+    revoked = [one for one in told if Word.REVOKED in one.words]
+    if revoked:
+        return holds(False, said(revoked), "good")
+    doubtful = [one for one in told if Word.GOOD not in one.words or Word.UNKNOWN in one.words]
+    if not doubtful:
+        return holds(True, said([*told]), "good")
+    blind = next((place.cause for one in doubtful if not one.words for place in one.heard), None)
+    if blind is not None:
+        raise Blind(said(doubtful), blind)
+    raise NotUnderstood(said(doubtful))
+
+
+@check(
+    "revocation.cas-not-revoked",
+    principle=(FAIL_SECURE, SECURE_DEPLOYMENT),
+    severity=Severity.CRITICAL,
+    layer=Layer.DATA,
+    title_nl="Geen tussenliggende CA boven het certificaat is ingetrokken",
+    why_nl=(
+        "Wordt een tussenliggende CA ingetrokken, dan is niets meer te vertrouwen wat die heeft uitgegeven."
+        " Strenge programma's weigeren dan elke dienst eronder; andere merken niet dat er wordt nagemaakt."
+    ),
+    fix=(
+        "cat server.crt intermediate.crt > fullchain.crt    # both new: from your CA, under another intermediate"
+        "\nsystemctl reload nginx"
+    ),
+    verify="curl -s URL | openssl crl -inform DER -noout -text    # is the serial number of intermediate.crt listed?",
+    references=(
+        "RFC 5280 sections 6.1.3 and 6.3",
+        f"{_CABF}, section 4.9.7",
+    ),
+)
+def cas_not_revoked(ca_revocation: CaRevocationStatus) -> Verdict:
+    """No intermediate CA above the certificate is revoked.
+
+    When an intermediate CA is revoked, nothing that it gave out can be trusted any more. Strict programs then refuse
+    every service below it; others do not notice that it is imitated. Asked about are the CAs of the path that holds,
+    but for the root: whom the organisation trusts itself, nobody else revokes.
+    """
+    return _none_revoked(*ca_revocation.told)
 
 
 def _current(heard: Heard | None, what: str) -> Verdict:
@@ -220,6 +353,8 @@ def _current(heard: Heard | None, what: str) -> Verdict:
         raise Absent(f"the certificate names no {what}")
     if heard.cause is not None:
         raise Blind(str(heard), heard.cause)
+    if heard.word == Word.NOT_UNDERSTOOD:
+        raise NotUnderstood(str(heard))
     good = heard.word in {Word.GOOD, Word.REVOKED}
     return holds(good, f"{heard.url[:200]}: {heard}", "an answer of the CA that counts now")
 
@@ -247,7 +382,7 @@ def crl_current(revocation: RevocationStatus) -> Verdict:
     Who counts on the CRL and gets an old one learns of a revocation too late. Strict programs then refuse
     everyone.
     """
-    return _current(revocation.crl, "CRL")
+    return _current(revocation.told.crl, "CRL")
 
 
 @check(
@@ -273,7 +408,7 @@ def ocsp_answers(revocation: RevocationStatus) -> Verdict:
     An answer that is out of date or not of the CA is no answer. Strict programs then refuse everyone, others no
     longer verify. A certificate that its own CA does not know counts as no answer too.
     """
-    return _current(revocation.ocsp, "OCSP server")
+    return _current(revocation.told.ocsp, "OCSP server")
 
 
 @check(
@@ -338,6 +473,7 @@ def must_staple_kept(served: ServedCertificate, now: ScanTime) -> Verdict:
 
 _OCSP_URL: Final = "http://ocsp.example.nl/"
 _CRL_URL: Final = "http://crl.example.nl/issuing.crl"
+_ROOT_URL: Final = "http://crl.example.nl/root.crl"
 _GONE: Final = {"cause": "timeout", "detail": "ocsp.example.nl port 80: no answer"}
 _NOT_ALLOWED: Final = Gap(
     State.ERROR,
@@ -353,6 +489,12 @@ def _said(ocsp: str | dict[str, str], crl: str | dict[str, str]) -> dict[str, An
         for url, one in ((_OCSP_URL, ocsp), (_CRL_URL, crl))
     ]
     return given(more.GOOD, fetched=json.dumps(answers))
+
+
+def _above(crl: str | Gap, *chain: str, root: str = more.PUBLISHED_ROOT) -> dict[str, Any]:
+    """An example: a chain over a CA that names a CRL, and what stood there."""
+    fetched = crl if isinstance(crl, Gap) else json.dumps([{"url": _ROOT_URL, "body": crl}])
+    return seen(*(chain or (more.BY_PUBLISHED,)), more.PUBLISHED_CA, anchors=trusted(root), fetched=fetched)
 
 
 examples(
@@ -382,6 +524,30 @@ examples(
     ],
     error=[given(more.GOOD, fetched=_NOT_ALLOWED), given(more.IN_A_DIRECTORY, fetched="[]")],
     notapplicable=given(more.PLAIN),
+)
+examples(
+    cas_not_revoked,
+    passes=_above(more.CA_CRL_EMPTY),
+    fails=[_above(more.CA_CRL_REVOKED), _above(more.CA_CRL_REVOKED, more.BY_QUIET, more.QUIET_CA)],
+    unknown=[
+        _above(more.CA_CRL_STALE),
+        _above("AAAA"),
+        _above(more.CA_CRL_EMPTY, more.BY_QUIET, more.QUIET_CA),
+        _above(more.CA_CRL_EMPTY, root=more.ROOT),
+        seen(more.GOOD, fetched="[]"),
+    ],
+    error=_above(
+        Gap(
+            State.ERROR,
+            Cause.POLICY,
+            f"{_ROOT_URL}: the inventory does not allow this host; write 'revocation_hosts: [crl.example.nl]'",
+        )
+    ),
+    notapplicable=[
+        given(more.GOOD, fetched="[]"),
+        seen(more.BY_ROOT, fetched="[]"),
+        seen(more.SELF_SIGNED),
+    ],
 )
 examples(
     crl_current,

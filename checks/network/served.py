@@ -11,22 +11,35 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 
-from checks.network.ports import TlsPort
+from checks.network.eap import one_login, within_eap
+from checks.network.ports import RadiusServer, TlsPort
 from checks.network.tls_endpoint import shown_to, spoken, stapled
 from checks.network.x509.names import shown
-from checks.network.x509.paths import Demands, Outcome, read_anchors, self_issued, signature_fault, validate
+from checks.network.x509.paths import (
+    Anchors,
+    Demands,
+    Outcome,
+    Path,
+    Reason,
+    read_anchors,
+    self_issued,
+    signature_fault,
+    validate,
+)
 from scanner import (
     Blind,
     Cause,
     Each,
+    EapTls,
     NotUnderstood,
     Raw,
     Renewal,
@@ -52,16 +65,18 @@ RESERVED: Final = {
 class ServedCertificate:
     """The certificates a port shows, DER, the server's own first.
 
-    ``name`` is the name asked for, or empty. ``staple`` is the OCSP answer that came along, or empty.
+    ``name`` is the name asked for, or empty. ``staple`` is the OCSP answer that came along, or empty. Over UDP it is
+    what a RADIUS server shows to who logs in on the network.
     """
 
     port: int
     name: str
     chain: tuple[bytes, ...]
     staple: bytes
+    protocol: Literal["tcp", "udp"] = "tcp"
 
     def __str__(self) -> str:
-        return f"{self.port}/tcp"
+        return f"{self.port}/{self.protocol}"
 
     @property
     def anchors(self) -> tuple[str, ...]:
@@ -76,8 +91,11 @@ class ServedCertificate:
 
     @property
     def others(self) -> list[x509.Certificate]:
-        """What was shown behind it."""
-        return [certificate(one) for one in self.chain[1:]]
+        """What was shown behind it. Raises NotUnderstood when not all of that can be read."""
+        try:
+            return [certificate(one) for one in self.chain[1:]]
+        except ValueError as error:
+            raise NotUnderstood(f"a certificate behind it cannot be read: {str(error)[:120]}") from None
 
     @property
     def shown(self) -> str:
@@ -92,7 +110,11 @@ class ServedCertificate:
     @property
     def issuer(self) -> x509.Certificate | None:
         """The certificate shown that signed the server's own, if it was."""
-        return next((one for one in self.others if issued(self.leaf, one)), None)
+        return self.issuer_of(self.leaf)
+
+    def issuer_of(self, below: x509.Certificate) -> x509.Certificate | None:
+        """The certificate shown that signed another one, if any did."""
+        return next((one for one in self.others if issued(below, one)), None)
 
     @property
     def validation(self) -> str:
@@ -104,16 +126,15 @@ class ServedCertificate:
 class CertificatePath:
     """A served chain followed to an approved root at the moment of the scan.
 
-    ``path`` runs from leaf to anchor (DER) and is empty when none holds; then ``distrust`` says why. ``missing`` names
-    the issuer that was not shown and is no approved root, when every path ends in one. ``own_ca`` says that the anchor
-    is one of the inventory, and ``gave_up`` that more paths
-    were shown than can be walked.
+    ``path`` runs from leaf to anchor (DER) and is empty when none holds; then ``distrust`` says why, and ``gave_up``
+    why another one may hold after all. ``missing`` names the issuer that was not shown and is no approved root, when
+    every path ends in one. ``own_ca`` says that the anchor is one of the inventory.
     """
 
     served: ServedCertificate
     path: tuple[bytes, ...]
     distrust: str
-    gave_up: bool
+    gave_up: str
     missing: str
     own_ca: bool
 
@@ -129,23 +150,28 @@ class CertificatePath:
         return bool(self.path) and not self.own_ca and bool(self.served.validation)
 
 
-@probe(
-    "tls",
-    walk=Each(
-        TlsPort, lambda port: TlsWalk(port.number, port.server_name, port.address, port.starttls, "chain", 10)
-    ),
-)
+def _one_hello(port: TlsPort) -> TlsWalk | EapTls:
+    if port.protocol == "udp":
+        return one_login(RadiusServer(port.number, port.server_name, port.realm))
+    return TlsWalk(port.number, port.server_name, port.address, port.starttls, "chain", 10)
+
+
+@probe("tls", walk=Each(TlsPort, _one_hello))
 def served(walk: Raw, port: TlsPort) -> ServedCertificate:
-    """One hello as `TlsWalk` documents it: the chain is DER, RFC 5280."""
-    answers = spoken(walk, declared=port.declared)
+    """One hello as `TlsWalk` or `EapTls` documents it: the chain is DER, RFC 5280.
+
+    What the server's own says needs no other.
+    """
+    answers = within_eap(walk) if port.protocol == "udp" else spoken(walk, declared=port.declared)
     shown = shown_to(answers, "right").whole
     if shown.alert:
         raise Blind(f"the server ends the handshake: {shown.alert}", Cause.TLS)
     if not shown.chain:
         raise NotUnderstood("no certificate was shown")
-    for one in shown.chain:
-        certificate(one)
-    return ServedCertificate(port.number, port.server_name, shown.chain, stapled(answers).whole)
+    certificate(shown.chain[0])
+    return ServedCertificate(
+        port.number, port.server_name, shown.chain, stapled(answers).whole, port.protocol
+    )
 
 
 @dated
@@ -187,24 +213,42 @@ _FOR_SERVERS: Final = Demands(purpose=ExtendedKeyUsageOID.SERVER_AUTH, for_leaf=
 def anchored(anchors: Raw, served: ServedCertificate, now: ScanTime) -> CertificatePath:
     """The chain followed to the anchors that `TrustAnchors` gives, PEM."""
     approved = read_anchors(anchors.out)
-    outcome = validate(served.leaf, served.others[:MOST], approved, now, _FOR_SERVERS)
+    outcome = followed(served, approved, now)
     best = outcome.trusted
     path = best.certificates if best else ()
     return CertificatePath(
         served=served,
         path=tuple(one.public_bytes(Encoding.DER) for one in path),
         distrust=outcome.why,
-        gave_up=(outcome.exhausted or len(served.others) > MOST) and best is None,
+        gave_up="" if best else _unknown(served, outcome),
         missing=_missing(outcome),
         own_ca=bool(path) and path[-1] in approved.own,
     )
 
 
+def followed(served: ServedCertificate, approved: Anchors, now: ScanTime) -> Outcome:
+    """Every path over what was shown to one of these anchors."""
+    return validate(served.leaf, served.others[:MOST], approved, now, _FOR_SERVERS)
+
+
+def _unknown(served: ServedCertificate, outcome: Outcome) -> str:
+    """Why there may be a path that holds, though none was found."""
+    if outcome.exhausted or len(served.others) > MOST:
+        return "more certificates are shown than there can be paths walked"
+    failures = [failure for path in outcome.paths for failure in path.failures]
+    return next((str(failure) for failure in failures if failure.reason is Reason.ALGORITHM), "")
+
+
 def _missing(outcome: Outcome) -> str:
-    tops = [path.certificates[-1] for path in outcome.paths]
+    tops = [path.certificates[-2 if _is_forged(path) else -1] for path in outcome.paths]
     if any(path.anchored for path in outcome.paths) or any(self_issued(top) for top in tops):
         return ""
     return shown(tops[0].issuer) if tops else ""
+
+
+def _is_forged(path: Path) -> bool:
+    """Whether its last certificate has the name of the issuer that is wanted, and another key."""
+    return any(failure.reason is Reason.SIGNATURE for failure in path.failures)
 
 
 @lru_cache(maxsize=4096)
@@ -213,8 +257,12 @@ def certificate(der: bytes) -> x509.Certificate:
     with warnings.catch_warnings():
         # What the library frowns upon (serial numbers, old names) is for the checks to judge.
         warnings.simplefilter("ignore")
-        found = x509.load_der_x509_certificate(der)
-        found.issuer, found.subject, found.extensions  # noqa: B018 -- read now, so that they are known to be readable
+        try:
+            found = x509.load_der_x509_certificate(der)
+            # Read now, so that they are known to be readable.
+            found.issuer, found.subject, found.extensions  # noqa: B018
+        except (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+            raise ValueError(str(error)) from None
     return found
 
 
@@ -225,8 +273,13 @@ def chain_text(chain: Sequence[bytes]) -> str:
 
 @lru_cache(maxsize=4096)
 def issued(below: x509.Certificate, above: x509.Certificate) -> bool:
-    """Whether one certificate signed the other."""
-    return name_key(below.issuer) == name_key(above.subject) and not signature_fault(below, above)
+    """Whether one certificate signed the other. Raises NotUnderstood when that is done in a way we do not know."""
+    if name_key(below.issuer) != name_key(above.subject):
+        return False
+    fault = signature_fault(below, above)
+    if fault and fault.reason is Reason.ALGORITHM:
+        raise NotUnderstood(str(fault))
+    return not fault
 
 
 def value(one: x509.Certificate, kind: type[Any]) -> Any:
@@ -263,7 +316,10 @@ def purposes(one: x509.Certificate) -> list[ObjectIdentifier] | None:
 
 def strength(one: x509.Certificate) -> tuple[str, int]:
     """The kind of key and its bits: ("RSA", 3072), ("secp256r1", 256), ("Ed25519", 256)."""
-    public: Any = one.public_key()
+    try:
+        public: Any = one.public_key()
+    except UnsupportedAlgorithm as error:
+        raise NotUnderstood(f"{shown(one.subject)}: {error}") from None
     match public:
         case rsa.RSAPublicKey():
             return "RSA", public.key_size
@@ -283,6 +339,19 @@ def signed_with(one: x509.Certificate) -> str:
     """The hash its signature is made over, PSS included; empty for Ed25519 and Ed448, which have their own."""
     digest = one.signature_hash_algorithm
     return digest.name if digest else ""
+
+
+def is_for(one: x509.Certificate, name: str) -> bool:
+    """Whether it is for this DNS name; only subjectAltName counts (RFC 9525 section 6.3)."""
+    return any(_matches(pattern, name) for pattern in names(one))
+
+
+def _matches(pattern: str, name: str) -> bool:
+    """A wildcard stands for one whole left-most label."""
+    pattern, name = pattern.lower().rstrip("."), name.lower().rstrip(".")
+    if pattern.startswith("*."):
+        return "." in name and name.split(".", 1)[1] == pattern[2:]
+    return pattern == name
 
 
 def is_address(name: str) -> str:

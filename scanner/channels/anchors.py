@@ -28,7 +28,11 @@ OWN = b"# of the inventory\n"
 
 
 class Anchors:
-    """The system's store with files of our own beside it. Raises ChannelError when a file cannot be read."""
+    """The system's store with files of our own beside it.
+
+    Raises ChannelError when a file cannot be read, or when the system has none, also beside some of our own: without
+    the public CAs nobody can tell that a certificate is of none of them.
+    """
 
     def __init__(self, extra: Iterable[str]) -> None:
         system = ssl.get_default_verify_paths().cafile
@@ -36,6 +40,11 @@ class Anchors:
         self.digest = sha256(b"".join(public + own)).hexdigest()
         kept, added = _certificates(public), _certificates(own)
         self.count = len(kept) + len(added)
+        if not kept:
+            raise ChannelError(
+                Cause.POLICY,
+                "trust anchors: the scanner's own system has none; install ca-certificates there",
+            )
         self._public, self._own = _by_name(kept), _by_name(added)
 
     def answer(self, source: TrustAnchors) -> Timed:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from scanner.channels import ChannelError
-from scanner.channels.wire import cause_of, dial
+from scanner.channels.wire import cause_of, datagrams, dial
 from scanner.model import Cause, Timed
 from scanner.transcript import Exchange, Turn, write
 
@@ -84,25 +84,13 @@ class _Talk:
 
     def _connect(self) -> socket.socket:
         if self._source.protocol == "udp":
-            return self._datagrams()
+            return datagrams(self._address, self._source.port)
         try:
             return dial(self._address, self._source.port, self._left())
         except ChannelError as error:
             if error.cause is Cause.REFUSED:
                 raise _Ended("refused") from None
             raise
-
-    def _datagrams(self) -> socket.socket:
-        try:
-            family, kind, protocol, _, where = socket.getaddrinfo(
-                self._address, self._source.port, type=socket.SOCK_DGRAM
-            )[0]
-            found = socket.socket(family, kind, protocol)
-            found.connect(where)
-        except (OSError, UnicodeError) as error:
-            cause = cause_of(error) if isinstance(error, OSError) else Cause.DNS
-            raise ChannelError(cause, f"{self._source.describe()}: {error}") from None
-        return found
 
     def _left(self) -> float:
         left = self._deadline - time.monotonic()

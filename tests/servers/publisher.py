@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -18,16 +19,31 @@ from cryptography.x509 import ocsp
 
 from tests.servers.authority import Authority, Issued
 
+_NAMED: Final = x509.UniformResourceIdentifier("http://crl.lab.test/delta.crl")
+#: What a CRL may say of itself, and whether that is critical.
+_EXTENSIONS: Final[dict[str, tuple[x509.ExtensionType, bool]]] = {
+    "indirect": (x509.IssuingDistributionPoint(None, None, False, False, None, True, False), True),
+    "some-reasons": (
+        x509.IssuingDistributionPoint(
+            None, None, False, False, frozenset({x509.ReasonFlags.key_compromise}), False, False
+        ),
+        True,
+    ),
+    "with-delta": (x509.FreshestCRL([x509.DistributionPoint([_NAMED], None, None, None)]), False),
+}
+
 
 class Publisher:
-    """The publishing side of an authority; change its fields and it answers otherwise.
+    """The publishing side of an authority, or of ``ca``; change its fields and it answers otherwise.
 
     ``ocsp``: good, revoked, unknown, stale, stranger (another signs), or gone (no answer). ``crl``: empty, revoked,
-    stale, stranger, or gone. ``responder`` signs OCSP answers in the place of the CA. ``asked`` counts the requests.
+    stale, stranger, renewed (signed with another key of the CA), cut (short), gone, or one of `_EXTENSIONS`.
+    ``responder`` signs OCSP answers in the place of the CA. ``asked`` counts the requests.
     """
 
     def __init__(self, lab: Authority, folder: Path, port: int) -> None:
         self.lab, self.folder, self.port = lab, folder, port
+        self.ca = lab.issuing
         self.other = Authority(lab.now, "Stranger", keys=2000)
         self.ocsp, self.crl, self.asked = "good", "empty", 0
         self.about: x509.Certificate | None = None
@@ -57,7 +73,7 @@ class Publisher:
             return None
         if self.ocsp == "stale":
             return self._stale()
-        signer = self.other.issuing if self.ocsp == "stranger" else self.responder or self.lab.issuing
+        signer = self.other.issuing if self.ocsp == "stranger" else self.responder or self.ca
         self._write(signer)
         (self.folder / "request.der").write_bytes(request)
         program = shutil.which("openssl")
@@ -84,7 +100,7 @@ class Publisher:
         row = rows.get(self.ocsp, f"V\t{ends}\t\t{serial}\tunknown\t/CN=x\n")
         (self.folder / "index.txt").write_text(row)
         (self.folder / "index.txt.attr").write_text("unique_subject = no\n")
-        (self.folder / "issuing.pem").write_bytes(self.lab.issuing.pem)
+        (self.folder / "issuing.pem").write_bytes(self.ca.pem)
         (self.folder / "signer.pem").write_bytes(signer.certificate.public_bytes(Encoding.PEM))
         (self.folder / "signer.key").write_bytes(signer.key_pem)
 
@@ -92,11 +108,11 @@ class Publisher:
         assert self.about is not None
         then = datetime.now(UTC) - timedelta(days=20)
         builder = ocsp.OCSPResponseBuilder().add_response(
-            cert=self.about, issuer=self.lab.issuing.certificate, algorithm=hashes.SHA1(),
+            cert=self.about, issuer=self.ca.certificate, algorithm=hashes.SHA1(),
             cert_status=ocsp.OCSPCertStatus.GOOD, this_update=then, next_update=then + timedelta(days=2),
             revocation_time=None, revocation_reason=None,
-        ).responder_id(ocsp.OCSPResponderEncoding.HASH, self.lab.issuing.certificate)  # fmt: skip
-        return builder.sign(self.lab.issuing.key, hashes.SHA256()).public_bytes(Encoding.DER)
+        ).responder_id(ocsp.OCSPResponderEncoding.HASH, self.ca.certificate)  # fmt: skip
+        return builder.sign(self.ca.key, hashes.SHA256()).public_bytes(Encoding.DER)
 
     def list(self) -> bytes | None:
         """The CRL (DER); None for none at all."""
@@ -105,16 +121,23 @@ class Publisher:
         began = datetime.now(UTC) - timedelta(days=20 if self.crl == "stale" else 1)
         builder = (
             x509.CertificateRevocationListBuilder()
-            .issuer_name(self.lab.issuing.certificate.subject)
+            .issuer_name(self.ca.certificate.subject)
             .last_update(began)
             .next_update(began + timedelta(days=7))
         )
-        if self.crl == "revoked":
+        kind, _, revoked = self.crl.rpartition(" ")
+        if revoked == "revoked":
             assert self.about is not None
             entry = x509.RevokedCertificateBuilder().serial_number(self.about.serial_number)
             builder = builder.add_revoked_certificate(entry.revocation_date(began).build())
-        signer = self.other.issuing if self.crl == "stranger" else self.lab.issuing
-        return builder.sign(signer.key, hashes.SHA256()).public_bytes(Encoding.DER)
+        signer = self.other.issuing if self.crl in {"stranger", "renewed"} else self.ca
+        if self.crl == "renewed":
+            named = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.key.public_key())
+            builder = builder.add_extension(named, critical=False)
+        if extension := _EXTENSIONS.get(kind or self.crl):
+            builder = builder.add_extension(*extension)
+        made = builder.sign(signer.key, hashes.SHA256()).public_bytes(Encoding.DER)
+        return made[:-9] if self.crl == "cut" else made
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def refusal(constraints: x509.NameConstraints, certificate: x509.Certificate) ->
             continue
         if not isinstance(name, _KINDS):
             return f"a name of kind {type(name).__name__}, which constraints are not understood of"
-        if any(_within(name, base) for base in excluded if type(base) is type(name)):
+        if any(_within(name, base) or _may_be(name, base) for base in excluded if type(base) is type(name)):
             return f"{_text(name)} is excluded"
         allowed = [base for base in permitted if type(base) is type(name)]
         if allowed and not any(_within(name, base) for base in allowed):
@@ -91,6 +91,13 @@ def _within(name: x509.GeneralName, base: x509.GeneralName) -> bool:
             same = isinstance(limit, IPv4Network | IPv6Network) and value.version == limit.version
             return same and value in limit
     raise AssertionError(name)
+
+
+def _may_be(name: x509.GeneralName, base: x509.GeneralName) -> bool:
+    """Whether a wildcard can stand for the host that is excluded, as OpenSSL overlooks and Go did (CVE-2025-61727)."""
+    if not isinstance(name, x509.DNSName) or not name.value.startswith("*."):
+        return False
+    return str(base.value).partition(".")[2].lower().rstrip(".") == name.value[2:].lower().rstrip(".")
 
 
 def _below(host: str, limit: str, *, strict: bool = False) -> bool:

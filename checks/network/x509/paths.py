@@ -40,6 +40,7 @@ class Reason(StrEnum):
     NO_ISSUER = "no-issuer"
     TOO_LONG = "too-long"
     SIGNATURE = "signature"
+    ALGORITHM = "unknown-algorithm"
     UNREADABLE = "unreadable"
     NOT_YET = "not-yet-valid"
     EXPIRED = "expired"
@@ -214,7 +215,7 @@ class _Search:
             if self.steps < 0:
                 return
             if fault := signature_fault(top, issuer):
-                yield (*path, issuer), is_anchor, Failure(Reason.SIGNATURE, shown(top.subject), fault)
+                yield (*path, issuer), is_anchor, fault
             elif is_anchor:
                 yield (*path, issuer), True, None
             elif len(path) + 1 >= LONGEST:
@@ -278,16 +279,20 @@ def _wanted_identifier(certificate: Certificate) -> bytes | None:
 
 
 @lru_cache(maxsize=4096)
-def signature_fault(certificate: Certificate, issuer: Certificate) -> str:
-    """Why the issuer's key did not sign this, or nothing when it did."""
+def signature_fault(certificate: Certificate, issuer: Certificate) -> Failure | None:
+    """Why the issuer's key did not sign this, or why that cannot be told (`Reason.ALGORITHM`); None when it did."""
     try:
         public = issuer.public_key()
         verify_with(public, certificate.signature, certificate.tbs_certificate_bytes, certificate)
     except InvalidSignature:
-        return f"the signature is not of {shown(issuer.subject)}"
+        return Failure(
+            Reason.SIGNATURE, shown(certificate.subject), f"the signature is not of {shown(issuer.subject)}"
+        )
     except (UnsupportedAlgorithm, ValueError, TypeError) as error:
-        return f"the signature cannot be verified: {str(error)[:80] or type(error).__name__}"
-    return ""
+        reason = Reason.ALGORITHM if isinstance(error, UnsupportedAlgorithm) else Reason.SIGNATURE
+        why = f"the signature cannot be verified: {str(error)[:80] or type(error).__name__}"
+        return Failure(reason, shown(certificate.subject), why)
+    return None
 
 
 def verify_with(public: Any, signature: bytes, signed: bytes, algorithm: Any) -> None:

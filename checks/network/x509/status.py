@@ -31,12 +31,13 @@ SIGNERS: Final = 4
 
 
 class Word(StrEnum):
-    """What is said of a certificate; *unusable* when what was said may not be believed."""
+    """What is said of a certificate; *unusable* when it may not be believed, *not understood* when we cannot tell."""
 
     GOOD = "good"
     REVOKED = "revoked"
     UNKNOWN = "unknown to its CA"
     UNUSABLE = "unusable"
+    NOT_UNDERSTOOD = "not understood"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,21 @@ class Status:
 
 def _unusable(why: str) -> Status:
     return Status(Word.UNUSABLE, why)
+
+
+def _beyond(why: str) -> Status:
+    return Status(Word.NOT_UNDERSTOOD, why)
+
+
+#: What the library raises of what is not read by it, which may be our own fault or that of who brought it.
+_NOT_READ: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 def question(certificate: x509.Certificate, issuer: x509.Certificate) -> bytes:
@@ -82,8 +98,8 @@ def by_ocsp(der: bytes, certificate: x509.Certificate, issuer: x509.Certificate,
         for one in answer.responses:
             if _is_about(one, certificate, issuer):
                 return _single(one, at)
-    except (ValueError, UnsupportedAlgorithm, TypeError) as error:
-        return _unusable(f"the OCSP answer cannot be read: {str(error)[:80]}")
+    except _NOT_READ as error:
+        return _beyond(f"the OCSP answer cannot be read: {str(error)[:80]}")
     return _unusable("the OCSP answer is about another certificate")
 
 
@@ -127,11 +143,7 @@ def _responder_fault(answer: ocsp.OCSPResponse, issuer: x509.Certificate, at: da
 def _no_delegate(signer: x509.Certificate, issuer: x509.Certificate, at: datetime) -> str:
     if name_key(signer.issuer) != name_key(issuer.subject) or signature_fault(signer, issuer):
         return "the OCSP answer is signed by neither the CA nor a responder of it"
-    try:
-        purposes = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        purposes = x509.ExtendedKeyUsage([])
-    if ExtendedKeyUsageOID.OCSP_SIGNING not in purposes:
+    if ExtendedKeyUsageOID.OCSP_SIGNING not in (_extension(signer, x509.ExtendedKeyUsage) or ()):
         return f"{shown(signer.subject)} signed the OCSP answer and may not (extendedKeyUsage)"
     if not signer.not_valid_before_utc - SKEW <= at <= signer.not_valid_after_utc:
         return f"the certificate of the OCSP server expired on {signer.not_valid_after_utc:%Y-%m-%d}"
@@ -159,7 +171,6 @@ _CRL_UNDERSTOOD: Final = frozenset(
     {
         ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
         ExtensionOID.CRL_NUMBER,
-        ExtensionOID.ISSUING_DISTRIBUTION_POINT,
         ExtensionOID.AUTHORITY_INFORMATION_ACCESS,
         ExtensionOID.ISSUER_ALTERNATIVE_NAME,
         ExtensionOID.FRESHEST_CRL,
@@ -170,18 +181,21 @@ _CRL_UNDERSTOOD: Final = frozenset(
 def by_crl(data: bytes, certificate: x509.Certificate, issuer: x509.Certificate, at: datetime) -> Status:
     """What a CRL (DER, or PEM as some publish it) is worth at that moment (aware, UTC).
 
-    Complete and direct lists only: a delta, or a list by or for others, is unusable.
+    Direct lists only: one by or for others is not understood. A list of some reasons can revoke, and make nothing good.
+    Changes since, in a delta, are not read; then the detail says so.
     """
     try:
         crl = (x509.load_pem_x509_crl if data.startswith(b"-----") else x509.load_der_x509_crl)(data)
-        if fault := next(_crl_faults(crl, certificate, issuer, at), ""):
-            return _unusable(fault)
+        if fault := next(_crl_faults(crl, certificate, issuer, at), None):
+            return fault
         entry = crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
-        if entry is None:
-            return Status(Word.GOOD, f"CRL of {crl.last_update_utc:%Y-%m-%d %H:%M}")
-        return Status(Word.REVOKED, f"CRL: on {entry.revocation_date_utc:%Y-%m-%d}")
-    except (ValueError, UnsupportedAlgorithm, TypeError) as error:
-        return _unusable(f"the CRL cannot be read: {str(error)[:80]}")
+        if entry is not None:
+            return Status(Word.REVOKED, f"CRL: on {entry.revocation_date_utc:%Y-%m-%d}")
+        if _of_some_reasons(crl, certificate):
+            return _beyond("the CRL does not list it, and lists certificates revoked for some reasons only")
+        return Status(Word.GOOD, f"CRL of {crl.last_update_utc:%Y-%m-%d %H:%M}{_changes(crl, certificate)}")
+    except _NOT_READ as error:
+        return _beyond(f"the CRL cannot be read: {str(error)[:80]}")
 
 
 def _crl_faults(
@@ -189,50 +203,69 @@ def _crl_faults(
     certificate: x509.Certificate,
     issuer: x509.Certificate,
     at: datetime,
-) -> Iterator[str]:
-    if name_key(crl.issuer) != name_key(certificate.issuer):
-        yield f"the CRL is of {shown(crl.issuer)}"
+) -> Iterator[Status]:
+    if any(point.crl_issuer for point in _points(certificate)):
+        yield _beyond("the certificate names another who publishes its CRL")
     for extension in crl.extensions:
         if isinstance(extension.value, x509.DeltaCRLIndicator):
-            yield "the CRL is a delta of another"
-        elif extension.critical and extension.oid not in _CRL_UNDERSTOOD:
-            yield f"the critical extension {extension.oid.dotted_string} of the CRL is not known"
+            yield _unusable("the CRL is a delta of another")
         elif isinstance(extension.value, x509.IssuingDistributionPoint):
             yield from _scope_faults(extension.value, certificate)
-    try:
-        usage: x509.KeyUsage | None = issuer.extensions.get_extension_for_class(x509.KeyUsage).value
-    except x509.ExtensionNotFound:
-        usage = None
+        elif extension.critical and extension.oid not in _CRL_UNDERSTOOD:
+            yield _beyond(f"the critical extension {extension.oid.dotted_string} of the CRL is not known")
+    if name_key(crl.issuer) != name_key(certificate.issuer):
+        yield _unusable(f"the CRL is of {shown(crl.issuer)}")
+    usage = _extension(issuer, x509.KeyUsage)
     if usage is not None and not usage.crl_sign:
-        yield f"the key of {shown(issuer.subject)} may not sign a CRL (keyUsage)"
+        yield _unusable(f"the key of {shown(issuer.subject)} may not sign a CRL (keyUsage)")
     try:
         verify_with(issuer.public_key(), crl.signature, crl.tbs_certlist_bytes, crl)
     except InvalidSignature:
-        yield f"the CRL is not signed by {shown(issuer.subject)}"
+        # A CA with several keys may sign its CRL with another one (RFC 5280 section 6.3.3 (f)).
+        signer, known = (
+            _extension(crl, x509.AuthorityKeyIdentifier),
+            _extension(issuer, x509.SubjectKeyIdentifier),
+        )
+        if signer and known and signer.key_identifier not in {None, known.digest}:
+            yield _beyond(f"the CRL is signed with another key of {shown(issuer.subject)}")
+        yield _unusable(f"the CRL is not signed by {shown(issuer.subject)}")
     if dated := _dated("the CRL", crl.last_update_utc, crl.next_update_utc, at):
-        yield dated
+        yield _unusable(dated)
 
 
-def _scope_faults(scope: x509.IssuingDistributionPoint, certificate: x509.Certificate) -> Iterator[str]:
-    if scope.indirect_crl or scope.only_some_reasons or scope.only_contains_attribute_certs:
-        yield "the CRL is not complete: indirect, for some reasons, or for attribute certificates"
+def _extension(of: x509.Certificate | x509.CertificateRevocationList, kind: type[Any]) -> Any:
     try:
-        is_ca = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        return of.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
-        is_ca = False
+        return None
+
+
+def _of_some_reasons(crl: x509.CertificateRevocationList, certificate: x509.Certificate) -> bool:
+    """Whether more may be said elsewhere: by the list, or by the places the certificate names (section 6.3.3 (d))."""
+    scope = _extension(crl, x509.IssuingDistributionPoint)
+    return bool(scope and scope.only_some_reasons) or any(point.reasons for point in _points(certificate))
+
+
+def _changes(crl: x509.CertificateRevocationList, certificate: x509.Certificate) -> str:
+    named = any(_extension(one, x509.FreshestCRL) for one in (crl, certificate))
+    return ", without the changes since (a delta CRL is named, and not read)" if named else ""
+
+
+def _scope_faults(scope: x509.IssuingDistributionPoint, certificate: x509.Certificate) -> Iterator[Status]:
+    if scope.indirect_crl or scope.only_contains_attribute_certs or scope.relative_name:
+        yield _beyond("the CRL is indirect, of attribute certificates, or of a place named in another way")
+    basic = _extension(certificate, x509.BasicConstraints)
+    is_ca = basic is not None and basic.ca
     if scope.only_contains_ca_certs if not is_ca else scope.only_contains_user_certs:
-        yield f"the CRL is for {'users' if is_ca else 'CAs'} only"
-    if scope.full_name or scope.relative_name:
+        yield _unusable(f"the CRL is for {'users' if is_ca else 'CAs'} only")
+    if scope.full_name:
         named = {name for point in _points(certificate) for name in point.full_name or ()}
-        if not named & set(scope.full_name or ()):
-            yield "the CRL is of another distribution point"
+        if not named & set(scope.full_name):
+            yield _unusable("the CRL is of another distribution point")
 
 
 def _points(certificate: x509.Certificate) -> Iterator[x509.DistributionPoint]:
-    try:
-        yield from certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
-    except x509.ExtensionNotFound:
-        return
+    yield from _extension(certificate, x509.CRLDistributionPoints) or ()
 
 
 def crl_places(certificate: x509.Certificate) -> list[str]:
@@ -247,13 +280,9 @@ def crl_places(certificate: x509.Certificate) -> list[str]:
 
 def ocsp_places(certificate: x509.Certificate) -> list[str]:
     """Where the certificate says its OCSP server is."""
-    try:
-        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
-    except x509.ExtensionNotFound:
-        return []
     return [
         one.access_location.value
-        for one in access
+        for one in _extension(certificate, x509.AuthorityInformationAccess) or ()
         if one.access_method == AuthorityInformationAccessOID.OCSP
         and isinstance(one.access_location, x509.UniformResourceIdentifier)
     ]
