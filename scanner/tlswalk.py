@@ -520,7 +520,7 @@ def ticket(visit: Visit) -> Walk:
     def again(answer: Answer) -> bytes:
         return question.again(answer) or answer.farewell
 
-    yield Question("ticket", question.hello, lambda answer: bool(answer.alert), again)
+    yield Question("ticket", question.hello, lambda answer: bool(answer.alert) or _stuck(answer), again)
 
 
 def chain(visit: Visit, words: str = "chain", **rest: Any) -> Walk:
@@ -585,7 +585,14 @@ def conversation(
         )
         return second.record
 
-    return Question(words, made.record, lambda answer: answer.whole, again)
+    return Question(words, made.record, lambda answer: answer.whole or _stuck(answer), again)
+
+
+def _stuck(answer: Answer) -> bool:
+    """Whether a HelloRetryRequest wants a key in a group that we have none in: then nothing more is to come."""
+    from scanner import tlskeys
+
+    return answer.server is not None and answer.server.retry and answer.server.group not in tlskeys.GROUPS
 
 
 #: id-ecPublicKey and, behind it, the curve (RFC 5480 section 2.1.1): as it stands in a certificate's key.

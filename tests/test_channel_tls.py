@@ -210,6 +210,19 @@ def test_a_named_prime_does_not_hide_the_servers_own(rsa: Keys, tmp_path: Path) 
         _ = tls_offer(Raw(out=unasked), TlsPort(port, NAME)).primes.whole
 
 
+def test_nobody_waits_for_an_answer_to_a_key_that_we_do_not_have(rsa: Keys, tmp_path: Path) -> None:
+    """s_server serves one at a time: who waits for nothing keeps the next question from its answer."""
+    with servers.openssl(tmp_path, rsa, "-tls1_3", "-groups", "ffdhe2048:ffdhe3072") as port:
+        raw = look(port)
+    offered = tls_offer(raw, TlsPort(port, NAME))
+    assert offered.accepted.whole == ("TLSv1.3",)
+    assert len(names(offered, "TLSv1.3")) == 3
+    assert {group.name for group in offered.groups["TLSv1.3"].whole} == {"ffdhe2048", "ffdhe3072"}
+    with pytest.raises(Blind):
+        _ = offered.shown["right"].whole
+    assert all(one.end == "done" for one in exchanges(raw))
+
+
 def test_heartbeat_is_seen_of_a_server_without_tls13(rsa: Keys, tmp_path: Path) -> None:
     priority = "NORMAL:-VERS-ALL:+VERS-TLS1.2"
     with servers.gnutls(tmp_path, rsa, priority, "--heartbeat") as port:

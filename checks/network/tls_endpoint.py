@@ -287,7 +287,10 @@ _WHY: Final[Mapping[str, tuple[str, Cause]]] = {
     "refused": ("the connection was refused", Cause.REFUSED),
     "closed": ("the connection was closed in the middle of the answer", Cause.RESET),
     "limit": ("more came back than is read", Cause.TRUNCATED),
-    "done": ("the answer is no TLS, or an alert that says nothing of the offer", Cause.TLS),
+    "done": (
+        "the answer is no TLS, an alert that says nothing of the offer, or wants a key in a group that we have none in",
+        Cause.TLS,
+    ),
 }
 
 
