@@ -111,7 +111,7 @@ def test_a_server_that_refuses_without_a_word_is_understood(name: str) -> None:
 @pytest.mark.parametrize("rate", [0.03, 0.1, 0.2, 0.5])
 def test_connections_lost_at_random_are_no_refusals(name: str, rate: float) -> None:
     dice = Random(20)
-    assert not any(_wrong(name, lambda number, asked: dice.random() < rate) for _ in range(12))
+    assert not any(_wrong(name, lambda number, asked: dice.random() < rate) for _ in range(6))
 
 
 @pytest.mark.parametrize("name", SERVERS)
