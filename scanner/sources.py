@@ -434,6 +434,9 @@ Source: TypeAlias = (
     | SshLogin
 )
 
+#: What is asked of one port, at an address.
+CONVERSATIONS: Final = (TlsWalk, Dialogue, SshHello, SshLogin)
+
 _KINDS: Final[dict[str, type[Any]]] = {
     kind.__name__: kind
     for kind in (

@@ -153,7 +153,7 @@ class OpenPort:
     """A TCP port of the target that takes connections from where the scanner stands.
 
     ``service`` is the name in the inventory, else that of the usual service on this port, else empty; ``declared``
-    says that the inventory has it, ``tls`` that it promises TLS here.
+    says that the inventory has it, ``tls`` that it promises TLS here. ``further_address`` is empty at the target's own.
     """
 
     number: int
@@ -161,6 +161,7 @@ class OpenPort:
     declared: bool
     tls: bool
     server_name: str
+    further_address: str = ""
 
     def __str__(self) -> str:
         return f"{self.number}/tcp"
@@ -171,6 +172,7 @@ class TlsPort:
     """A TCP port where the scanner may ask for TLS; ``address`` only on the scanner's own host.
 
     ``declared`` says that the inventory promises TLS here. ``starttls`` is the protocol that is spoken before TLS.
+    ``further_address`` is as that of `OpenPort`.
     """
 
     number: int
@@ -178,6 +180,7 @@ class TlsPort:
     address: str = ""
     declared: bool = False
     starttls: str = ""
+    further_address: str = ""
 
     def __str__(self) -> str:
         return f"{self.number}/tcp"
@@ -261,9 +264,11 @@ def listener_sweep(swept: Raw) -> ListenerSweep:
 
 @probe("outside")
 def open_ports(sweeps: list[Sweep], target: Target) -> list[OpenPort]:
-    """The ports that are open on any address."""
+    """The ports that are open, on each address that the inventory names."""
     declared = {one.port: one for one in target.services or () if one.protocol == "tcp"}
-    numbers = {number for one in sweeps for at in one.addresses for number in at.open}
+    found = {
+        (number, further(target, at.address)) for one in sweeps for at in one.addresses for number in at.open
+    }
     return [
         OpenPort(
             number=number,
@@ -271,8 +276,9 @@ def open_ports(sweeps: list[Sweep], target: Target) -> list[OpenPort]:
             declared=number in declared,
             tls=number in declared and declared[number].tls,
             server_name=_name(target, number),
+            further_address=address,
         )
-        for number in sorted(numbers)
+        for number, address in sorted(found)
     ]
 
 
@@ -289,23 +295,25 @@ def tls_ports(
     """
     declared = {one.port for one in target.services or () if one.tls and one.protocol == "tcp"}
     wanted = TLS_PORTS | declared
-    found: dict[int, TlsPort] = {}
-    if isinstance(sockets, Gap):
-        found = {number: _tls_port(target, number) for number in declared}
-    else:
+    found: dict[tuple[int, str], TlsPort] = {}
+    if not isinstance(sockets, Gap):
         own = target.channel == "local"
         for one in sockets:
             if one.protocol != "tcp" or one.port not in wanted or (one.is_local and not own):
                 continue
             # Never connect to an address that a remote host names: it may name another's.
             address = one.address if own and not one.everywhere and not one.scope else ""
-            if one.port not in found or one.everywhere:
-                found[one.port] = _tls_port(target, one.port, address)
+            place = one.port, further(target, one.address)
+            if place not in found or one.everywhere:
+                found[place] = _tls_port(target, *place, address)
     if not isinstance(reached, Gap):
         upgrading = {port.number for port in reached if port.service in STARTTLS.keys() - _TOUCHY}
-        seen = {port.number for port in reached} & (wanted | upgrading)
-        found = {number: _tls_port(target, number) for number in seen} | found
-    ports: list[TlsPort | Unseen] = [found[number] for number in sorted(found)]
+        seen = {(port.number, port.further_address) for port in reached if port.number in wanted | upgrading}
+        found = {place: _tls_port(target, *place) for place in seen} | found
+    if isinstance(sockets, Gap):
+        promised = declared - {number for number, _ in found}
+        found |= {(number, ""): _tls_port(target, number) for number in promised}
+    ports: list[TlsPort | Unseen] = [found[place] for place in sorted(found)]
     for gap, elsewhere in ((sockets, reached), (reached, sockets)):
         # What an account was given to look with, or is the only view, did not show is not simply absent.
         alone = isinstance(elsewhere, Gap) or (gap is sockets and target.credential is not None)
@@ -314,7 +322,7 @@ def tls_ports(
     return ports
 
 
-def _tls_port(target: Target, number: int, address: str = "") -> TlsPort:
+def _tls_port(target: Target, number: int, further_address: str = "", address: str = "") -> TlsPort:
     service = _service(target, number)
     usual = "" if number in TLS_PORTS else STARTTLS.get(service_name(target, number), "")
     return TlsPort(
@@ -323,6 +331,7 @@ def _tls_port(target: Target, number: int, address: str = "") -> TlsPort:
         address=address,
         declared=service is not None and service.tls,
         starttls=(service.starttls if service else "") or usual,
+        further_address=further_address,
     )
 
 
@@ -330,6 +339,11 @@ def _service(target: Target, number: int) -> Service | None:
     """What the inventory says of a TCP port."""
     services = target.services or ()
     return next((one for one in services if one.port == number and one.protocol == "tcp"), None)
+
+
+def further(target: Target, address: str) -> str:
+    """The address when it is one of those that the inventory gives the target beside its own, else empty."""
+    return address if address in target.addresses and address != target.address else ""
 
 
 def login_port(target: Target) -> set[int]:

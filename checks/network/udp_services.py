@@ -15,6 +15,7 @@ class UdpService:
 
     number: int
     service: str
+    further_address: str = ""
 
     def __str__(self) -> str:
         return f"{self.number}/udp"
@@ -26,12 +27,15 @@ def udp_services(target: Target, datagrams: list[Datagram] | Gap) -> list[UdpSer
     if target.channel == "local":
         raise Absent("the scanner runs on this host itself: nothing is seen from outside")
     found = {
-        one.port: UdpService(one.port, one.name) for one in target.services or () if one.protocol == "udp"
+        (one.port, ""): UdpService(one.port, one.name)
+        for one in target.services or ()
+        if one.protocol == "udp"
     }
     if isinstance(datagrams, Gap):
         known: list[UdpService | Unseen] = list(found.values())
         return known if datagrams.state is State.NOTAPPLICABLE else [*known, Unseen("other ports", datagrams)]
     for one in datagrams:
-        if one.answers and one.understood and not one.asked.address:
-            found.setdefault(one.asked.number, UdpService(one.asked.number, one.service))
+        if one.answers and one.understood:
+            place = one.asked.number, one.asked.address
+            found.setdefault(place, UdpService(place[0], one.service, place[1]))
     return list(found.values())
