@@ -31,8 +31,9 @@ AT_ONCE: Final = 128
 MUCH: Final = 2000
 #: Connections in all: a process may usually have 1024 files open, and others need them too.
 IN_ALL: Final = 512
-#: New connections to one target in a second.
-PACE: Final = 500
+#: New connections to one target in a second. What stands in between, or is old, has to keep count of them: the usual
+#: ports take half a second an address so, and all of them six minutes.
+PACE: Final = 200
 #: So many may go at once to keep that pace.
 BURST: Final = 20
 #: Seconds to wait for an answer: long enough for the kernel to ask again after one. Less where the host answers sooner.
