@@ -21,6 +21,7 @@ from scanner.channels import ChannelError, ShellTransport
 from scanner.channels.shell import Batch
 from scanner.model import Cause, Credential, Gap, Inventory, State, Target, Timed
 from scanner.sources import (
+    CONVERSATIONS,
     Dialogue,
     Fetch,
     Lookup,
@@ -152,6 +153,12 @@ class Worker:
                 f"{source.describe()}: the inventory consents to {target.consent!s};"
                 f" write 'consent: {source.impact}' to allow it",
             )
+        if self._unsure_whose(source, target):
+            raise ChannelError(
+                Cause.POLICY,
+                f"{source.describe()}: reached by way of {target.jump}; where the scanner stands this may be another"
+                " host's address, so nothing was sent; write 'ports: usual' when it is not",
+            )
         further = source.addresses if isinstance(source, Ports) else ()
         server = source.server if isinstance(source, Lookup) else ""
         if not all(self._ours(where) for where in (source.address, server, *further) if where):
@@ -159,6 +166,14 @@ class Worker:
                 Cause.POLICY,
                 f"{source.describe()}: no target of the inventory has this address; nothing was sent",
             )
+
+    @staticmethod
+    def _unsure_whose(source: Outside | TlsWalk, target: Target) -> bool:
+        """Whether the target's address may be another's where we stand: its own network lies behind a jump host, and
+        the inventory does not say which ports to try from here.
+        """
+        asked = isinstance(source, (Ports, *CONVERSATIONS)) and source.address in {"", *target.addresses}
+        return asked and target.jump is not None and target.ports is None
 
     def _ours(self, address: str) -> bool:
         """Whether an address or name leads to targets of the inventory alone."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from ipaddress import ip_address
 from typing import Final
 
 from checks.linux.sockets import ListeningSocket
@@ -100,6 +101,14 @@ class Reached:
         return bool(self.open or self.refused)
 
     @property
+    def seen_as(self) -> str:
+        """Our address as the host sees it; empty when that is not known: who stands in a private network shows itself
+        to the internet with another one.
+        """
+        translated = self.source and ip_address(self.source).is_private and ip_address(self.address).is_global
+        return "" if translated else self.source
+
+    @property
     def version(self) -> int:
         """Of IP: 4 or 6."""
         return 6 if ":" in self.address else 4
@@ -186,13 +195,21 @@ class TlsPort:
         return f"{self.number}/tcp"
 
 
-@probe("outside")
-def port_list(target: Target) -> list[PortList]:
-    """The ports that were chosen and those the inventory declares; none on the scanner's own host, which has no
-    outside.
-    """
+def must_be_outside(target: Target) -> None:
+    """Raises Absent where there is no outside to look from: on the scanner's own host, and behind a jump host."""
     if target.channel == "local":
         raise Absent("the scanner runs on this host itself: nothing is seen from outside")
+    if target.jump and target.ports is None:
+        raise Absent(
+            f"reached by way of {target.jump}: where the scanner stands its address may be another host's, so nothing"
+            " is asked from outside; write 'ports: usual' when it leads there from here too"
+        )
+
+
+@probe("outside")
+def port_list(target: Target) -> list[PortList]:
+    """The ports that were chosen and those the inventory declares."""
+    must_be_outside(target)
     declared = {one.port for one in target.services or () if one.protocol == "tcp"} | login_port(target)
     chosen: Iterable[int]
     match target.ports:
@@ -293,6 +310,8 @@ def tls_ports(
     promises TLS on is asked unless the host itself says that nothing listens there. Services that change over to TLS
     (STARTTLS) are asked where they answer.
     """
+    if target.channel != "local":
+        must_be_outside(target)
     declared = {one.port for one in target.services or () if one.tls and one.protocol == "tcp"}
     wanted = TLS_PORTS | declared
     found: dict[tuple[int, str], TlsPort] = {}

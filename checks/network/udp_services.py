@@ -6,7 +6,8 @@ Others are left alone: silence tells nothing, and there are very many ports.
 from __future__ import annotations
 
 from checks.network.datagrams import Datagram
-from scanner import Absent, Gap, State, Target, Unseen, fact, probe
+from checks.network.ports import must_be_outside
+from scanner import Gap, State, Target, Unseen, fact, probe
 
 
 @fact
@@ -24,8 +25,7 @@ class UdpService:
 @probe("outside")
 def udp_services(target: Target, datagrams: list[Datagram] | Gap) -> list[UdpService | Unseen]:
     """None on the scanner's own host, which has no outside."""
-    if target.channel == "local":
-        raise Absent("the scanner runs on this host itself: nothing is seen from outside")
+    must_be_outside(target)
     found = {
         (one.port, ""): UdpService(one.port, one.name)
         for one in target.services or ()
