@@ -599,7 +599,8 @@ def udp_as_declared(exposure: Exposure, datagrams: list[Datagram], target: Targe
         raise NotUnderstood(NOT_KNOWN)
     if not extra:
         exposure.lasting()
-        if all(one.state == "silent" for one in datagrams):
+        heard = {one.asked.address for one in datagrams if one.state != "silent"}
+        if any(one.asked.address not in heard for one in datagrams):
             exposure.sure()
     return holds(
         not extra,
@@ -861,6 +862,7 @@ examples(
     notapplicable={"swept": swept(v4={"refused": [22, 443]}), "said": said(), "target": _HOST},
 )
 _SILENT6: Final = {f"{port} of 2001:db8::10": talk for port, talk in said().items()}
+_REFUSED6: Final = {port: talk.replace('"timeout"', '"refused"') for port, talk in _SILENT6.items()}
 examples(
     udp_as_declared,
     passes=[
@@ -888,7 +890,13 @@ examples(
             "target": {**_HOST, "services": [_WEB, {**_TIME, "from": ["beheer"]}]},
         },
     ],
-    error={"swept": _DEAD, "said": said(), "target": _HOST},
+    error=[
+        {"swept": _DEAD, "said": said(), "target": _HOST},
+        {
+            "swept": swept(v4={"silent": [443]}, v6={"open": [443]}), "said": {**said(), **_REFUSED6},
+            "target": {**_HOST, "addresses": ["2001:db8::10"]},
+        },
+    ],
 )  # fmt: skip
 examples(
     no_amplification,
