@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 #: Seconds after which no further question from outside is put to a target: one that answers everything slowly would
-#: hold up the scan for hours.
+#: hold up the scan for hours. Trying its ports does not count: that has a limit of its own, and may take as long.
 OUTSIDE_SECONDS: Final = 600
 #: Questions from outside put to one target at the same time.
 OUTSIDE_AT_ONCE: Final = 4
@@ -310,7 +310,10 @@ class Session:
                         Cause.TIMEOUT, f"{source.describe()}: not asked, {OUTSIDE_SECONDS} seconds were up"
                     )
                 self._worker.may_ask(source, self._target)
-            return self._answer(source)
+            answer = self._answer(source)
+            if isinstance(source, Ports):
+                self._outside_until += answer.took
+            return answer
         except ChannelError as error:
             return Timed(code=None, gap=Gap(State.ERROR, error.cause, error.detail))
 
