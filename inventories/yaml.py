@@ -259,7 +259,7 @@ class _Reader:
         return Inventory(
             sources=(str(path),),
             digest=self.located.digest,
-            targets=tuple(targets.values()),
+            targets=tuple(_with_secrets(folder, target) for target in targets.values()),
             credentials={name: _absolute(folder, value) for name, value in file.credentials.items()},
             zones={name: zone.concurrency for name, zone in file.zones.items() if zone and zone.concurrency},
             trust_anchors=tuple(self.files("trust_anchors", file.trust_anchors, folder)),
@@ -311,7 +311,7 @@ class _Reader:
         return zone
 
     def check_services(self, place: Place, services: tuple[Service, ...]) -> None:
-        """No port twice, and every origin is a zone, a network or any."""
+        """No port twice, every origin is a zone, a network or any, and only RADIUS has a secret."""
         first: dict[str, int] = {}
         for index, service in enumerate(services):
             here = (*place, "services", index)
@@ -319,6 +319,9 @@ class _Reader:
                 line = self.located.line((*place, "services", first[service.key]))
                 message = f"{service.key} stands here twice, first on line {line}"
                 raise self.located.error(here, message, "make it one service")
+            if (service.secret or service.realm) and (service.name, service.protocol) != ("radius", "udp"):
+                message = "'secret' and 'realm' are of a RADIUS server"
+                raise self.located.error(here, message, "write 'name: radius, protocol: udp', or remove them")
             for number, origin in enumerate(service.from_):
                 self.check_origin((*here, "from", number), origin)
 
@@ -412,13 +415,32 @@ def _beside(folder: Path, name: str) -> str:
     return str((folder / path).absolute())
 
 
+def _found_from(folder: Path, reference: str) -> str:
+    """The reference to a secret with a whole path in it."""
+    scheme, _, name = reference.partition(":")
+    return f"file:{_beside(folder, name)}" if scheme == "file" else reference
+
+
+def _with_secrets(folder: Path, target: Target) -> Target:
+    """The target with whole paths in the references of its services."""
+    if not any(service.secret for service in target.services or ()):
+        return target
+    services = tuple(
+        service.model_copy(update={"secret": _found_from(folder, service.secret)})
+        if service.secret
+        else service
+        for service in target.services or ()
+    )
+    return target.model_copy(update={"services": services})
+
+
 def _absolute(folder: Path, credential: Credential) -> Credential:
     """The credential with whole paths in it."""
     paths: dict[str, str] = {}
     for field in ("key", "passphrase", "password"):
         reference: str | None = getattr(credential, field)
-        if reference and reference.startswith("file:"):
-            paths[field] = f"file:{_beside(folder, reference.removeprefix('file:'))}"
+        if reference:
+            paths[field] = _found_from(folder, reference)
     if credential.certificate:
         paths["certificate"] = _beside(folder, credential.certificate)
     return credential.model_copy(update=paths)

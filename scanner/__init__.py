@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from scanner.sources import (
         Command,
         Dialogue,
+        EapTls,
         Fetch,
         File,
         Lookup,
@@ -101,7 +102,7 @@ _HOME = {
     ),
     "plain": "visible",
     "sources": (
-        "Command Dialogue Fetch File Lookup NameAnchors Ports RouteOrigins Say SshHello SshLogin TlsWalk Tree "
+        "Command Dialogue EapTls Fetch File Lookup NameAnchors Ports RouteOrigins Say SshHello SshLogin TlsWalk Tree "
         "TrustAnchors tree_files"
     ),
     "transcript": "Exchange Turn exchanges",
@@ -112,7 +113,7 @@ _WHERE = {name: module for module, names in _HOME.items() for name in names.spli
 __all__ = [
     "DATA_FIRST", "DEFAULT_DENY", "FAIL_SECURE", "IN_DEPTH", "NO_GAP", "SECURE_DEFAULT",
     "SECURE_DEPLOYMENT", "SECURE_DESIGN", "Absent", "Blind", "Cause", "Check", "Command", "Credential",
-    "Dialogue", "Each", "Exchange", "Fetch", "File", "Finding", "Fleet", "Gap", "Impact", "InputError",
+    "Dialogue", "Each", "EapTls", "Exchange", "Fetch", "File", "Finding", "Fleet", "Gap", "Impact", "InputError",
     "Inventory", "Layer", "Located", "Lookup", "NameAnchors", "NotUnderstood", "PortChoice", "Ports", "Raw",
     "Renewal", "Results", "RouteOrigins", "Row", "Say", "ScanTime", "Service", "Severity", "SshHello",
     "SshLogin", "State", "Target", "Timed", "TlsWalk", "Tree", "TrustAnchors", "Turn", "Unseen", "Verdict",

@@ -264,28 +264,13 @@ def _valid_path(value: str) -> str:
 UrlPath = Annotated[str, AfterValidator(_valid_path)]
 
 
-class Service(Model):
-    """A service a target is meant to offer: what listens, why, and who may come in.
+def _valid_realm(value: str) -> str:
+    if not re.fullmatch(r"(?:[A-Za-z0-9][A-Za-z0-9.-]{0,199})?", value):
+        raise ValueError(f"{value!r} is not a realm\nwrite what is behind the '@', such as gemeente.example")
+    return value
 
-    ``client_certificate``: only who shows a certificate of ours gets an answer (mutual TLS). ``protected`` are the
-    paths of a web site that nobody sees without logging in.
-    """
 
-    port: Port
-    protocol: Literal["tcp", "udp"] = "tcp"
-    name: str = ""
-    purpose: str = ""
-    tls: bool = False
-    client_certificate: bool = False
-    server_name: str = ""
-    starttls: StartTls = ""
-    from_: tuple[str, ...] = Field(default=(), alias="from")
-    protected: tuple[UrlPath, ...] = ()
-
-    @property
-    def key(self) -> str:
-        """``443/tcp``."""
-        return f"{self.port}/{self.protocol}"
+Realm = Annotated[str, AfterValidator(_valid_realm)]
 
 
 _REFERENCE = re.compile(r"(env:[A-Za-z_][A-Za-z0-9_]*|file:\S.*)")
@@ -303,6 +288,33 @@ SecretRef = Annotated[
     BeforeValidator(_valid_reference),
     Field(json_schema_extra={"pattern": f"^{_REFERENCE.pattern}$"}),
 ]
+
+
+class Service(Model):
+    """A service a target is meant to offer: what listens, why, and who may come in.
+
+    ``client_certificate``: only who shows a certificate of ours gets an answer (mutual TLS). ``protected`` are the
+    paths of a web site that nobody sees without logging in. ``secret`` is what a RADIUS server shares with the scanner
+    as a client of it, and ``realm`` the one that it is asked for.
+    """
+
+    port: Port
+    protocol: Literal["tcp", "udp"] = "tcp"
+    name: str = ""
+    purpose: str = ""
+    tls: bool = False
+    client_certificate: bool = False
+    server_name: str = ""
+    starttls: StartTls = ""
+    from_: tuple[str, ...] = Field(default=(), alias="from")
+    secret: SecretRef | None = None
+    realm: Realm = ""
+    protected: tuple[UrlPath, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """``443/tcp``."""
+        return f"{self.port}/{self.protocol}"
 
 
 class Credential(Model):

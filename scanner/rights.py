@@ -8,7 +8,7 @@ from typing import Final
 from scanner.evaluate import Facts, scan_time
 from scanner.model import Target
 from scanner.scope import Scope
-from scanner.sources import Dialogue, Ports, Shell, Source, root_command
+from scanner.sources import Dialogue, EapTls, Ports, Shell, Source, root_command
 
 # sudoers(5) reads a command's arguments twice: first its own special characters, then as a shell pattern. So a
 # backslash is written four times, and what a pattern gives a meaning once.
@@ -53,6 +53,8 @@ def openings(scope: Scope) -> list[str]:
         for service in target.services or ():
             if service.tls and not (target.jump and target.ports is None):
                 needed.setdefault((target.zone, f"{service.key} (TLS)"), []).append(target.address)
+        for port in sorted({one.port for one in _first(scope, target) if isinstance(one, EapTls)}):
+            needed.setdefault((target.zone, f"{port}/udp (RADIUS)"), []).append(target.address)
         for ports, why in _tried(scope, target):
             tried.setdefault((target.zone, f"{ports} ({why})"), []).extend(at)
     return [

@@ -276,9 +276,9 @@ class Say(NamedTuple):
     ``data`` are bytes, one character each (Latin-1); empty when the other side speaks first. The answer is complete
     when ``until`` (a regular expression over all of it, dot matches newline) is found in it; or when it is as long as
     ``frame`` says: (offset, width, extra) for a length field (big-endian; little-endian when the width is negative)
-    at that offset, counting all but ``extra`` bytes; or when nothing more came for ``quiet`` seconds; with none of
-    these, when the other side ends the connection. A datagram answers with one datagram; when it is all that is said,
-    it is sent once more halfway, for datagrams get lost.
+    at that offset, counting all but ``extra`` bytes; or when nothing more came for ``quiet`` seconds, with ``http``
+    only behind a whole HTTP message; with none of these, when the other side ends the connection. A datagram answers
+    with one datagram; when it is all that is said, it is sent once more halfway, for datagrams get lost.
 
     ``copy`` puts parts of earlier answers into ``data``: (turn, offset, length, offset in data) each. ``secure``
     starts TLS after the answer.
@@ -290,6 +290,7 @@ class Say(NamedTuple):
     quiet: float = 0.0
     copy: tuple[tuple[int, int, int, int], ...] = ()
     secure: bool = False
+    http: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -420,6 +421,29 @@ class SshLogin(Outside):
         return f"SSH login as {self.user} by no means at all: {self.port}/tcp of {self.where} ({self.impact})"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EapTls(Outside):
+    """The certificates a RADIUS server shows to who logs in on a network (wifi): EAP-TLS, EAP-TTLS or PEAP.
+
+    It is asked as a client of the server, with the shared secret of the inventory's service, under a made-up name in
+    this ``realm``; the handshake is left after the server's first words. Read it back with `scanner.exchanges` and
+    `radius.within`: one exchange, a turn for each packet and its answer, both as `radius.redacted` leaves them. Every
+    answer was proved to be made with the secret. ``version`` offers that version of TLS alone ("TLSv1").
+    """
+
+    port: int
+    realm: str = ""
+    version: Literal["", "TLSv1", "TLSv1.1"] = ""
+    impact: Impact = Impact.TRY
+    timeout: int = 30
+
+    def describe(self) -> str:
+        """What is asked of whom."""
+        realm = f" of {self.realm}" if self.realm else ""
+        version = f" with {self.version}" if self.version else ""
+        return f"EAP{version} under a made-up name{realm}: {self.port}/udp of {self.where} ({self.impact})"
+
+
 Source: TypeAlias = (
     Shell
     | TlsWalk
@@ -432,10 +456,11 @@ Source: TypeAlias = (
     | Fetch
     | SshHello
     | SshLogin
+    | EapTls
 )
 
 #: What is asked of one port, at an address.
-CONVERSATIONS: Final = (TlsWalk, Dialogue, SshHello, SshLogin)
+CONVERSATIONS: Final = (TlsWalk, Dialogue, SshHello, SshLogin, EapTls)
 
 _KINDS: Final[dict[str, type[Any]]] = {
     kind.__name__: kind
@@ -453,6 +478,7 @@ _KINDS: Final[dict[str, type[Any]]] = {
         Fetch,
         SshHello,
         SshLogin,
+        EapTls,
     )
 }
 

@@ -26,6 +26,7 @@ from scanner.tlsnames import (
     TLS12,
     TLS13,
     VERSION_NAMES,
+    VERSIONS,
     Suite,
 )
 
@@ -473,6 +474,15 @@ def chain(visit: Visit, words: str = "chain", **rest: Any) -> Walk:
     """The certificates, in one connection, with whatever version of TLS the server likes best."""
     more = {wire.RENEGOTIATION_INFO: b"\0", wire.EXTENDED_MASTER_SECRET: b"", wire.SESSION_TICKET: b""}
     yield conversation(visit, words, visit.dice(32), more=more, **_EVERYTHING, **rest)
+
+
+def one_hello(version: str) -> Question:
+    """The question of `chain`, or one that offers this version alone, of TLS 1.0 to 1.2."""
+    if version:
+        return Question("chain", Visit().hello(VERSIONS[version], OLD_SUITES).record)
+    question = next(chain(Visit()))
+    assert isinstance(question, Question)
+    return question
 
 
 #: What `conversation` takes to offer TLS 1.0 and newer, in one hello.

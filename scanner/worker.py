@@ -23,6 +23,7 @@ from scanner.model import Cause, Credential, Gap, Inventory, State, Target, Time
 from scanner.sources import (
     CONVERSATIONS,
     Dialogue,
+    EapTls,
     Fetch,
     Lookup,
     NameAnchors,
@@ -36,6 +37,7 @@ from scanner.sources import (
     TlsWalk,
     TrustAnchors,
 )
+from scanner.vault import VaultError
 
 if TYPE_CHECKING:
     from scanner.channels.anchors import Anchors
@@ -194,6 +196,21 @@ class Worker:
             raise ChannelError(Cause.AUTH, f"the inventory names no credential for {target.name}")
         return self.inventory.credentials[target.credential]
 
+    def radius_secret(self, target: Target, port: int) -> bytes:
+        """What we share with this RADIUS server as a client of it. Raises ChannelError when that cannot be had."""
+        service = next(
+            (one for one in target.services or () if (one.port, one.protocol) == (port, "udp")), None
+        )
+        if service is None or service.secret is None:
+            raise ChannelError(
+                Cause.AUTH,
+                f"the inventory names no secret for {port}/udp of {target.name}; write 'secret: file:PATH'",
+            )
+        try:
+            return self.vault.secret(service.secret).get_secret_value()
+        except VaultError as error:
+            raise ChannelError(Cause.AUTH, str(error)) from None
+
 
 @contextmanager
 def _not_installed(name: str) -> Iterator[None]:
@@ -209,7 +226,7 @@ def _not_installed(name: str) -> Iterator[None]:
 
 
 def _is_datagram(source: Source) -> bool:
-    return isinstance(source, Dialogue) and source.protocol == "udp"
+    return isinstance(source, EapTls) or (isinstance(source, Dialogue) and source.protocol == "udp")
 
 
 class Session:
@@ -352,6 +369,10 @@ class Session:
                 from scanner.channels import ssh_hello
 
                 return ssh_hello.opening(source, self._opening(source)) or ssh_hello.hello(source, address)
+            case EapTls():
+                from scanner.channels import radius
+
+                return radius.look(source, address, self._worker.radius_secret(self._target, source.port))
             case SshLogin():
                 with _not_installed("invoke"):
                     from scanner.channels import ssh_login

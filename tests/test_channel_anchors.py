@@ -157,9 +157,10 @@ def test_a_file_that_is_not_there_or_holds_no_certificate_is_an_error(tmp_path: 
         Anchors([str(tmp_path / "empty")])
 
 
-def test_a_scanner_that_trusts_nobody_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scanner_without_public_anchors_says_so(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     none = ssl.get_default_verify_paths()._replace(cafile=None)
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: none)
-    with pytest.raises(ChannelError, match="trust anchors: none of the scanner's system") as caught:
-        Anchors([])
+    for own in ([], files):
+        with pytest.raises(ChannelError, match="own system has none; install ca-certificates") as caught:
+            Anchors(own)
     assert caught.value.cause is Cause.POLICY

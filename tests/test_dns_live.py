@@ -56,7 +56,10 @@ FLIPS: Final[dict[str, Flip]] = {
     "dnssec.nsec3-parameters": Flip(
         zone={"signing": Signing(salt="aabb", iterations=10)}, before={"signing": Signing(salt="")}
     ),
-    "dnssec.signatures-fresh": Flip(zone={"signing": Signing(until=1)}),
+    # Made as for each answer, and the last of a month.
+    "dnssec.signatures-fresh": Flip(
+        zone={"signing": Signing(since=-29, until=1)}, before={"signing": Signing(until=1)}
+    ),
     "dnssec.ds-digest": Flip(zone={"signing": Signing(ds="sha1")}),
     "dns.name-servers-spread": Flip(zone={"servers": servers("ns2 A 127.0.83.9")}),
     "dns.name-servers-resolve": Flip(zone={"servers": servers(f"ns2 A {SECOND}", "@ NS ns3")}),
@@ -135,6 +138,15 @@ def test_what_is_wrong_with_one_domain_is_told_of_no_other(scans: list[dict[str,
         ("dns.name-servers-ipv6", domain("dns.name-servers-resolve")),
         ("dns.web-ipv6", domain("dns.no-wildcard")),
     }
+
+
+def test_a_domain_that_the_resolver_does_not_know_is_not_settled(
+    scans: list[dict[str, list[Finding]]],
+) -> None:
+    found = look(server_at(SECOND, domains=("unheard-of.test",)), only=FLIPS, resolvers=(RESOLVER,))
+    seen = {(one.check, one.status) for findings in found.values() for one in findings}
+    assert seen == {(check, State.UNKNOWN) for check in FLIPS}
+    assert all("inventory: resolvers" in one.observed for findings in found.values() for one in findings)
 
 
 def test_without_domains_and_without_a_resolver(tmp_path: Path) -> None:

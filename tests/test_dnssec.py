@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import dns.message
 import dns.rdatatype
+import dns.rrset
 import pytest
 
 from checks.network import example_chains as recorded
@@ -106,6 +107,20 @@ def test_a_denial_of_another_name_proves_nothing() -> None:
     moved = Exchange("good.test DS", (Turn(b"", message.to_wire()),), "done")
     outcome = chain([moved if one.ask == "good.test DS" else one for one in good()])
     assert outcome.status is Status.BOGUS
+
+
+def test_a_server_that_has_the_child_only_tells_nothing_of_its_ds() -> None:
+    answers = good()
+    asked = next(one for one in answers if one.ask == "good.test DS")
+    message = dns.message.from_wire(asked.received)
+    message.answer = []
+    message.authority = [
+        dns.rrset.from_text("good.test.", 60, "IN", "SOA", "ns1.good.test. host.good.test. 1 2 3 4 5")
+    ]
+    own = changed(asked, message.to_wire())
+    outcome = chain([own if one is asked else one for one in answers])
+    assert outcome.status is Status.UNESTABLISHED
+    assert "a view of its own" in outcome.why
 
 
 def test_no_byte_can_be_changed_for_another_key() -> None:

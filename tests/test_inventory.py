@@ -194,9 +194,12 @@ def test_relative_paths_start_at_the_folder_of_the_inventory(
         "credentials:\n"
         "  a: {user: a, key: 'file:keys/a', passphrase: env:P, certificate: keys/a-cert.pub}\n"
         "  b: {user: b, key: 'file:~/.ssh/b', password: 'file:/etc/secret'}\n"
-        "targets: {a: }\n",
+        "targets:\n"
+        "  a: {services: [{port: 1812, protocol: udp, name: radius, secret: 'file:keys/wifi', realm: a.example}]}\n",
     )
     folder = f"{tmp_path}/inventory"
+    (wifi,) = found.targets[0].services or ()
+    assert (wifi.secret, wifi.realm) == (f"file:{folder}/keys/wifi", "a.example")
     assert found.trust_anchors == (f"{folder}/ca/own.pem",)
     a, b = found.credentials["a"], found.credentials["b"]
     assert (a.key, a.passphrase) == (f"file:{folder}/keys/a", "env:P")
@@ -391,6 +394,24 @@ BROKEN = [
         6,
         "targets.a.services[2]: 443/tcp stands here twice, first on line 4",
         "make it one service",
+    ),
+    (
+        "targets:\n  a: {services: [{port: 1812, name: radius, secret: 'file:wifi'}]}\n",
+        2,
+        "services[0]: 'secret' and 'realm' are of a RADIUS server",
+        "write 'name: radius, protocol: udp'",
+    ),
+    (
+        "targets:\n  a: {services: [{port: 1812, protocol: udp, name: radius, secret: hunter2}]}\n",
+        2,
+        "secret: this is no reference to a secret",
+        "write 'env:NAME' or 'file:/path'",
+    ),
+    (
+        "targets:\n  a: {services: [{port: 1812, protocol: udp, name: radius, realm: a@b.example}]}\n",
+        2,
+        "realm: 'a@b.example' is not a realm",
+        "write what is behind the '@'",
     ),
     (
         "targets:\n  a: {services: [{port: 80}, {port: 80}]}\n",

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from scanner.model import Finding, State
 from tests.outside import look, server_at, told
+from tests.servers.authority import DV, Authority
 from tests.servers.mail_host import MAIL_HOST, POLICY_HOST, policies, postfix
 from tests.servers.names import RESOLVER, Names, Zone
 
@@ -123,13 +124,17 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, l
     before = dict(texts)
     reverse = Zone(REVERSE, f"1.0 PTR mail.{domain('mx.reverse-name')}.")
     zones = [zone(check) for check in FLIPS]
+    public, folder = Authority(), tmp_path_factory.mktemp("policies")
+    (folder / "root").write_bytes(public.root.pem)
     with (
+        pytest.MonkeyPatch.context() as patch,
         Names(
             tmp_path_factory.mktemp("names"), [*zones, *OTHERS, reverse], ("test", "127.in-addr.arpa")
         ) as names,
-        policies(tmp_path_factory.mktemp("policies"), texts),
+        policies(folder, texts, public.issue(*texts, policies=(DV,))),
         postfix(f"mail.{domain('mx.greeting-name')}") as port,
     ):
+        patch.setenv("SSL_CERT_FILE", str(folder / "root"))  # all that the system trusts
         targets = (
             server_at(
                 MAIL_HOST, {"port": port, "name": "smtp"}, domains=tuple(domain(check) for check in FLIPS)

@@ -45,6 +45,11 @@ CASES: Final[dict[str, tuple[tuple[str, ...], str, str]]] = {
     "exists": (("v=spf1 exists:%{i}.out.provider.test -all",), "v=DMARC1; p=reject; psd=n", ""),
     "capitals": (("V=SPF1 MX -ALL",), "v=DMARC1; p=reject; sp=quarantine", ""),
     "after-all": (("v=spf1 -all mx",), "v=DMARC1; p=reject; np=reject", ""),
+    "fault-after-all": (("v=spf1 -all foo",), "v=DMARC1; p=reject; np=none", ""),
+    "netmask": (("v=spf1 ip4:192.0.2.0/255.255.255.0 -all",), "v=DMARC1; p=reject; t=y", ""),
+    "two-redirects": (("v=spf1" + " redirect=spf.provider.test" * 2,), "v=DMARC1; p=quarantine; t=n", ""),
+    "empty-label": (("v=spf1 include:spf..test -all",), "v=DMARC1; p=reject; pct=100", ""),
+    "hundreds": (("v=spf1 " + "ip4:192.0.2.1 " * 14 + "-all",), "v = DMARC1; p=reject", ""),
     "other-txt": ((PLAIN, "some-verification=1"), REJECT, "_dmarc TXT \"other=1\"\n"),
 }  # fmt: skip
 OTHERS: Final = (

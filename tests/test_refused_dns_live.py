@@ -28,6 +28,9 @@ def test_a_transfer_of_the_zone(tmp_path: Path) -> None:
         assert verdict(target, check) is State.PASS
         strange = target.model_copy(update={"domains": ("other.test",)})
         assert verdict(strange, check) is State.NOTAPPLICABLE
+        for within in "www.lab.test", "ns1.lab.test", "gone.lab.test":
+            name = target.model_copy(update={"domains": (within,)})
+            assert verdict(name, check) is State.NOTAPPLICABLE
     with bind(tmp_path, "allow-transfer { any; }") as target:
         assert verdict(target, check) is State.FAIL
 

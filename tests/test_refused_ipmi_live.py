@@ -34,5 +34,9 @@ def test_a_login_without_name_or_authentication(tmp_path: Path) -> None:
         assert verdict(target, check) is State.PASS
     with ipmi(tmp_path / "none", authentication="none md5") as target:
         assert verdict(target, check) is State.FAIL
+    with ipmi(tmp_path / "user", as_user="none md5") as target:
+        assert verdict(target, check) is State.FAIL
     with ipmi(tmp_path / "anonymous", first_user="true") as target:
+        assert verdict(target, check) is State.FAIL
+    with ipmi(tmp_path / "nameless", first_user="true", first_password="only-for-this") as target:
         assert verdict(target, check) is State.FAIL

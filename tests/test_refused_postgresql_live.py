@@ -38,6 +38,8 @@ def server() -> Iterator[PostgresqlServer]:
         ),
         (("host all all all trust",), False, "fail", "fail", "notapplicable"),
         (("hostssl all all all password",), True, "pass", "pass", "fail"),
+        (("hostssl all all all scram-sha-256", "host all all all password"), True, "fail", "pass", "fail"),
+        (("hostssl all all all scram-sha-256", "host all all all ident"), True, "fail", "pass", "pass"),
         (("hostssl all all all reject",), True, "unknown", "pass", "notapplicable"),
         (("local all all trust",), True, "unknown", "pass", "notapplicable"),
         (("hostnossl all all all trust", "hostssl all all all scram-sha-256"), True, "fail", "fail", "pass"),

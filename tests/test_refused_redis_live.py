@@ -27,11 +27,23 @@ READ, SAMPLE, CLEAR = (
         (("requirepass q7Wc2nU8",), False, "pass", "pass", "fail"),
         (("requirepass foobared",), False, "pass", "fail", "fail"),
         (("user default on nopass -@all +ping",), False, "pass", "notapplicable", "fail"),
+        (("user default on nopass ~* -@all +get",), False, "fail", "notapplicable", "fail"),
+        (("user default on nopass ~app:* +@all",), False, "unknown", "notapplicable", "unknown"),
         (("requirepass q7Wc2nU8", "tls-auth-clients no"), True, "pass", "pass", "pass"),
         (("tls-auth-clients no",), True, "fail", "notapplicable", "pass"),
         ((), True, "pass", "pass", "pass"),
     ],
-    ids=["open", "password", "sample", "acl", "tls-password", "tls-open", "tls-client-certificate"],
+    ids=[
+        "open",
+        "password",
+        "sample",
+        "acl",
+        "acl-get",
+        "acl-keys",
+        "tls-password",
+        "tls-open",
+        "tls-client-certificate",
+    ],
 )
 def test_a_setting_and_its_verdict(
     tmp_path: Path, options: Sequence[str], tls: bool, read: str, sample: str, clear: str

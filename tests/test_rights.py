@@ -42,6 +42,12 @@ def lines(inventory: Path, only: str, profile: str = "baseline") -> list[str]:
     return openings(scope.build(every_check(), [inventory], only=only, profile=profile))
 
 
+def test_a_radius_server_must_be_reached_for_its_certificate(inventory: Path) -> None:
+    wifi = "  wifi: {address: 192.0.2.4, services: [{port: 1812, protocol: udp, name: radius}]}\n"
+    inventory.write_text(INVENTORY + wifi)
+    assert "zone default: scanner -> 1812/udp (RADIUS) of 192.0.2.4" in lines(inventory, 'topic == "eap"')
+
+
 def test_every_port_that_is_tried_is_told_per_zone_and_nothing_is_to_be_opened(inventory: Path) -> None:
     found = lines(inventory, 'topic in ("exposure", "zones")')
     open_nothing = "; open nothing for it, tell who watches the network"

@@ -104,6 +104,7 @@ _EXPIRES: Final = "Expires: @soon@"
 _SCRIPT: Final = "<script src=https://cdn.example.org/a.js {}></script>"
 _SRI: Final = "integrity=sha384-oqVuAfXRKap7fdgcCY5uykM6+R9GqQ8K/uxy9rx7HNQlGYl1kPzQho1wx4JwY8wC"
 _DEFAULT: Final = "listen @address@:@https@ ssl default_server; ssl_reject_handshake on; return 444;"
+_GONE: Final = "add_header Set-Cookie 'old=; Expires=Fri, 31-Dec-1999 23:00:00 GMT';\n"
 _OWN: Final = "listen @address@:@https@ ssl;\n"
 
 FLIPS: Final = (
@@ -146,17 +147,25 @@ FLIPS: Final = (
     Flip("web.csp-default", {"default-src 'self'": "default-src *"}),
     Flip("web.csp-document", {"form-action 'self'; ": ""}),
     Flip("web.nosniff", {"nosniff": "sniff"}),
+    Flip("web.nosniff", {"Options nosniff": "Options 'nosniff;'"}),
     Flip("web.framing", {"frame-ancestors 'none'": "frame-ancestors *"}),
     Flip(
         "web.referrer-policy",
         {"same-origin always;\n  add_header Perm": "unsafe-url always;\n  add_header Perm"},
     ),
+    Flip("web.referrer-policy", files={"<link": "<meta name=referrer content=unsafe-url><link"}),
     Flip("web.permissions-policy", {"camera=()": "camera=*"}),
     Flip("web.opener-policy", {"Opener-Policy same-origin": "Opener-Policy unsafe-none"}),
     Flip("web.resource-policy", {"Resource-Policy same-origin": "Resource-Policy cross-origin"}),
+    Flip("web.resource-policy", _location("add_header Cross-Origin-Resource-Policy same-origin;")),
     Flip("web.server-version", {"server_tokens off": "server_tokens on"}),
     Flip("web.no-technology", _location("add_header X-Powered-By PHP/8.2.7;")),
     Flip("web.cookie-secure", {"; Secure": ""}),
+    Flip(
+        "web.cookie-secure",
+        {"; Secure": ""},
+        first={"add_header Set-Cookie": f"{_GONE}  add_header Set-Cookie"},
+    ),
     Flip("web.cookie-http-only", {"; HttpOnly": ""}),
     Flip("web.cookie-same-site", {"SameSite=Lax": "SameSite=None"}),
     Flip("web.cookie-prefix", {"__Host-session": "session"}),
@@ -392,6 +401,7 @@ def apache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Apache, T
         ("web.directory-listing", "<Location /css/>\nOptions +Indexes\n</Location>\n"),
         ("web.no-status-page", "<Location /server-status>\nSetHandler server-status\n</Location>\n"),
         ("web.framing", "Header always set X-Frame-Options ALLOWALL\n"),
+        ("web.framing", "Header always set X-Frame-Options SAMEORIGIN;\n"),
     ],
 )
 def test_a_check_follows_the_setting_of_apache(apache: tuple[Apache, Target], check: str, more: str) -> None:

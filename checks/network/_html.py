@@ -19,6 +19,8 @@ _ATTRIBUTE: Final = re.compile(r"""([^\s/>=]++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*
 #: Elements whose content is no markup.
 _OPAQUE: Final = frozenset({"script", "style", "textarea", "title", "xmp", "noembed", "noframes"})
 _STYLES: Final = frozenset({"stylesheet", "preload", "modulepreload", "prefetch", "manifest"})
+#: What a link fetches beforehand that is no script or style, by its "as".
+_BEFOREHAND: Final = {"font": "font", "image": "media", "audio": "media", "video": "media", "track": "media"}
 #: Element -> the attribute that says what it loads, and what that is to the page.
 _SOURCES: Final = {
     "script": ("src", "script"), "iframe": ("src", "frame"), "frame": ("src", "frame"), "embed": ("src", "frame"),
@@ -115,6 +117,8 @@ def _references(one: Element) -> list[tuple[str, str]]:
     if one.tag == "link":
         relations = set(one.get("rel").lower().split())
         kind = "style" if _STYLES & relations else "media" if "icon" in relations else ""
+        if _STYLES & relations and relations <= {"preload", "prefetch"}:
+            kind = _BEFOREHAND.get(one.get("as").lower(), kind)
         return [(kind, one.get("href"))] if kind and one.get("href") else []
     attribute, kind = _SOURCES.get(one.tag, ("", ""))
     found = [(kind, one.get(attribute))]

@@ -66,7 +66,16 @@ class Answer:
             raise Blind(self.says, Cause.DNS)
         if not self.message.flags & dns.flags.RA and not self.message.flags & dns.flags.AA:
             raise NotUnderstood(f"{self}: {self.server} does not look names up for us")
+        if self._refers:
+            raise NotUnderstood(f"{self}: {self.server} says who may know, not what is there")
         return self
+
+    @property
+    def _refers(self) -> bool:
+        """Whether it only names other servers (RFC 2308 section 2.2 tells it from an answer that nothing is there)."""
+        kinds = {rrset.rdtype for rrset in self.message.authority}
+        own = self.message.flags & dns.flags.AA or self.message.answer or self.no_such_name
+        return not own and dns.rdatatype.NS in kinds and dns.rdatatype.SOA not in kinds
 
     @property
     def canonical(self) -> dns.name.Name:
@@ -89,6 +98,11 @@ class Answer:
             self.message.answer, self.canonical, self.message.question[0].rdclass, self.kind
         )
         return list(found) if found else []
+
+    @property
+    def own(self) -> list[Any]:
+        """The records of the name itself: an alias has none, whatever it leads to (RFC 1034 section 3.6.2)."""
+        return self.records if self.canonical == self.name else []
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -154,6 +168,18 @@ class Answers:
             raise NotUnderstood(f"{_shown(key[0])} {kind} was not asked")
         return self._found[key]
 
+    def soa_of(self, domain: str) -> Answer:
+        """The SOA answer for a domain of the inventory. Raises NotUnderstood when the server says that there is no such
+        name: that tells of its view of the DNS, or of the inventory, and nothing of what the domain is like.
+        """
+        soa = self(domain, "SOA").must()
+        if soa.no_such_name and soa.canonical == soa.name:
+            raise NotUnderstood(
+                f"{soa.server} says that {domain} does not exist: give a resolver that knows it (inventory:"
+                " resolvers), or take it out of domains"
+            )
+        return soa
+
     def __or__(self, other: Answers) -> Answers:
         """Both."""
         both = Answers()
@@ -175,8 +201,15 @@ def host_name(name: dns.name.Name) -> str:
 
 
 def askable(name: str) -> bool:
-    """Whether a name that someone else wrote may be asked further."""
-    return 0 < len(name) < 254 and name.count(".") < LABELS and "\\" not in name
+    """Whether a name that someone else wrote may be asked further: it is one, and no endless one."""
+    labels = name.removesuffix(".").split(".")
+    return (
+        len(name) < 254
+        and len(labels) <= LABELS
+        and "\\" not in name
+        and name.isascii()
+        and all(0 < len(label) < 64 for label in labels)
+    )
 
 
 def _shown(name: dns.name.Name) -> str:

@@ -10,6 +10,7 @@ import csv
 from functools import cache, partial
 from hashlib import sha256, sha512
 from importlib.resources import files
+from typing import Any, Final
 
 import dns.flags
 import dns.message
@@ -21,8 +22,8 @@ from cryptography.x509.oid import NameOID
 
 from checks.network import example_served as more
 from checks.network.answers import Answers
-from checks.network.example_shown import given, seen
-from checks.network.served import ServedCertificate, certificate, is_address, names
+from checks.network.example_shown import LISTENS, given, seen
+from checks.network.served import MOST, ServedCertificate, certificate, is_address, issued, names
 from checks.network.x509.names import shown
 from checks.network.x509.paths import spki
 from scanner import (
@@ -45,6 +46,10 @@ from scanner import (
     probe,
 )
 from scanner.transcript import write
+
+_USAGES: Final = frozenset({0, 1, 2, 3})
+#: The port of mail servers, and the usages that count there (RFC 7672 section 3.1.3).
+_MAIL, _OF_MAIL = 25, frozenset({2, 3})
 
 
 @fact
@@ -109,7 +114,7 @@ def issuer_claim(looked: Raw, served: ServedCertificate) -> IssuerClaim:
     looked=Each(
         ServedCertificate,
         lambda served: Lookup(questions=(_pinned(served),)),
-        when=_named,
+        when=lambda served: _named(served) and served.protocol == "tcp",
     ),
 )
 def pinned_certificate(looked: Raw, served: ServedCertificate) -> PinnedCertificate:
@@ -170,7 +175,15 @@ def issuer_allowed(claim: IssuerClaim) -> Verdict:
 
 def _candidates(usage: int, served: ServedCertificate) -> list[x509.Certificate]:
     """What a record of this usage may be about: the server's own certificate, or a CA above it."""
-    return [served.leaf] if usage in {1, 3} else served.others
+    return [served.leaf] if usage in {1, 3} else _above(served)
+
+
+def _above(served: ServedCertificate) -> list[x509.Certificate]:
+    """The certificates shown that lead up from the server's own; another that is shown says nothing of it."""
+    found = [served.leaf]
+    for one in found:  # it grows on the way
+        found += [two for two in served.others[:MOST] if two not in found and issued(one, two)]
+    return found[1:]
 
 
 def _matches(record: tuple[int, int, int, bytes], one: x509.Certificate) -> bool:
@@ -195,6 +208,7 @@ def _matches(record: tuple[int, int, int, bytes], one: x509.Certificate) -> bool
     references=(
         "RFC 6698 section 2.1",
         "RFC 7671 section 5",
+        "RFC 7672 section 3.1.3",
     ),
 )
 def pin_matches(pinned: PinnedCertificate) -> Verdict:
@@ -203,12 +217,18 @@ def pin_matches(pinned: PinnedCertificate) -> Verdict:
     Who verifies TLSA (DANE), as mail servers do, refuses a certificate that does not match. Often the record
     was forgotten at a renewal. One record that matches is enough; whether the DNS is signed is another check.
     """
-    if not pinned.records:
-        raise Absent("there are no TLSA records for this port")
-    usable = [one for one in pinned.records if one[0] <= 3 and one[1] <= 1 and one[2] <= 2]
-    if not usable:
-        raise NotUnderstood("no TLSA record is of a kind that is known")
     served = pinned.served
+    mail = served.port == _MAIL
+    if not pinned.records:
+        name, _ = _pinned(served)
+        where = " (is the MX called otherwise: inventory, server_name)" if mail else ""
+        raise Absent(f"there are no TLSA records at {name}{where}")
+    usages = _OF_MAIL if mail else _USAGES
+    usable = [one for one in pinned.records if one[0] in usages and one[1] <= 1 and one[2] <= 2]
+    if not usable:
+        raise NotUnderstood(
+            f"no TLSA record is of a kind that is used: usage {', '.join(map(str, sorted(usages)))}"
+        )
     matched = [one for one in usable if any(_matches(one, shown) for shown in _candidates(one[0], served))]
     if not matched and all(usage == 0 for usage, *_ in usable):
         raise NotUnderstood("the TLSA records name a root, which need not be shown")
@@ -239,12 +259,19 @@ def _caa(*records: str, name: str = "example.nl") -> bytes:
     )
 
 
-def _tlsa(*pins: tuple[int, str], code: str = "NOERROR") -> bytes:
+def _tlsa(*pins: tuple[int, str], code: str = "NOERROR", port: int = 443) -> bytes:
     """The answer for the port: a record of this usage for each certificate."""
     records = [
         f"{usage} 1 1 {sha256(spki(certificate(base64.b64decode(der)))).hexdigest()}" for usage, der in pins
     ]
-    return write([_answer("_443._tcp.www.example.nl", "TLSA", *records, code=code)])
+    return write([_answer(f"_{port}._tcp.www.example.nl", "TLSA", *records, code=code)])
+
+
+def _mail(*pins: tuple[int, str]) -> dict[str, Any]:
+    """A mail server with these records."""
+    service = {"port": 25, "name": "smtp", "tls": True, "server_name": "www.example.nl"}
+    found = given(more.PLAIN, looked=partial(_tlsa, *pins, port=25), about={"services": [service]})
+    return {**found, "sockets": LISTENS.replace(":443", ":25")}
 
 
 def _half() -> bytes:
@@ -280,15 +307,21 @@ examples(
     passes=[
         given(more.PLAIN, looked=partial(_tlsa, (3, more.PLAIN))),
         given(more.PLAIN, looked=partial(_tlsa, (3, more.OTHER_KEY), (2, more.ISSUING))),
+        given(more.PLAIN, looked=partial(_tlsa, (1, more.PLAIN))),
+        _mail((3, more.PLAIN)),
+        seen(more.PLAIN, more.ISSUING, more.ROOT, looked=partial(_tlsa, (2, more.ROOT))),
     ],
     fails=[
         given(more.PLAIN, looked=partial(_tlsa, (3, more.OTHER_KEY))),
         given(more.PLAIN, looked=partial(_tlsa, (2, more.PLAIN))),
+        _mail((1, more.PLAIN), (3, more.OTHER_KEY)),
+        seen(more.PLAIN, more.ISSUING, more.OTHER_ISSUING, looked=partial(_tlsa, (2, more.OTHER_ISSUING))),
     ],
     unknown=[
         given(more.PLAIN, looked=partial(_tlsa, (0, more.ROOT))),
         given(more.PLAIN, looked=partial(_tlsa, (200, more.PLAIN))),
+        _mail((1, more.PLAIN)),
     ],
     error=given(more.PLAIN, looked=partial(_tlsa, code="SERVFAIL")),
-    notapplicable=[given(more.PLAIN, looked=_tlsa), given(more.PLAIN, name="10.1.2.3")],
+    notapplicable=[given(more.PLAIN, looked=_tlsa), _mail(), given(more.PLAIN, name="10.1.2.3")],
 )

@@ -18,13 +18,14 @@ from cryptography.x509.oid import NameOID
 
 from checks.network import example_certificates as made
 from checks.network import example_served as more
-from checks.network.example_shown import LISTENS, given, plain, seen, trusted
+from checks.network.example_shown import LISTENS, given, on_wifi, plain, seen, trusted
 from checks.network.served import (
     CertificatePath,
     ServedCertificate,
     addresses,
     in_time,
     is_address,
+    is_for,
     lifetime,
     names,
     policies,
@@ -111,14 +112,6 @@ def certificate_renewed_in_time(
     return in_time(served.leaf, now, days)
 
 
-def _matches(pattern: str, name: str) -> bool:
-    """RFC 9525 section 6.3: a wildcard stands for one whole left-most label."""
-    pattern, name = pattern.lower().rstrip("."), name.lower().rstrip(".")
-    if pattern.startswith("*."):
-        return "." in name and name.split(".", 1)[1] == pattern[2:]
-    return pattern == name
-
-
 @check(
     "tls.name-matches",
     principle=SECURE_DEPLOYMENT,
@@ -140,9 +133,7 @@ def name_matches(served: ServedCertificate) -> Verdict:
         raise NotUnderstood("the inventory gives no name for this service; set its 'server_name'")
     address = is_address(served.name)
     for_names, for_addresses = names(served.leaf), addresses(served.leaf)
-    found = (
-        address in for_addresses if address else any(_matches(pattern, served.name) for pattern in for_names)
-    )
+    found = address in for_addresses if address else is_for(served.leaf, served.name)
     listed = ", ".join([*for_names, *for_addresses][:8]) or "no name at all"
     return holds(found, f"certificate for {listed}", f"for {served.name}")
 
@@ -490,13 +481,15 @@ _SENSITIVE: Final = {"tags": ["persoonsgegevens"]}
 
 examples(
     certificate_valid,
-    passes=[seen(made.GOOD), given(more.GOOD)],
+    passes=[seen(made.GOOD), given(more.GOOD), on_wifi(made.GOOD)],
     fails=[
         seen(made.GOOD, now=_TOO_LATE),
+        on_wifi(made.GOOD, now=_TOO_LATE),
         seen(made.GOOD, "AAAA", now=_TOO_LATE),
         seen(made.SHORT, now=datetime.fromisoformat("2026-09-30T00:00:00+00:00")),
     ],
-    unknown=[seen(), seen("AAAA"), {**seen(), "walk": plain}],
+    unknown=[seen(), seen("AAAA"), {**seen(), "walk": plain}, on_wifi(ends=2)],
+    error=on_wifi(ends=3),
     notapplicable={**seen(made.GOOD), "sockets": LISTENS.replace(":443 ", ":80 "), "target": {}},
 )
 examples(

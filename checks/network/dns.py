@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
@@ -23,6 +23,7 @@ from scanner import (
     SECURE_DEFAULT,
     SECURE_DEPLOYMENT,
     Absent,
+    Blind,
     Each,
     Layer,
     Lookup,
@@ -70,7 +71,7 @@ class DomainRecords:
     @property
     def name_servers(self) -> tuple[str, ...]:
         """The names of its name servers; none when it is no zone of its own. Raises NotUnderstood."""
-        return tuple(sorted(host_name(one.target) for one in self.answers(self.domain, "NS").records))
+        return tuple(sorted(host_name(one.target) for one in self.answers(self.domain, "NS").own))
 
     @property
     def asks_of_servers(self) -> tuple[Question, ...]:
@@ -173,8 +174,7 @@ def record_questions(name: str) -> tuple[Question, ...]:
 def domain_records(reply: Raw, domain: Domain) -> DomainRecords:
     """RFC 1035 and its successors; what a single answer means is read where it is judged."""
     answers = Answers(reply)
-    if answers(domain.name, "SOA").must().no_such_name:
-        raise Absent(f"there is no domain {domain.name}")
+    answers.soa_of(domain.name)
     return DomainRecords(domain.name, answers)
 
 
@@ -189,7 +189,7 @@ def name_servers(reply: Raw, records: DomainRecords) -> NameServers:
         raise Absent(f"{records.domain} is no zone of its own")
     if len(names) > NAME_SERVERS or not all(map(askable, names)):
         raise NotUnderstood(f"{records.domain} has name servers that are not asked about")
-    (soa,) = records.answers(records.domain, "SOA").records
+    (soa,) = records.answers(records.domain, "SOA").own
     return NameServers(records.domain, soa.serial, tuple(_name_server(name, answers) for name in names))
 
 
@@ -391,7 +391,7 @@ def soa_timers(records: DomainRecords) -> Verdict:
     mistakes linger. Retry below refresh, refresh below a day, expire from one to six weeks, negative answers at most a
     day.
     """
-    found = records.answers(records.domain, "SOA").records
+    found = records.answers(records.domain, "SOA").own
     if not found:
         raise Absent(f"{records.domain} is no zone of its own")
     soa = found[0]
@@ -553,25 +553,48 @@ def tlsa_text(found: Iterable[Any]) -> str:
 # --- names and addresses ----------------------------------------------------------------------------------------
 
 
+def _wrong(names: Iterable[str], judge: Callable[[str], list[str]]) -> list[str]:
+    """What is wrong with any of these. Raises what kept one of them from being seen, when nothing is wrong with the
+    others.
+    """
+    found: list[str] = []
+    unseen: list[NotUnderstood | Blind] = []
+    for name in names:
+        try:
+            found += judge(name)
+        except Untold as reason:
+            unseen.append(reason)
+    if unseen and not found:
+        raise unseen[0]
+    return found
+
+
 @check(
     "dns.no-wildcard",
     principle=DEFAULT_DENY,
     severity=Severity.LOW,
     layer=Layer.NETWORK,
     platform="dns",
-    title_nl="Een verzonnen naam onder het domein bestaat niet",
+    title_nl="Een verzonnen naam onder het domein heeft geen adres en is geen alias",
     why_nl="Met een wildcard bestaat elke naam: ook die van een oplichter, en een fout in een adres valt nooit op.",
     fix="# take the wildcard out of the zone and write the names that are meant:\nwww.DOMAIN. A 192.0.2.10",
     verify=f"dig +short {MADE_UP}.DOMAIN A",
     references=("RFC 4592 section 2", "RFC 1912 section 2.7"),
 )
 def no_wildcard(records: DomainRecords) -> Verdict:
-    """A made-up name below the domain is not there.
+    """A made-up name below the domain has no address, and is no alias.
 
     With a wildcard every name exists: that of a swindler too, and a mistake in an address never shows.
     """
-    found = records.addresses(f"{MADE_UP}.{records.domain}")
-    return holds(not found, f"{MADE_UP}: {', '.join(found) or 'no address'}", "no address")
+    name = f"{MADE_UP}.{records.domain}"
+    answer = records.answers(name, "A").must()
+    alias = [f"an alias of {host_name(answer.canonical)}"] if answer.canonical != answer.name else []
+    found = [*alias, *records.addresses(name)]
+    return holds(
+        not found,
+        f"{MADE_UP}: {', '.join(found) or 'neither address nor alias'}",
+        "neither address nor alias",
+    )
 
 
 @check(
@@ -580,7 +603,7 @@ def no_wildcard(records: DomainRecords) -> Verdict:
     severity=Severity.LOW,
     layer=Layer.NETWORK,
     platform="dns",
-    title_nl="Het domein verwijst niet naar interne adressen",
+    title_nl="Het domein en de gebruikelijke namen eronder verwijzen niet naar interne adressen",
     why_nl=(
         "Interne adressen in de openbare DNS verraden hoe het netwerk eruitziet, en leiden bezoekers naar wat bij hen"
         " toevallig op dat adres zit."
@@ -592,17 +615,17 @@ def no_wildcard(records: DomainRecords) -> Verdict:
     advice_nl="Gevraagd is de resolver van de scanner: een resolver binnen ziet binnenadressen.",
 )
 def no_private_addresses(records: DomainRecords) -> Verdict:
-    """The domain does not refer to internal addresses.
+    """The domain and the usual names below it do not refer to internal addresses.
 
     Internal addresses in the public DNS tell what the network looks like, and lead visitors to whatever is at that
     address where they are. Judged are the domain itself and the usual names below it.
     """
-    inside = [
-        f"{name} {address}"
-        for name in (records.domain, *(f"{label}.{records.domain}" for label in USUAL))
-        for address in records.addresses(name)
-        if not ip_address(address).is_global
-    ]
+
+    def private(name: str) -> list[str]:
+        return [f"{name} {one}" for one in records.addresses(name) if not ip_address(one).is_global]
+
+    names = (records.domain, *(f"{label}.{records.domain}" for label in USUAL))
+    inside = _wrong(names, private)
     return holds(not inside, ", ".join(inside) or "none", "public addresses")
 
 
@@ -612,30 +635,32 @@ def no_private_addresses(records: DomainRecords) -> Verdict:
     severity=Severity.HIGH,
     layer=Layer.NETWORK,
     platform="dns",
-    title_nl="Geen alias in het domein wijst naar een naam die er niet meer is",
+    title_nl="Geen gebruikelijke naam onder het domein is een alias van een naam die er niet meer is",
     why_nl="Wie de verdwenen naam registreert, heeft een website onder de naam van de gemeente, met een certificaat.",
     fix="# remove the alias from the zone before the service it leads to is given up\nrndc reload DOMAIN",
     verify="dig www.DOMAIN A    # NXDOMAIN behind a CNAME",
     references=("OWASP WSTG-CONF-10", "RFC 8020"),
 )
 def no_dangling_alias(records: DomainRecords) -> Verdict:
-    """No alias in the domain leads to a name that is gone.
+    """No usual name below the domain is an alias of a name that is gone.
 
     Whoever registers the lost name has a web site under the name of the municipality, with a valid certificate. Judged
-    are the usual names below the domain.
+    are names that most domains have, such as www and portal.
     """
-    lost = []
-    aliases = 0
-    for label in USUAL:
+    aliases: list[str] = []
+
+    def lost(label: str) -> list[str]:
         answer = records.answers(f"{label}.{records.domain}", "A").must()
-        if answer.canonical != answer.name:
-            aliases += 1
-            if answer.no_such_name:
-                lost.append(f"{label} -> {host_name(answer.canonical)}")
+        if answer.canonical == answer.name:
+            return []
+        aliases.append(label)
+        return [f"{label} -> {host_name(answer.canonical)}"] if answer.no_such_name else []
+
+    gone = _wrong(USUAL, lost)
     if not aliases:
         raise Absent("the usual names are no aliases")
     return holds(
-        not lost, ", ".join(lost) or f"{aliases} aliases lead somewhere", "each alias leads somewhere"
+        not gone, ", ".join(gone) or f"{len(aliases)} aliases lead somewhere", "each alias leads somewhere"
     )
 
 
@@ -695,6 +720,11 @@ def _own(*lines: str, fails: tuple[str, ...] = ()) -> dict[str, Any]:
 
 _NONE: Final[dict[str, Any]] = {"target": {}}
 _NO_ZONE: Final = _records("www.gemeente.test. IN A 93.184.215.14", base=())
+_ALIAS: Final = _records(
+    "elders.test. IN SOA ns1.elders.test. hostmaster.elders.test. 7 1 2 3 4",
+    "elders.test. IN NS ns1.elders.test.",
+    base=("gemeente.test. IN CNAME elders.test.",),
+) | {"name_servers.reply": ""}
 _WHOLE: Final = _servers(
     "ns1.gemeente.test. IN A 192.0.2.53",
     "ns1.gemeente.test. IN AAAA 2001:db8:1::53",
@@ -703,7 +733,7 @@ _WHOLE: Final = _servers(
 )
 _ONE_NETWORK: Final = _servers("ns1.gemeente.test. IN A 192.0.2.53", "ns2.elders.test. IN A 192.0.2.54")
 
-examples(name_servers_spread, passes=_WHOLE, fails=_ONE_NETWORK, notapplicable=_NONE)
+examples(name_servers_spread, passes=_WHOLE, fails=_ONE_NETWORK, notapplicable=[_NONE, _ALIAS])
 examples(
     name_servers_resolve,
     passes=_WHOLE,
@@ -740,7 +770,8 @@ examples(
         _records(base=(_SOA.replace(" 1209600 ", " 7200 "),)),
         _records(base=(_SOA.replace(" 3600 1", " 9600 1"),)),
     ],
-    notapplicable=_NONE,
+    notapplicable=[_NONE, _NO_ZONE, _ALIAS],
+    unknown=_records(base=()),
     error=_records(fails=("gemeente.test",)),
 )
 examples(
@@ -785,13 +816,20 @@ examples(
 examples(
     no_wildcard,
     passes=_records("www.gemeente.test. IN A 93.184.215.14"),
-    fails=_records(f"{MADE_UP}.gemeente.test. IN A 93.184.215.14"),
+    fails=[
+        _records(f"{MADE_UP}.gemeente.test. IN A 93.184.215.14"),
+        _records(f"{MADE_UP}.gemeente.test. IN CNAME gone.cloud.test."),
+    ],
     notapplicable=_NONE,
 )
 examples(
     no_private_addresses,
     passes=_records("www.gemeente.test. IN A 93.184.215.14"),
-    fails=[_records("vpn.gemeente.test. IN A 10.1.2.3"), _records("gemeente.test. IN AAAA fd00::1")],
+    fails=[
+        _records("vpn.gemeente.test. IN A 10.1.2.3", fails=("www.gemeente.test",)),
+        _records("gemeente.test. IN AAAA fd00::1"),
+    ],
+    error=_records("www.gemeente.test. IN A 93.184.215.14", fails=("vpn.gemeente.test",)),
     notapplicable=_NONE,
 )
 examples(
@@ -799,7 +837,10 @@ examples(
     passes=_records(
         "www.gemeente.test. IN CNAME gemeente.cloud.test.", "gemeente.cloud.test. IN A 93.184.215.14"
     ),
-    fails=_records("portal.gemeente.test. IN CNAME gemeente.cloud.test."),
+    fails=[
+        _records("portal.gemeente.test. IN CNAME gemeente.cloud.test."),
+        _records("portal.gemeente.test. IN CNAME gemeente.cloud.test.", fails=("www.gemeente.test",)),
+    ],
     notapplicable=_records("www.gemeente.test. IN A 93.184.215.14"),
     error=_records("portal.gemeente.test. IN CNAME gemeente.cloud.test.", fails=("gemeente.cloud.test",)),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import files
 from typing import Annotated, Any, Final
 
@@ -17,6 +17,7 @@ from checks.network import example_chains as recorded
 from checks.network.answers import Answer, Answers, Question, host_name
 from checks.network.dnssec import Status, Validator, chain_questions, read_anchors
 from checks.network.domains import Domain
+from checks.network.example_answers import Said
 from scanner import (
     FAIL_SECURE,
     SECURE_DEPLOYMENT,
@@ -42,6 +43,8 @@ _NORM: Final = "Forum Standaardisatie, pas toe of leg uit: DNSSEC"
 #: Bytes that may come for the chain of one name: keys and signatures are long.
 CHAIN_LIMIT: Final = 1 << 18
 CHAIN_TIMEOUT: Final = 40
+#: Types of records that stand where a zone begins.
+_APEX: Final = frozenset({dns.rdatatype.SOA, dns.rdatatype.DNSKEY})
 _RSA: Final = frozenset({1, 5, 7, 8, 10})
 _BITS: Final = {13: 256, 14: 384, 15: 256, 16: 456}
 
@@ -64,13 +67,28 @@ class DelegationSigner:
     digest: int
 
 
+@dataclass(frozen=True)
+class Signature:
+    """When a signature begins and ends to hold."""
+
+    begins: datetime
+    ends: datetime
+
+    def margin(self, usual: timedelta) -> timedelta:
+        """How long before its end it is late: one that lasts shorter than twice the usual is made anew for each answer
+        or each day (RFC 4035 section 2.2 leaves how long to the signer), and is late in its last quarter.
+        """
+        lasts = self.ends - self.begins
+        return max(lasts / 4, timedelta()) if lasts <= 2 * usual else usual
+
+
 @fact
 class Signing:
     """How the zone that a domain is in is signed.
 
-    ``zone`` may be a longer part of the tree than the domain. ``status`` and ``why`` are those of the chain down to
-    it. ``denial`` is NSEC or NSEC3, whichever the zone denies with, or empty when nothing shows it. ``ends`` is when
-    the first of its signatures runs out. ``mail_proved`` says that the domain's MX records, or their absence, are
+    ``zone`` begins at the domain or above it. ``status`` and ``why`` are those of the chain down to
+    it. ``denial`` is NSEC or NSEC3, whichever the zone denies with, or empty when nothing shows it. ``signatures`` are
+    the times of its signatures. ``mail_proved`` says that the domain's MX records, or their absence, are
     proved.
     """
 
@@ -83,7 +101,7 @@ class Signing:
     denial: str
     iterations: int
     salt: str
-    ends: datetime | None
+    signatures: tuple[Signature, ...]
     mail_proved: bool
 
     def __str__(self) -> str:
@@ -115,34 +133,44 @@ def signing_questions(name: str) -> tuple[Question, ...]:
 def signing(chain: Raw, anchors: Raw, domain: Domain, now: ScanTime) -> Signing:
     """RFC 4034 for the records, RFC 4035 section 5 for the chain."""
     answers = Answers(chain)
-    soa = answers(domain.name, "SOA").must()
-    if soa.no_such_name:
-        raise Absent(f"there is no domain {domain.name}")
-    zone = _zone(soa)
+    soa = answers.soa_of(domain.name)
+    zone = _zone(answers, soa)
     validator = Validator(answers, read_anchors(anchors.text), now)
     outcome = validator.chain(domain.name)
+    status, why = outcome.status, outcome.why
+    if status is Status.SECURE and outcome.zone != zone:
+        status = Status.UNESTABLISHED
+        why = (
+            f"{soa.server} has a zone {host_name(zone)}, and {host_name(outcome.zone) or 'the root'} proves that none"
+            " begins there: a view from within"
+        )
     denial, iterations, salt = _denial(answers, zone)
     keys = answers(zone, "DNSKEY").records
     ds = answers(zone, "DS").records if zone != dns.name.root else []
     return Signing(
         domain=domain.name,
         zone=host_name(zone),
-        status=outcome.status,
-        why=outcome.why,
+        status=status,
+        why=why,
         keys=tuple(ZoneKey(dns.dnssec.key_id(one), int(one.algorithm), _bits(one)) for one in keys),
         ds=tuple(DelegationSigner(one.key_tag, int(one.algorithm), int(one.digest_type)) for one in ds),
         denial=denial,
         iterations=iterations,
         salt=salt,
-        ends=_ends(answers, zone),
+        signatures=_signatures(answers, zone),
         mail_proved=validator.answer(domain.name, "MX").status is Status.SECURE,
     )
 
 
-def _zone(soa: Answer) -> dns.name.Name:
-    """The zone that a name is in: the owner of the SOA (RFC 2308 section 2 for where it stands)."""
-    for rrset in (*soa.message.answer, *soa.message.authority):
-        if rrset.rdtype == dns.rdatatype.SOA and soa.name.is_subdomain(rrset.name):
+def _zone(answers: Answers, soa: Answer) -> dns.name.Name:
+    """The zone that a name is in: the owner of the SOA (RFC 2308 section 2 for where it stands). No zone begins at an
+    alias (RFC 1034 section 3.6.2), so that is in the zone of the name above it, by its keys or the SOA instead of them.
+    """
+    told = soa
+    while told.canonical != told.name:
+        told = answers(told.name.parent(), "DNSKEY").must()
+    for rrset in (*told.message.answer, *told.message.authority):
+        if rrset.rdtype in _APEX and told.name.is_subdomain(rrset.name):
             return rrset.name
     raise NotUnderstood(f"{soa}: no SOA says which zone it is in")
 
@@ -173,16 +201,18 @@ def _denial(answers: Answers, zone: dns.name.Name) -> tuple[str, int, str]:
     return "NSEC" if denied else "", 0, ""
 
 
-def _ends(answers: Answers, zone: dns.name.Name) -> datetime | None:
-    ends = [
-        one.expiration
+def _signatures(answers: Answers, zone: dns.name.Name) -> tuple[Signature, ...]:
+    found = {
+        Signature(
+            datetime.fromtimestamp(one.inception, tz=UTC), datetime.fromtimestamp(one.expiration, tz=UTC)
+        )
         for answer in answers.all()
         for rrset in (*answer.message.answer, *answer.message.authority)
         if rrset.rdtype == dns.rdatatype.RRSIG
         for one in rrset
         if one.signer == zone
-    ]
-    return datetime.fromtimestamp(min(ends), tz=UTC) if ends else None
+    }
+    return tuple(sorted(found, key=lambda one: one.ends))
 
 
 @lru_cache(maxsize=1)
@@ -230,12 +260,18 @@ def domain_signed(signing: Signing) -> Verdict:
     """The domain is signed with DNSSEC.
 
     Without signatures anyone between a visitor and the name server can replace an address unnoticed, and DANE and
-    other proofs in the DNS are worth nothing. Asked are keys in the zone, and a DS for them in its parent.
+    other proofs in the DNS are worth nothing. Asked are keys in the zone, and a DS for them in its parent (or an anchor
+    for it in the inventory's `dns_anchors`).
     """
+    signed = bool(signing.keys and (signing.ds or signing.status is Status.SECURE))
+    if not signed and signing.status is Status.UNESTABLISHED:
+        # Who passes no keys or DS on, or has a view of its own, does not show that there are none.
+        raise NotUnderstood(signing.why)
+    proved = "" if signing.ds else f", {signing.status}"
     return holds(
-        bool(signing.keys and signing.ds),
-        f"{signing.zone}: {len(signing.keys)} DNSKEY, {len(signing.ds)} DS",
-        "a DNSKEY, and a DS in the parent zone",
+        signed,
+        f"{signing.zone}: {len(signing.keys)} DNSKEY, {len(signing.ds)} DS{proved}",
+        "a DNSKEY, and a DS in the parent zone or an anchor in the inventory",
     )
 
 
@@ -371,14 +407,18 @@ def signatures_fresh(
     """The signatures in the zone do not run out soon.
 
     A signature that is about to expire tells of a signer that stands still; after that the domain is gone. Most signers
-    renew a week ahead.
+    renew a week ahead. One that lasts only a day or so, because it is made for each answer, is renewed before its last
+    quarter.
     """
-    if signing.signed.ends is None:
+    if not signing.signed.signatures:
         raise Absent(f"{signing.zone} shows no signatures")
+    usual = timedelta(days=days)
+    late = [one for one in signing.signatures if one.ends - now < one.margin(usual)]
+    first = (late or signing.signatures)[0]
     return holds(
-        signing.ends is not None and signing.ends - now >= timedelta(days=days),
-        f"{signing.zone}: the first signature runs out on {signing.ends:%Y-%m-%d %H:%M} UTC",
-        f"at least {days:g} days from now",
+        not late,
+        f"{signing.zone}: the first signature runs out on {first.ends:%Y-%m-%d %H:%M} UTC",
+        f"at least {days:g} days from now, or a quarter of the time that a short one lasts",
     )
 
 
@@ -414,13 +454,24 @@ def _example(name: str) -> dict[str, Any]:
     }
 
 
+def _own_anchor(zone: str) -> str:
+    """The keys of a zone, as a file of `dns_anchors` has them."""
+    keys = Answers(Raw(out=recorded.recorded(f"chain {zone}").encode()))(zone, "DNSKEY")
+    return "\n".join(f"{zone}. IN DNSKEY {one}" for one in keys.texts)
+
+
 _NONE: Final = {"chain": "", "anchors": "", "target": {}}
+_SOA: Final = "good.test. IN SOA ns1.good.test. hostmaster.good.test. 7 7200 3600 1209600 3600"
 
 examples(
     domain_signed,
-    passes=_example("good"),
+    passes=[_example("good"), {**_example("no-ds"), "anchors": partial(_own_anchor, "no-ds.test")}],
     fails=[_example("unsigned"), _example("no-ds")],
     notapplicable=_NONE,
+    unknown=[
+        {**_example("good"), "chain": Said(signing_questions("good.test"), _SOA)},
+        {**_example("unsigned"), "anchors": ""},
+    ],
 )
 examples(
     chain_valid,

@@ -183,9 +183,10 @@ class Validator:
             found = answer.message.get_rrset(answer.message.answer, answer.name, _IN, kind)
             if found is None:
                 continue
-            zone.verify(found, answer.message.answer, expanded=True)
             if kind != answer.kind:
+                zone.verify_alias(found)
                 raise _doubt(f"{answer}: an alias of {answer.canonical}, which was not followed")
+            zone.verify(found, answer.message.answer, expanded=True)
             return
         if any(rrset.rdtype == _DNAME for rrset in answer.message.answer):
             raise _doubt(f"{answer}: an alias (DNAME) that was not followed")
@@ -219,9 +220,17 @@ class Validator:
         for kind in (_DS, _CNAME):
             found = answer.message.get_rrset(answer.message.answer, at, _IN, kind)
             if found is not None:
+                if kind == _CNAME:
+                    view.verify_alias(found)
+                    return None
                 # Not from a wildcard: that delegates nothing.
                 view.verify(found, answer.message.answer)
-                return list(found) if kind == _DS else None
+                return list(found)
+        if any(rrset.rdtype == _SOA and rrset.name == at for rrset in answer.message.authority):
+            # RFC 4035 section 3.1.4.1: the DS is the parent's to tell, and this is the child.
+            raise _doubt(
+                f"{answer.server} has a view of its own of {_text(at)}, and does not ask {_text(zone)} for its DS"
+            )
         if not view.begins_nothing(at):
             raise _Verdict(
                 Status.INSECURE, f"{_text(zone)} proves that {_text(at)} has no DS: it is not signed"
@@ -247,6 +256,15 @@ class Validator:
         if anchored and (found is None or not signed):
             # The resolver does not pass on what DNSSEC needs: that tells nothing of the zone.
             raise _doubt(f"{answer.server} gives no signed keys of {_text(zone)}: it does not speak DNSSEC")
+        if found is None and not any(
+            rrset.rdtype == dns.rdatatype.RRSIG
+            for rrset in (*answer.message.answer, *answer.message.authority)
+        ):
+            # The zone as it is within, or one that lost its signatures: an answer from outside would tell.
+            raise _doubt(
+                f"{_text(zone)} has a DS in its parent, and is not signed as {answer.server} has it: a view from within"
+                " (give a resolver from outside, inventory: resolvers), or signatures that are gone"
+            )
         if found is None:
             raise _bogus(f"{_text(zone)} has a DS in its parent and no DNSKEY")
         if len(found) > KEYS:
@@ -338,6 +356,16 @@ class _Zone:
             return
         raise _bogus(f"{what}: {why}")
 
+    def verify_alias(self, alias: dns.rrset.RRset) -> None:
+        """Raises _Verdict unless the zone signed this CNAME, which may come from a wildcard, or the DNAME above it that
+        it is made from and is never signed itself (RFC 6672 section 5.3.1).
+        """
+        for rrset in self._message.answer:
+            if rrset.rdtype == _DNAME and _is_made_from(alias, rrset):
+                self.verify(rrset, self._message.answer)
+                return
+        self.verify(alias, self._message.answer, expanded=True)
+
     # --- proofs of absence --------------------------------------------------------------------------------------
 
     def begins_nothing(self, at: dns.name.Name) -> bool:
@@ -376,8 +404,7 @@ class _Zone:
             owner, one = cover
             if one.next.is_subdomain(name):
                 return  # nothing of its own, only names below it
-            encloser = max(name.fullcompare(two)[2] for two in (owner, one.next))
-            wildcard = dns.name.Name((b"*", *name.labels[-encloser:]))
+            wildcard = dns.name.Name((b"*", *name.labels[-self._encloser(owner, one, name) :]))
             if any(
                 self._denies(at, two, wildcard, kind) or self._covers(at, two, wildcard) for at, two in nsec
             ):
@@ -409,12 +436,13 @@ class _Zone:
     def _no_nearer(self, name: dns.name.Name, labels: int) -> None:
         """Raises _Verdict unless it is proved that a wildcard with so many labels is the nearest (RFC 4035, 5.3.4)."""
         nsec, nsec3 = self._denials()
-        if any(self._covers(owner, one, name) for owner, one in nsec):
+        cover = next(((owner, one) for owner, one in nsec if self._covers(owner, one, name)), None)
+        if cover is not None and self._encloser(*cover, name) == labels + 1:
             return
         _, closer = name.split(labels + 2)
-        cover = nsec3.covering(closer) if nsec3 else None
-        if cover is not None:
-            if cover.flags & 1:
+        hashed = nsec3.covering(closer) if nsec3 else None
+        if hashed is not None:
+            if hashed.flags & 1:
                 raise _Verdict(Status.INSECURE, f"{_text(self.zone)} leaves unsigned names open (opt-out)")
             return
         raise _bogus(f"{_text(self.zone)} does not prove that {_text(name)} is not there itself")
@@ -430,6 +458,10 @@ class _Zone:
         if below and (_has(one, _DNAME) or (_has(one, _NS) and not _has(one, _SOA))):
             return False
         return bool(owner < name and (name < one.next or one.next == self.zone))
+
+    def _encloser(self, owner: dns.name.Name, one: Any, name: dns.name.Name) -> int:
+        """How many labels, the root's included, the nearest name above has that these two show to be there."""
+        return max(name.fullcompare(two)[2] for two in (owner, one.next))
 
     def _denials(self) -> tuple[list[tuple[dns.name.Name, Any]], _Hashed | None]:
         """The NSEC and NSEC3 records in the message that the zone signed."""
@@ -496,6 +528,14 @@ class _Hashed:
                 return encloser, cover
             closer = encloser
         raise _bogus(f"{_text(self._zone)} does not prove that {_text(name)} is not there")
+
+
+def _is_made_from(alias: dns.rrset.RRset, dname: dns.rrset.RRset) -> bool:
+    """Whether the name is below that of the DNAME, and the alias leads to the same below its target."""
+    old, new, target = dname.name, dname[0].target, alias[0].target
+    if alias.name == old or not (alias.name.is_subdomain(old) and target.is_subdomain(new)):
+        return False
+    return bool(alias.name.relativize(old) == target.relativize(new))
 
 
 def _above(name: dns.name.Name, zone: dns.name.Name) -> Iterator[dns.name.Name]:

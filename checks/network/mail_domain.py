@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, Final
 
 import dns.reversename
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from pydantic import InstanceOf
 
+from checks.network import example_certificates as made
 from checks.network import example_chains as recorded
-from checks.network import spf
-from checks.network.answers import Answers, Question, Untold, askable, host_name
+from checks.network import example_policy_host as policy_host
+from checks.network import served, spf
+from checks.network.answers import Answers, Question, askable, host_name
 from checks.network.dns import TLSA_LENGTH, tlsa_fault, tlsa_text
 from checks.network.dns_signing import CHAIN_LIMIT, CHAIN_TIMEOUT, Signing, signing_questions
 from checks.network.dnssec import Outcome, Status, Validator, chain_questions, read_anchors
 from checks.network.example_answers import Said
-from checks.network.mail_records import Exchanger, MailRecords, mail_questions, tags
+from checks.network.example_shown import plain, seen, trusted
+from checks.network.mail_records import MTA_STS, TLS_REPORTS, Exchanger, MailRecords, mail_questions, tags
 from checks.network.mail_sender import dmarc_policy
-from checks.network.ports import OpenPort
+from checks.network.ports import OpenPort, TlsPort
+from checks.network.served import CertificatePath, ServedCertificate, is_for
 from scanner import (
     DATA_FIRST,
     DEFAULT_DENY,
@@ -38,6 +43,8 @@ from scanner import (
     ScanTime,
     Severity,
     Target,
+    TlsWalk,
+    TrustAnchors,
     Turn,
     Verdict,
     check,
@@ -52,6 +59,9 @@ from scanner.transcript import write
 _LIST: Final = "Forum Standaardisatie, pas toe of leg uit"
 #: Addresses and names that are looked up the other way round.
 _REVERSED: Final = 8
+#: Addresses for within an organisation (RFC 1918, RFC 4193).
+_INSIDE: Final = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
+_FOR_SERVERS: Final = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
 #: RFC 8461 section 3.2: at most about a year.
 _LONGEST: Final = 31557600
 
@@ -76,14 +86,29 @@ class ExchangerRecords:
         return self.host
 
     @property
+    def outside(self) -> ExchangerRecords:
+        """Itself, when its addresses are such as a stranger can reach. Raises NotUnderstood."""
+        found = [text for kind in ("A", "AAAA") for text in self.answers(self.host, kind).texts]
+        if within := [text for text in found if _is_inside(text)]:
+            raise NotUnderstood(
+                f"{self.host} has {', '.join(within)}, which no stranger can reach: when that is the view from inside,"
+                " give a public resolver (inventory: resolvers)"
+            )
+        return self
+
+    @property
     def tlsa(self) -> list[Any]:
         """Its TLSA records for port 25. Raises NotUnderstood."""
-        return self.answers(f"_25._tcp.{self.host}", "TLSA").records
+        return self.outside.answers(f"_25._tcp.{self.host}", "TLSA").records
 
 
 def exchanger_questions(host: str) -> tuple[Question, ...]:
     """The chain to a mail server, its addresses, and its certificates for port 25 (RFC 7672 section 3)."""
     return (*chain_questions(host), (host, "A"), (host, "AAAA"), (f"_25._tcp.{host}", "TLSA"))
+
+
+def _is_inside(address: str) -> bool:
+    return any(ip_address(address) in network for network in _INSIDE)
 
 
 @probe(
@@ -125,7 +150,7 @@ def mx_resolves(one: ExchangerRecords) -> Verdict:
     A mail server without address takes nothing; whoever registers that name receives the mail. Its name may not be an
     alias.
     """
-    four, six = one.answers(one.host, "A"), one.answers(one.host, "AAAA")
+    four, six = one.outside.answers(one.host, "A"), one.answers(one.host, "AAAA")
     addresses = (*four.texts, *six.texts)
     if host_name(four.canonical) != one.host:
         return holds(False, f"an alias of {host_name(four.canonical)}", "a name with an address")
@@ -149,7 +174,7 @@ def mx_ipv6(one: ExchangerRecords) -> Verdict:
 
     Whoever has IPv6 only cannot send mail otherwise; IPv6 is mandatory for government.
     """
-    found = one.answers(one.host, "AAAA").texts
+    found = one.outside.answers(one.host, "AAAA").texts
     return holds(bool(found), ", ".join(found) or "no AAAA", "an IPv6 address")
 
 
@@ -170,7 +195,7 @@ def mx_signed(one: ExchangerRecords) -> Verdict:
 
     When the address of the mail server can be forged, mail goes to someone else, and DANE is worth nothing.
     """
-    proved = one.addresses_proved
+    proved = one.outside.addresses_proved
     if proved.status is Status.UNESTABLISHED:
         raise NotUnderstood(proved.why)
     return holds(proved.status is Status.SECURE, str(proved), "secure")
@@ -240,7 +265,7 @@ def dane_well_formed(one: ExchangerRecords) -> Verdict:
 
     With a record that is wrong, senders that check DANE deliver nothing any more. For mail the usage is 2 or 3.
     """
-    answer = one.answers(f"_25._tcp.{one.host}", "TLSA")
+    answer = one.outside.answers(f"_25._tcp.{one.host}", "TLSA")
     if TLSA_LENGTH in answer.malformed:
         return holds(False, answer.malformed, "usage 2 or 3, a digest of the right length")
     if not one.tlsa:
@@ -324,8 +349,23 @@ def none_closed(mail: MailRecords) -> Verdict:
 
 
 @fact
+class StsHost:
+    """The host that gives the MTA-STS policy of a domain, and the certificate it shows."""
+
+    mail: MailRecords
+    served: ServedCertificate
+
+    def __str__(self) -> str:
+        return self.mail.domain
+
+
+@fact
 class StsPolicy:
-    """The MTA-STS policy of a domain as its own server gives it (RFC 8461 section 3.2)."""
+    """The MTA-STS policy of a domain as its own server gives it (RFC 8461 section 3.2).
+
+    ``distrust`` says why senders do not believe that server (section 3.3); ``gave_up`` why that is
+    not known.
+    """
 
     domain: str
     exchangers: tuple[str, ...]
@@ -334,6 +374,8 @@ class StsPolicy:
     mode: str
     max_age: int
     mx: tuple[str, ...]
+    distrust: str
+    gave_up: str
 
     def __str__(self) -> str:
         return self.domain
@@ -346,43 +388,60 @@ class StsPolicy:
 
 
 def _sts_address(mail: MailRecords) -> str:
-    """Where the policy is to be had, or empty when the domain does not say that there is one; never raises."""
-    try:
-        if not mail.exchangers or not mail.texts("_mta-sts", "v=STSv1"):
-            return ""
-        found = [
-            text for kind in ("A", "AAAA") for text in mail.answers(f"mta-sts.{mail.domain}", kind).texts
-        ]
-    except Untold:
+    """Where the policy is to be had, or empty when the domain does not say that there is one. Raises as answers do."""
+    if not mail.exchangers or not mail.texts("_mta-sts", MTA_STS):
         return ""
-    return found[0] if found else ""
+    found = (text for kind in ("A", "AAAA") for text in mail.answers(_policy_host(mail), kind).texts)
+    return next(found, "")
 
 
-def _get_policy(mail: MailRecords) -> Dialogue:
-    host = f"mta-sts.{mail.domain}"
+def _policy_host(mail: MailRecords) -> str:
+    return f"mta-sts.{mail.domain}"
+
+
+def _get_policy(host: StsHost) -> Dialogue:
+    name = _policy_host(host.mail)
     request = (
-        f"GET /.well-known/mta-sts.txt HTTP/1.1\r\nHost: {host}\r\nUser-Agent: keurmeester\r\nAccept: text/plain\r\n"
+        f"GET /.well-known/mta-sts.txt HTTP/1.1\r\nHost: {name}\r\nUser-Agent: keurmeester\r\nAccept: text/plain\r\n"
         "Connection: close\r\n\r\n"
     )
     return Dialogue(
         purpose="the MTA-STS policy",
-        address=_sts_address(mail),
+        address=_sts_address(host.mail),
         port=443,
         secure=True,
-        server_name=host,
+        server_name=name,
         turns=(Say(request),),
     )
 
 
 @probe(
     "outside",
-    page=Each(MailRecords, _get_policy, when=lambda mail: bool(_sts_address(mail))),
+    hello=Each(
+        MailRecords,
+        lambda mail: TlsWalk(443, _policy_host(mail), _sts_address(mail), parts="chain", timeout=10),
+        when=lambda mail: bool(_sts_address(mail)),
+    ),
 )
-def sts_policy(page: Raw, mail: MailRecords) -> StsPolicy:
-    """The policy; the certificate of its server is judged where that server is a target."""
-    (one,) = exchanges(page)
+def sts_host(hello: Raw, mail: MailRecords) -> StsHost:
+    """The certificate that the policy host shows to senders."""
+    try:
+        return StsHost(mail, served.served(hello, TlsPort(443, _policy_host(mail))))
+    except Absent as absent:
+        raise NotUnderstood(f"the policy host: {absent}") from None
+
+
+@probe(
+    "outside",
+    page=Each(StsHost, _get_policy),
+    roots=Each(StsHost, lambda host: TrustAnchors(host.served.anchors)),
+)
+def sts_policy(page: Raw, roots: Raw, host: StsHost, now: ScanTime) -> StsPolicy:
+    """The policy, and whether senders believe who gives it."""
+    mail, (one,) = host.mail, exchanges(page)
+    path = served.anchored(roots, host.served, now)
     if one.end == "refused":
-        raise Absent("nothing listens on port 443 of its policy host")
+        raise NotUnderstood("port 443 of its policy host answers one time, and not the next")
     head, _, body = one.received.decode("utf-8").partition("\r\n\r\n")
     status, *lines = head.split("\r\n")
     if not status.startswith("HTTP/1."):
@@ -404,7 +463,21 @@ def sts_policy(page: Raw, mail: MailRecords) -> StsPolicy:
         mode=single.get("mode", "").lower() if single.get("version") == "STSv1" else "",
         max_age=int(age) if re.fullmatch(r"[0-9]{1,10}", age) else -1,
         mx=tuple(value.lower() for name, value in pairs if name == "mx"),
+        distrust=_distrust(path, _policy_host(mail)),
+        gave_up=path.gave_up,
     )
+
+
+def _distrust(path: CertificatePath, name: str) -> str:
+    """Why senders, which know public CAs only, do not believe that this is the policy host (RFC 8461 section 3.3)."""
+    leaf = path.served.leaf
+    if not is_for(leaf, name):
+        return f"certificate for {', '.join(served.names(leaf)[:4]) or 'no name'}"
+    if not set(served.purposes(leaf) or _FOR_SERVERS) & _FOR_SERVERS:
+        return "certificate that is not for servers"
+    if not path.path:
+        return "" if path.gave_up else f"certificate: {path.distrust}"
+    return "" if path.is_public else "certificate of no public CA"
 
 
 def _unchunked(body: str) -> str:
@@ -427,25 +500,29 @@ def _unchunked(body: str) -> str:
     severity=Severity.LOW,
     layer=Layer.DATA,
     platform="mail",
-    title_nl="Het domein kondigt MTA-STS aan",
+    title_nl="Het domein kondigt MTA-STS aan, en heeft een host voor het beleid",
     why_nl="Afzenders die geen DANE controleren, weten zo toch dat zij moeten versleutelen en het certificaat nagaan.",
-    fix='_mta-sts.DOMAIN. TXT "v=STSv1; id=2026112501"',
-    verify="dig +short _mta-sts.DOMAIN TXT",
+    fix='_mta-sts.DOMAIN. TXT "v=STSv1; id=2026112501"\nmta-sts.DOMAIN. A 192.0.2.80',
+    verify="dig +short _mta-sts.DOMAIN TXT; dig +short mta-sts.DOMAIN A",
     references=("RFC 8461 section 3.1", "NCSC-NL, factsheet Beveilig verbindingen van mailservers"),
 )
 def sts_record(mail: MailRecords) -> Verdict:
-    """The domain announces MTA-STS.
+    """The domain announces MTA-STS, and has a host for the policy.
 
     Senders that do not check DANE know by it that they must encrypt and check the certificate.
     """
-    found = mail.receives.texts("_mta-sts", "v=STSv1")
+    found = mail.receives.texts("_mta-sts", MTA_STS)
     if len(found) != 1:
         return holds(False, f"{len(found)} records" if found else "no record", "one record with an id")
     try:
         id_ = tags(found[0]).get("id", "")
     except ValueError as error:
         return holds(False, f"{found[0]}: {error}", "one record with an id")
-    return holds(bool(re.fullmatch(r"[A-Za-z0-9]{1,32}", id_)), found[0], "one record with an id")
+    if not re.fullmatch(r"[A-Za-z0-9]{1,32}", id_):
+        return holds(False, found[0], "one record with an id")
+    hosts = [text for kind in ("A", "AAAA") for text in mail.answers(_policy_host(mail), kind).texts]
+    shown = ", ".join(hosts) or f"{_policy_host(mail)} has no address"
+    return holds(bool(hosts), f"{found[0]}; {shown}", "one record with an id, and an address")
 
 
 @check(
@@ -454,22 +531,24 @@ def sts_record(mail: MailRecords) -> Verdict:
     severity=Severity.MEDIUM,
     layer=Layer.DATA,
     platform="mail",
-    title_nl="Het MTA-STS-beleid dwingt af, lang genoeg, en noemt elke mailserver",
-    why_nl="In de stand testing houdt het beleid niets tegen; een mailserver die ontbreekt, krijgt straks geen mail.",
+    title_nl="Het MTA-STS-beleid is te vertrouwen, dwingt af, lang genoeg, en noemt elke mailserver",
+    why_nl="Zonder geldig certificaat of in de stand testing houdt het niets tegen; wie ontbreekt, krijgt geen mail.",
     fix=(
         "printf 'version: STSv1\\nmode: enforce\\nmx: mail.DOMAIN\\nmax_age: 2592000\\n'"
-        " > /var/www/mta-sts/.well-known/mta-sts.txt"
+        " > /var/www/mta-sts/.well-known/mta-sts.txt\n"
+        "certbot certonly --webroot -w /var/www/mta-sts -d mta-sts.DOMAIN"
     ),
-    verify="curl https://mta-sts.DOMAIN/.well-known/mta-sts.txt",
+    verify="curl https://mta-sts.DOMAIN/.well-known/mta-sts.txt    # the policy, and no complaint about a certificate",
     references=("RFC 8461 sections 3.2, 3.3 and 4.1",),
 )
 def sts_enforced(found: StsPolicy, *, seconds: Annotated[int, "least age of the policy"] = 604800) -> Verdict:
-    """The MTA-STS policy enforces, for long enough, and names every mail server.
+    """The MTA-STS policy can be trusted, enforces, for long enough, and names every mail server.
 
-    In mode testing the policy stops nothing; a mail server that is missing will get no mail. Asked is the policy host,
-    when it is a target of the inventory; its certificate is judged there.
+    Senders pass over a policy whose host shows no certificate of a public CA for that name; in mode testing it stops
+    nothing; a mail server that is missing will get no mail. Asked is the policy host, when it is a target of the
+    inventory.
     """
-    wrong = []
+    wrong = [found.distrust] if found.distrust else []
     if not found.status.startswith("200"):
         wrong.append(f"HTTP {found.status}")
     else:
@@ -480,10 +559,12 @@ def sts_enforced(found: StsPolicy, *, seconds: Annotated[int, "least age of the 
         if found.media_type != "text/plain":
             wrong.append(f"type {found.media_type or 'missing'}")
         wrong += [f"{host} is not named" for host in found.exchangers if not found.names(host)]
+    if found.gave_up and not wrong:
+        raise NotUnderstood(f"the certificate of the policy host: {found.gave_up}")
     return holds(
         not wrong,
         ", ".join(wrong) or f"mode {found.mode}, max_age {found.max_age}, {len(found.mx)} mx",
-        f"mode enforce, max_age {seconds} to {_LONGEST}, every mail server",
+        f"a public certificate, mode enforce, max_age {seconds} to {_LONGEST}, every mail server",
     )
 
 
@@ -504,7 +585,7 @@ def tls_reports(mail: MailRecords) -> Verdict:
 
     Without TLS-RPT nobody notices that mail stays behind because DANE or MTA-STS is wrong.
     """
-    found = mail.receives.texts("_smtp._tls", "v=TLSRPTv1")
+    found = mail.receives.texts("_smtp._tls", TLS_REPORTS)
     if len(found) != 1:
         return holds(False, f"{len(found)} records" if found else "no record", "one record with a rua")
     try:
@@ -714,11 +795,14 @@ def reverse_name(found: ReverseNames) -> Verdict:
     """
     if not found.found:
         raise NotUnderstood("the name of this target leads to no address")
+    outside = [one for one in found.found if not _is_inside(one[0])]
+    if not outside:
+        raise NotUnderstood(f"{found} is an address within: receivers see another one")
     shown = [
         f"{address}: {', '.join(back) if back else f'{names[0]}, which does not lead back' if names else 'no name'}"
-        for address, names, back in found.found
+        for address, names, back in outside
     ]
-    return holds(all(back for _, _, back in found.found), "; ".join(shown), "a name that leads back")
+    return holds(all(back for _, _, back in outside), "; ".join(shown), "a name that leads back")
 
 
 @check(
@@ -738,6 +822,10 @@ def greeting_name(found: SmtpName) -> Verdict:
 
     A made-up or internal name tells what the network is called, and makes receivers distrust the mail.
     """
+    if found.addresses and all(map(_is_inside, found.addresses)):
+        raise NotUnderstood(
+            f"{found.name} leads to {', '.join(found.addresses)}, which is the view from inside"
+        )
     return holds(
         bool(found.addresses),
         f"{found.name}: {', '.join(found.addresses) or 'no address'}",
@@ -788,6 +876,7 @@ def _proved(name: str) -> dict[str, Any]:
 _A: Final = f"mail.{_DOMAIN}. IN A 192.0.2.25"
 _AAAA: Final = f"mail.{_DOMAIN}. IN AAAA 2001:db8::25"
 _TLSA: Final = f"_25._tcp.mail.{_DOMAIN}. IN TLSA"
+_GONE: Final = {**_mail(), "mail_records.reply": Said(mail_questions(_DOMAIN)), "exchanger_records.reply": ""}
 _TAKES_NONE: Final = {**_mail(), "exchanger_records.reply": "", "anchors": "", "signing.chain": ""}
 
 examples(
@@ -795,22 +884,29 @@ examples(
     passes=_host(_A),
     fails=[_host(), _host(f"mail.{_DOMAIN}. IN CNAME other.{_DOMAIN}.", f"other.{_DOMAIN}. IN A 192.0.2.25")],
     notapplicable=_mail(f"{_DOMAIN}. IN MX 0 ."),
+    unknown=[
+        _host(_A.replace("192.0.2.25", "10.1.2.3")),
+        _host(_A, _AAAA.replace("2001:db8:", "fd00:")),
+        {**_host(_A), **_mail(_MX, f"_ldap._tcp.dc._msdcs.{_DOMAIN}. IN SRV 0 100 389 dc1.{_DOMAIN}.")},
+        _GONE,
+    ],
     error=_mail(fails=(_DOMAIN,)),
 )
-examples(mx_ipv6, passes=_host(_A, _AAAA), fails=_host(_A), notapplicable=_mail())
+_WITHIN: Final = _host(_A.replace("192.0.2.25", "10.1.2.3"))
+examples(mx_ipv6, passes=_host(_A, _AAAA), fails=_host(_A), notapplicable=_mail(), unknown=_WITHIN)
 examples(
     mx_signed,
     passes=_proved("good"),
     fails=[_proved("unsigned"), _proved("expired")],
     notapplicable=_mail(),
-    unknown=_host(_A),
+    unknown=[_host(_A), _WITHIN],
 )
 examples(
     dane_present,
     passes=_proved("good"),
     fails=[_host(_A), _proved("unsigned")],
     notapplicable=_mail(),
-    unknown=_host(_A, f"{_TLSA} 3 1 1 {'ab' * 32}"),
+    unknown=[_host(_A, f"{_TLSA} 3 1 1 {'ab' * 32}"), _WITHIN],
 )
 examples(
     dane_well_formed,
@@ -846,8 +942,14 @@ examples(
 )
 examples(
     sts_record,
-    passes=_mail(_MX, f'_mta-sts.{_DOMAIN}. IN TXT "v=STSv1; id=20261125"'),
-    fails=[_mail(_MX), _mail(_MX, f'_mta-sts.{_DOMAIN}. IN TXT "v=STSv1; id="')],
+    passes=_mail(
+        _MX, f'_mta-sts.{_DOMAIN}. IN TXT "v=STSv1; id=20261125"', f"mta-sts.{_DOMAIN}. IN A 192.0.2.80"
+    ),
+    fails=[
+        _mail(_MX),
+        _mail(_MX, f'_mta-sts.{_DOMAIN}. IN TXT "v=STSv1; id=20261125"'),
+        _mail(_MX, f'_mta-sts.{_DOMAIN}. IN TXT "v=STSv1; id="'),
+    ],
     notapplicable=_mail(),
     error=_mail(_MX, fails=(f"_mta-sts.{_DOMAIN}",)),
 )
@@ -860,11 +962,23 @@ examples(
 )
 
 
-def _page(*lines: str, head: str = "HTTP/1.1 200 OK\r\nContent-Type: text/plain") -> dict[str, Any]:
+_AT: Final = ScanTime.fromisoformat("2026-11-25T12:00:00+00:00")
+
+
+def _page(
+    *lines: str,
+    head: str = "HTTP/1.1 200 OK\r\nContent-Type: text/plain",
+    shown: str = policy_host.HOST,
+    roots: str = trusted(policy_host.ROOT),
+    now: ScanTime = _AT,
+) -> dict[str, Any]:
     text = f"{head}\r\n\r\n" + "".join(f"{line}\r\n" for line in lines)
     return {
         **_mail(_MX, f'_mta-sts.{_DOMAIN}. IN TXT "v=STSv1; id=1"', f"mta-sts.{_DOMAIN}. IN A 192.0.2.80"),
         "page": write([Exchange("the MTA-STS policy", (Turn(b"GET", text.encode()),), "closed")]),
+        "hello": seen(shown)["walk"],
+        "roots": roots,
+        "now": now,
     }
 
 
@@ -883,9 +997,18 @@ examples(
         _page(*_POLICY[:2], "mx: other.test", _POLICY[3]),
         _page(*_POLICY[:3], "max_age: 3600"),
         _page(head="HTTP/1.1 404 Not Found"),
+        _page(*_POLICY, shown=made.GOOD, roots=trusted(made.ROOT)),
+        _page(*_POLICY, roots=trusted()),
+        _page(*_POLICY, roots=trusted(own=policy_host.ROOT)),
+        _page(*_POLICY, now=ScanTime.fromisoformat("2027-02-25T12:00:00+00:00")),
     ],
-    notapplicable=_mail(_MX) | {"page": ""},
-    unknown=_page(head="SSH-2.0-x"),
+    notapplicable=_mail(_MX) | {"page": "", "hello": "", "roots": ""},
+    unknown=[
+        _page(head="SSH-2.0-x"),
+        {**_page(*_POLICY), "hello": plain},
+        {**_page(*_POLICY), **_mail(_MX, fails=(f"_mta-sts.{_DOMAIN}",))},
+        {**_page(*_POLICY), **_GONE},
+    ],
 )  # fmt: skip
 
 
@@ -908,16 +1031,16 @@ examples(
         **_smtp("250 x.test\r\n"),
         "swept": '{"from":"","addresses":{"192.0.2.25":{"open":[22],"refused":[],"silent":[],"failed":{}}}}',
     },
-    unknown=_smtp("502 no\r\n"),
+    unknown=[_smtp("502 no\r\n"), _smtp("250 mail.gemeente.test\r\n", _A.replace("192.0.2.25", "10.1.2.3"))],
 )
 
 
-def _reversed(*lines: str, names: tuple[str, ...] = ()) -> dict[str, Any]:
+def _reversed(*lines: str, names: tuple[str, ...] = (), address: str = "127.0.0.1") -> dict[str, Any]:
     return {
         "own_addresses.reply": "",
-        "own_names.reply": Said((("1.0.0.127.in-addr.arpa", "PTR"),), *lines),
+        "own_names.reply": Said(((_reverse(address), "PTR"),), *lines),
         "reverse_names.reply": Said(((name, kind) for name in names for kind in ("A", "AAAA")), *lines),
-        "target": {"services": ({"port": 25, "name": "smtp"},)},
+        "target": {"address": address, "services": ({"port": 25, "name": "smtp"},)},
     }
 
 
@@ -926,5 +1049,6 @@ examples(
     reverse_name,
     passes=_reversed(_PTR, f"mail.{_DOMAIN}. IN A 127.0.0.1", names=(f"mail.{_DOMAIN}",)),
     fails=[_reversed(), _reversed(_PTR, _A, names=(f"mail.{_DOMAIN}",))],
+    unknown=_reversed(address="10.1.2.3"),
     notapplicable=_NONE,
 )

@@ -11,22 +11,53 @@ from pydantic import InstanceOf
 from checks.network import spf
 from checks.network.answers import Answers, Question, askable, host_name
 from checks.network.domains import Domain
-from scanner import Absent, Blind, Cause, Each, Gap, Lookup, NotUnderstood, Raw, State, Unseen, fact, probe
+from scanner import (
+    Absent,
+    Blind,
+    Cause,
+    Each,
+    Gap,
+    Lookup,
+    NotUnderstood,
+    Raw,
+    State,
+    Target,
+    Unseen,
+    fact,
+    probe,
+)
 
 #: Mail servers of one domain that are looked at.
 EXCHANGERS: Final = 10
+#: How records begin: RFC 7489 section 6.4 allows spaces, RFC 8460 and 8461 section 3 do not.
+DMARC: Final = r"v[ \t]*=[ \t]*DMARC1"
+TLS_REPORTS, MTA_STS = "v=TLSRPTv1", "v=STSv1"
 _TAG_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 @fact
 class MailRecords:
-    """What the DNS says of a domain's mail."""
+    """What the DNS says of a domain's mail: ``told``, by the resolver. ``selectors`` are those that the inventory names
+    for DKIM.
+    """
 
     domain: str
-    answers: InstanceOf[Answers]
+    told: InstanceOf[Answers]
+    selectors: tuple[str, ...]
 
     def __str__(self) -> str:
         return self.domain
+
+    @property
+    def answers(self) -> Answers:
+        """What was told, when it is what a stranger is told. Raises NotUnderstood when it is not, Blind."""
+        self.told.soa_of(self.domain)
+        if self.told(controllers(self.domain), "SRV").records:
+            raise NotUnderstood(
+                f"the resolver knows {self.domain} as an Active Directory, which is the view from inside: give a public"
+                " resolver (inventory: resolvers)"
+            )
+        return self.told
 
     @property
     def exchangers(self) -> tuple[str, ...]:
@@ -54,14 +85,13 @@ class MailRecords:
         return self
 
     def texts(self, label: str, version: str) -> tuple[str, ...]:
-        """The TXT records below it that begin with this version: ``_dmarc``, ``v=DMARC1``."""
+        """The TXT records below it that begin with this version: ``_mta-sts``, `MTA_STS`."""
         return versioned(self.answers(f"{label}.{self.domain}", "TXT").strings, version)
 
 
 def versioned(strings: tuple[str, ...], version: str) -> tuple[str, ...]:
-    """Those that begin with a version tag, followed by the end of it."""
-    name, _, value = version.partition("=")
-    pattern = re.compile(rf"\s*{name}\s*=\s*{value}\s*(?:;|$)")
+    """Those that begin with a version tag, a pattern such as `DMARC`, followed by the end of it."""
+    pattern = re.compile(rf"{version}[ \t]*(?:;|\Z)")
     return tuple(one for one in strings if pattern.match(one))
 
 
@@ -81,16 +111,22 @@ def tags(record: str) -> dict[str, str]:
 
 
 def organisational(domain: str) -> Iterator[str]:
-    """A domain and those above it, down to two labels: where a DMARC policy may stand."""
+    """A domain and those above it, up to two labels: where a DMARC policy may stand."""
     labels = domain.split(".")
     for at in range(max(1, len(labels) - 1)):
         yield ".".join(labels[at:])
 
 
+def controllers(domain: str) -> str:
+    """Where clients within find the domain controllers, when it is the name of an Active Directory too."""
+    return f"_ldap._tcp.dc._msdcs.{domain}"
+
+
 def mail_questions(name: str) -> tuple[Question, ...]:
-    """What is asked of the mail of a domain."""
+    """What is asked of the mail of a domain; first whether the resolver sees it as the outside does."""
     return (
         (name, "SOA"),
+        (controllers(name), "SRV"),
         (name, "MX"),
         (name, "TXT"),
         *((f"_dmarc.{one}", "TXT") for one in organisational(name)),
@@ -107,12 +143,9 @@ def mail_questions(name: str) -> tuple[Question, ...]:
         Domain, lambda domain: Lookup(questions=mail_questions(domain.name), timeout=40, limit=1 << 18)
     ),
 )
-def mail_records(reply: Raw, domain: Domain) -> MailRecords:
-    """The records; what each means is read where it is judged."""
-    answers = Answers(reply)
-    if answers(domain.name, "SOA").must().no_such_name:
-        raise Absent(f"there is no domain {domain.name}")
-    return MailRecords(domain.name, answers)
+def mail_records(reply: Raw, domain: Domain, target: Target) -> MailRecords:
+    """The records; what each means, and whether it means anything, is read where it is judged."""
+    return MailRecords(domain.name, Answers(reply), target.dkim_selectors)
 
 
 @fact

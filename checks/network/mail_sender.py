@@ -15,9 +15,8 @@ from pydantic import InstanceOf
 
 from checks.network import spf
 from checks.network.answers import Answers, Question, Untold, askable
-from checks.network.domains import Domain
 from checks.network.example_answers import Said
-from checks.network.mail_records import MailRecords, mail_questions, organisational, tags, versioned
+from checks.network.mail_records import DMARC, MailRecords, mail_questions, organisational, tags, versioned
 from scanner import (
     DEFAULT_DENY,
     FAIL_SECURE,
@@ -30,7 +29,6 @@ from scanner import (
     NotUnderstood,
     Raw,
     Severity,
-    Target,
     Verdict,
     check,
     examples,
@@ -47,9 +45,13 @@ USUAL_SELECTORS: Final = (
 )  # fmt: skip
 _POLICIES: Final = frozenset({"none", "quarantine", "reject"})
 _STRICT: Final = frozenset({"quarantine", "reject"})
+_ONE_LESS: Final = {"reject": "quarantine", "quarantine": "none"}
 _MAILTO: Final = re.compile(
     r"mailto:[^@\s!,;]+@((?=[^!]*\.)[A-Za-z0-9.-]{3,253})(?:![0-9]+[kmgt]?)?", re.IGNORECASE
 )
+_HAS_KEY: Final = re.compile(r"(?:^|[;\s])p\s{0,9}=")
+#: What a wildcard may have put where a key is looked for: ``v=spf1``, ``v=DMARC1``.
+_OTHER_RECORD: Final = re.compile(r"\s{0,9}v\s{0,9}=(?!\s{0,9}DKIM)", re.IGNORECASE)
 #: Addresses for reports whose permission is asked for.
 _REPORTS: Final = 5
 
@@ -69,8 +71,19 @@ class SpfNear:
 
 
 @fact
+class SpfFar:
+    """And with the records that those refer to."""
+
+    domain: str
+    answers: InstanceOf[Answers]
+
+    def __str__(self) -> str:
+        return self.domain
+
+
+@fact
 class Spf:
-    """A domain's SPF record, followed two steps deep; ``walk`` says what was met."""
+    """A domain's SPF record, followed three steps deep; ``walk`` says what was met."""
 
     domain: str
     record: str
@@ -81,6 +94,8 @@ class Spf:
 
     def whole(self, *kinds: str) -> Spf:
         """Itself when all records of these types that it refers to were seen. Raises NotUnderstood."""
+        if self.walk.cut_off:
+            raise NotUnderstood(f"SPF of {self.domain} asks far more than a receiver does")
         missing = sorted({name for name, kind in self.walk.missing if kind in kinds})
         if missing:
             raise NotUnderstood(f"SPF of {self.domain} goes deeper than is followed: {', '.join(missing)}")
@@ -89,9 +104,7 @@ class Spf:
 
 @probe(
     "outside",
-    reply=Each(
-        MailRecords, lambda mail: Lookup(questions=spf.unasked(mail.domain, mail.answers), timeout=40)
-    ),
+    reply=Each(MailRecords, lambda mail: Lookup(questions=spf.unasked(mail.domain, mail.told), timeout=40)),
 )
 def spf_near(reply: Raw, mail: MailRecords) -> SpfNear:
     """What the record itself refers to."""
@@ -104,11 +117,20 @@ def spf_near(reply: Raw, mail: MailRecords) -> SpfNear:
     "outside",
     reply=Each(SpfNear, lambda near: Lookup(questions=spf.unasked(near.domain, near.answers), timeout=40)),
 )
-def spf_followed(reply: Raw, near: SpfNear) -> Spf:
+def spf_far(reply: Raw, near: SpfNear) -> SpfFar:
     """And what those refer to."""
-    answers = near.answers | Answers(reply)
-    (record, *_) = spf.records(answers(near.domain, "TXT").strings)
-    return Spf(near.domain, record, spf.follow(near.domain, answers))
+    return SpfFar(near.domain, near.answers | Answers(reply))
+
+
+@probe(
+    "outside",
+    reply=Each(SpfFar, lambda far: Lookup(questions=spf.unasked(far.domain, far.answers), timeout=40)),
+)
+def spf_followed(reply: Raw, far: SpfFar) -> Spf:
+    """And what those refer to again."""
+    answers = far.answers | Answers(reply)
+    (record, *_) = spf.records(answers(far.domain, "TXT").strings)
+    return Spf(far.domain, record, spf.follow(far.domain, answers))
 
 
 @check(
@@ -131,8 +153,11 @@ def spf_followed(reply: Raw, near: SpfNear) -> Spf:
 def spf_present(mail: MailRecords) -> Verdict:
     """The domain has one SPF record.
 
-    Without SPF every computer may send mail on behalf of the domain; with two records none counts.
+    Without SPF every computer may send mail on behalf of the domain; with two records none counts. What a domain
+    without mail lacks is told by `mx.none-closed`.
     """
+    if not mail.spf and not mail.exchangers:
+        raise Absent(f"{mail.domain} has no mail server, and names nobody who sends")
     return holds(len(mail.spf) == 1, "; ".join(mail.spf) or "no SPF", "one record")
 
 
@@ -221,24 +246,29 @@ def spf_void_lookups(found: Spf) -> Verdict:
     severity=Severity.HIGH,
     layer=Layer.APPLICATION,
     platform="mail",
-    title_nl="SPF wijst af wat niet genoemd is",
-    why_nl="Eindigt het record op +all of ?all, of nergens op, dan mag iedereen mail sturen namens het domein.",
+    title_nl="SPF laat niet iedereen toe",
+    why_nl="Met +all, ?all, geen all, of netten zo groot als internet mag iedereen mail sturen namens het domein.",
     fix='DOMAIN. TXT "v=spf1 mx -all"',
     verify="dig +short DOMAIN TXT | grep v=spf1",
     references=(f"{_LIST}: SPF", "RFC 7208 section 5.1", "Internet.nl, test SPF policy"),
 )
 def spf_policy(found: Spf) -> Verdict:
-    """SPF refuses what is not named.
+    """SPF does not let everyone in.
 
-    When the record ends in +all or ?all, or in nothing, everyone may send mail on behalf of the domain. -all and ~all
-    are both fine: with DMARC they come to the same.
+    When the record ends in +all or ?all, or in nothing, everyone may send mail on behalf of the domain; so too when it,
+    or what it includes, names more of the internet than one /8 (a /16 of IPv6). -all and ~all are both fine: with DMARC
+    they come to the same.
     """
-    if not found.walk.all_ and (found.walk.missing or found.walk.macros):
+    walk = found.walk
+    if not walk.open_to and walk.all_ in ("-", "~", ""):
         found = found.whole("TXT")
-        if found.walk.macros:
-            raise NotUnderstood("where it ends differs per message")
-    shown = f"{found.walk.all_}all" if found.walk.all_ else "no all"
-    return holds(found.walk.all_ in ("-", "~"), f"{shown}: {found.record}", "-all or ~all")
+        if walk.macros:
+            raise NotUnderstood("whom it lets in differs per message")
+    shown = f"{walk.all_}all" if walk.all_ else "no all"
+    shown = f"lets in {', '.join(walk.open_to)}; {shown}" if walk.open_to else shown
+    return holds(
+        walk.all_ in ("-", "~") and not walk.open_to, f"{shown}: {found.record}", "-all or ~all, not everyone"
+    )
 
 
 @check(
@@ -264,27 +294,6 @@ def spf_no_ptr(found: Spf) -> Verdict:
 
 
 # --- DKIM -------------------------------------------------------------------------------------------------------
-
-
-@fact
-class DkimSelectors:
-    """The selectors to ask for a domain; ``declared`` says that the inventory names them."""
-
-    domain: str
-    selectors: tuple[str, ...]
-    declared: bool
-
-    def __str__(self) -> str:
-        return self.domain
-
-    @property
-    def questions(self) -> tuple[Question, ...]:
-        """What is asked."""
-        return (
-            (self.domain, "MX"),
-            (f"_domainkey.{self.domain}", "TXT"),
-            *((f"{one}._domainkey.{self.domain}", "TXT") for one in self.selectors),
-        )
 
 
 @dataclass(frozen=True)
@@ -321,30 +330,34 @@ class Dkim:
         return found
 
 
-@probe("outside")
-def dkim_selectors(domains: list[Domain], target: Target) -> list[DkimSelectors]:
-    """Those of the inventory, else the usual ones."""
-    selectors = target.dkim_selectors or USUAL_SELECTORS
-    return [DkimSelectors(one.name, selectors, bool(target.dkim_selectors)) for one in domains]
+def dkim_questions(domain: str, selectors: tuple[str, ...] = ()) -> tuple[Question, ...]:
+    """What is asked: the selectors of the inventory, else the usual ones."""
+    labels = ("", *(f"{one}." for one in selectors or USUAL_SELECTORS))
+    return tuple((f"{label}_domainkey.{domain}", "TXT") for label in labels)
 
 
-@probe("outside", reply=Each(DkimSelectors, lambda asked: Lookup(questions=asked.questions, timeout=40)))
-def dkim(reply: Raw, asked: DkimSelectors) -> Dkim:
+@probe(
+    "outside",
+    reply=Each(
+        MailRecords, lambda mail: Lookup(questions=dkim_questions(mail.domain, mail.selectors), timeout=40)
+    ),
+)
+def dkim(reply: Raw, mail: MailRecords) -> Dkim:
     """The keys, read as RFC 6376 and 8463 say."""
     answers = Answers(reply)
     found = [
         _dkim_key(one, text)
-        for one in asked.selectors
-        for text in answers(f"{one}._domainkey.{asked.domain}", "TXT").strings
-        if "p=" in text
+        for one in mail.selectors or USUAL_SELECTORS
+        for text in answers(f"{one}._domainkey.{mail.domain}", "TXT").strings
+        if _HAS_KEY.search(text) and not _OTHER_RECORD.match(text)
     ]
     return Dkim(
-        asked.domain,
-        asked.selectors if asked.declared else (),
+        mail.domain,
+        mail.selectors,
         tuple(found),
         # RFC 8020: below a name that is not there is nothing.
-        answers(f"_domainkey.{asked.domain}", "TXT").must().no_such_name and not found,
-        bool(MailRecords(asked.domain, answers).exchangers),
+        answers(f"_domainkey.{mail.domain}", "TXT").must().no_such_name and not found,
+        bool(mail.exchangers),
     )
 
 
@@ -380,7 +393,7 @@ def _dkim_key(selector: str, text: str) -> DkimKey:
     severity=Severity.HIGH,
     layer=Layer.APPLICATION,
     platform="mail",
-    title_nl="Mail van het domein wordt ondertekend met DKIM",
+    title_nl="Het domein heeft in DNS een sleutel voor DKIM",
     why_nl="Zonder handtekening ziet niemand of mail onderweg veranderd is, en overleeft DMARC geen doorsturen.",
     fix=(
         "opendkim-genkey -b 2048 -d DOMAIN -s mail1\n"
@@ -392,10 +405,11 @@ def _dkim_key(selector: str, text: str) -> DkimKey:
     advice_nl="Een selector is niet met zekerheid te raden: noem hem in 'dkim_selectors'.",
 )
 def dkim_present(found: Dkim) -> Verdict:
-    """Mail from the domain is signed with DKIM.
+    """The domain has a key for DKIM in the DNS.
 
     Without a signature a receiver cannot see whether mail was changed on its way, and DMARC does not survive
-    forwarding. A key must be there for every selector that the inventory names; when it names none, one of the usual.
+    forwarding; without a key no signature counts. A key must be there for every selector that the inventory names; when
+    it names none, one of the usual. Whether all mail is signed with it cannot be seen from outside.
     """
     working = {one.selector for one in found.keys if not one.revoked and not one.fault}
     shown = f"keys for {', '.join(sorted(working))}" if working else "no key"
@@ -407,7 +421,7 @@ def dkim_present(found: Dkim) -> Verdict:
         raise Absent(f"{found.domain} takes no mail")
     if not found.nothing:
         raise NotUnderstood(
-            "there are keys, under none of the usual selectors; name them in 'dkim_selectors'"
+            "there may be keys, but under none of the usual selectors; name yours in 'dkim_selectors'"
         )
     return holds(False, "there is nothing below _domainkey", "a key")
 
@@ -473,13 +487,30 @@ class DmarcPolicy:
     fault: str
 
     @property
+    def psd(self) -> str:
+        """What it says of being a public suffix: y, n or (u) nothing."""
+        return self.tags.get("psd", "u").lower()
+
+    @property
     def subdomains(self) -> str:
-        """The policy for names below."""
-        return self.tags.get("sp", self.tags.get("p", "")).lower()
+        """What is asked for names below that are there."""
+        return self._enacted(self.tags.get("sp", self.tags.get("p", "")))
+
+    @property
+    def made_up(self) -> str:
+        """What is asked for names below that are not there (np, RFC 9989)."""
+        return self._enacted(self.tags["np"]) if "np" in self.tags else self.subdomains
 
     def policy(self, domain: str) -> str:
         """The policy that holds for a domain: that for names below when the record is of one above it."""
-        return self.tags.get("p", "").lower() if self.name == domain else self.subdomains
+        return self._enacted(self.tags.get("p", "")) if self.name == domain else self.subdomains
+
+    def _enacted(self, asked: str) -> str:
+        """What is left of a policy: nothing with pct=0 (RFC 7489 section 6.6.4), one step less with t=y (RFC 9989)."""
+        if re.fullmatch("0+", self.tags.get("pct", "")):
+            return "none"
+        trying = self.tags.get("t", "").lower() == "y"
+        return _ONE_LESS.get(asked.lower(), asked.lower()) if trying else asked.lower()
 
     @property
     def reports(self) -> tuple[str, ...]:
@@ -513,12 +544,26 @@ class Dmarc:
 
 
 def dmarc_policy(mail: MailRecords) -> DmarcPolicy | None:
-    """The policy of a domain, its own or of the nearest one above; None when there is none. Raises NotUnderstood."""
-    for name in organisational(mail.domain):
-        found = versioned(mail.answers(f"_dmarc.{name}", "TXT").strings, "v=DMARC1")
-        if found:
-            return _read_dmarc(name, found)
-    return None
+    """The policy of a domain, its own or that of its organisation; None when there is none.
+
+    RFC 7489 section 6.6.3 asks the domain and then the organisational domain, which is the one below a public suffix;
+    its successor RFC 9989 walks up, and takes the highest record but for what ``psd`` says. Where the two differ,
+    receivers do: NotUnderstood.
+    """
+    places = list(organisational(mail.domain))
+    found = [
+        _read_dmarc(name, records)
+        for name in places
+        if (records := versioned(mail.answers(f"_dmarc.{name}", "TXT").strings, DMARC))
+    ]
+    if not found or found[0].name == mail.domain:
+        return found[0] if found else None
+    *between, top = found
+    if top.name != places[-1] or top.psd == "y" or any(one.psd == "n" for one in between):
+        raise NotUnderstood(
+            f"receivers differ on whether _dmarc.{found[0].name} holds for {mail.domain}: give it a record of its own"
+        )
+    return top
 
 
 def _read_dmarc(name: str, found: tuple[str, ...]) -> DmarcPolicy:
@@ -586,8 +631,8 @@ _DMARC_VERIFY: Final = "dig +short _dmarc.DOMAIN TXT"
 def dmarc_present(mail: MailRecords) -> Verdict:
     """The domain has a valid DMARC record.
 
-    Without DMARC everyone can show the domain as sender, even when SPF and DKIM are in order. A record of a domain
-    above counts for those below it.
+    Without DMARC everyone can show the domain as sender, even when SPF and DKIM are in order. A record of the
+    organisation's domain (the last two labels) counts for all below it.
     """
     found = dmarc_policy(mail)
     if found is None:
@@ -607,15 +652,25 @@ def dmarc_present(mail: MailRecords) -> Verdict:
     why_nl="Met p=none kijkt men alleen toe: vervalste mail komt gewoon aan.",
     fix=_DMARC_FIX,
     verify=_DMARC_VERIFY,
-    references=(f"{_LIST}: DMARC", "RFC 7489 section 6.3", "Internet.nl, test DMARC policy"),
+    references=(
+        f"{_LIST}: DMARC",
+        "RFC 7489 sections 6.3 and 6.6.4",
+        "RFC 9989 (t)",
+        "Internet.nl, test DMARC policy",
+    ),
 )
 def dmarc_strict(found: Dmarc) -> Verdict:
     """DMARC lets receivers keep forged mail out.
 
-    With p=none one just watches: forged mail arrives.
+    With p=none one just watches: forged mail arrives. pct=0 is none for all; with t=y reject comes to quarantine, and
+    quarantine to none.
     """
     policy = found.good.policy(found.domain)
-    return holds(policy in _STRICT, f"{policy} from _dmarc.{found.policy.name}", "quarantine or reject")
+    return holds(
+        policy in _STRICT,
+        f"{policy} from _dmarc.{found.policy.name}: {found.policy.record}",
+        "quarantine or reject",
+    )
 
 
 @check(
@@ -625,20 +680,25 @@ def dmarc_strict(found: Dmarc) -> Verdict:
     layer=Layer.APPLICATION,
     platform="mail",
     title_nl="DMARC geldt ook voor namen onder het domein",
-    why_nl="Met sp=none verzint een oplichter zelf een naam onder het domein en komt zijn mail aan.",
-    fix='_dmarc.DOMAIN. TXT "v=DMARC1; p=reject; sp=reject; rua=mailto:dmarc@DOMAIN"',
+    why_nl="Met sp=none of np=none verzint een oplichter zelf een naam onder het domein en komt zijn mail aan.",
+    fix='_dmarc.DOMAIN. TXT "v=DMARC1; p=reject; sp=reject; rua=mailto:dmarc@DOMAIN"    ; no np=none',
     verify=_DMARC_VERIFY,
-    references=("RFC 7489 section 6.3",),
+    references=("RFC 7489 section 6.3", "RFC 9989 (np)"),
 )
 def dmarc_subdomains(found: Dmarc) -> Verdict:
     """DMARC holds for names below the domain too.
 
-    With sp=none a swindler makes up a name below the domain, and that mail arrives.
+    With sp=none, or np=none for names that are not there, a swindler makes up a name below the domain, and that mail
+    arrives.
     """
-    policy = found.good.subdomains
+    policies = {found.good.subdomains, found.policy.made_up}
     if found.policy.name != found.domain:
         raise Absent(f"the policy is that of {found.policy.name}")
-    return holds(policy in _STRICT, f"{policy} for names below", "quarantine or reject")
+    return holds(
+        policies <= _STRICT,
+        f"{' and '.join(sorted(policies))} for names below: {found.policy.record}",
+        "quarantine or reject",
+    )
 
 
 @check(
@@ -684,7 +744,9 @@ def dmarc_reports(found: Dmarc) -> Verdict:
     wrong = [f"{one}: no mailto address" for one in policy.reports if not _MAILTO.fullmatch(one)]
     for other in policy.outside:
         name = f"{policy.name}._report._dmarc.{other}"
-        if not versioned(found.answers(name, "TXT").strings, "v=DMARC1"):
+        if not askable(name):
+            wrong.append(f"{other[:60]}: no domain")
+        elif not versioned(found.answers(name, "TXT").strings, DMARC):
             wrong.append(f"{other} does not say that it takes reports")
     return holds(
         bool(policy.reports) and not wrong,
@@ -711,12 +773,17 @@ def _mail(*lines: str, domain: str = _DOMAIN, fails: tuple[str, ...] = (), **mor
 
 
 def _spf(
-    record: str, *lines: str, near: tuple[Question, ...] = (), far: tuple[Question, ...] = ()
+    record: str,
+    *lines: str,
+    near: tuple[Question, ...] = (),
+    far: tuple[Question, ...] = (),
+    last: tuple[Question, ...] = (),
 ) -> dict[str, Any]:
     return {
         **_mail(f'{_DOMAIN}. IN TXT "{record}"'),
         "spf_near.reply": Said(near, *_BASE, *lines),
-        "spf_followed.reply": Said(far, *_BASE, *lines),
+        "spf_far.reply": Said(far, *_BASE, *lines),
+        "spf_followed.reply": Said(last, *_BASE, *lines),
     }
 
 
@@ -727,41 +794,92 @@ _DEEPER: Final = ("more.provider.test", "TXT")
 _SPF_INCLUDES: Final = _spf(
     "v=spf1 mx include:spf.provider.test ~all",
     'spf.provider.test. IN TXT "v=spf1 include:more.provider.test -all"',
-    'more.provider.test. IN TXT "v=spf1 ip4:192.0.2.0/24 -all"',
+    'more.provider.test. IN TXT "v=spf1 include:yet.provider.test -all"',
+    'yet.provider.test. IN TXT "v=spf1 ip4:192.0.2.0/24 -all"',
     near=(*_MX, _INCLUDED),
     far=(_DEEPER,),
+    last=(("yet.provider.test", "TXT"),),
 )
 _SPF_DEEP: Final = _spf(
     "v=spf1 include:spf.provider.test -all",
     'spf.provider.test. IN TXT "v=spf1 include:more.provider.test -all"',
     'more.provider.test. IN TXT "v=spf1 include:yet.provider.test -all"',
+    'yet.provider.test. IN TXT "v=spf1 include:last.provider.test -all"',
     near=(_INCLUDED,),
     far=(_DEEPER,),
+    last=(("yet.provider.test", "TXT"),),
 )
-_NO_SPF: Final = {**_mail(), "spf_near.reply": "", "spf_followed.reply": ""}
+_INSIDE: Final = f"_ldap._tcp.dc._msdcs.{_DOMAIN}. IN SRV 0 100 389 dc1.{_DOMAIN}."
+#: What the resolver says does not exist, and what it knows from inside.
+_NOT_OUTSIDE: Final = [
+    {"mail_records.reply": Said(mail_questions(_DOMAIN)), "target": {"domains": (_DOMAIN,)}},
+    _mail(_INSIDE, f'{_DOMAIN}. IN TXT "v=spf1 mx -all"', f'_dmarc.{_DOMAIN}. IN TXT "v=DMARC1; p=reject"'),
+]
+_NO_SPF: Final = {**_mail(), "spf_near.reply": "", "spf_far.reply": "", "spf_followed.reply": ""}
 _MANY: Final = _spf("v=spf1 " + " ".join(f"exists:%{{i}}.{n}.test" for n in range(11)) + " -all")
+#: 126 networks.
+_MUCH: Final = _spf(
+    'v=spf1 " '
+    + " ".join(
+        f'"{" ".join(f"ip4:192.0.2.{at}" for at in range(first, first + 14))} "'
+        for first in range(0, 126, 14)
+    )
+    + ' "-all'
+)
+_FLOOD: Final = (
+    'spf.provider.test. IN TXT "v=spf1 " '
+    + " ".join(f'"{"exists:x.test " * 17}"' for _ in range(6))
+    + ' "-all"',
+)
 _EMPTY: Final = tuple((f"{label}.gone.test", kind) for label in "abc" for kind in ("A", "AAAA"))
 
 examples(
     spf_present,
     passes=_mail(f'{_DOMAIN}. IN TXT "v=spf1 mx -all"', f'{_DOMAIN}. IN TXT "v=spf10 other"'),
     fails=[_mail(), _mail(f'{_DOMAIN}. IN TXT "v=spf1 mx -all"', f'{_DOMAIN}. IN TXT "v=spf1 -all"')],
-    notapplicable=_NONE,
+    notapplicable=[_NONE, {**_mail(), "mail_records.reply": Said(mail_questions(_DOMAIN), _BASE[0])}],
+    unknown=_NOT_OUTSIDE,
     error=_mail(fails=(_DOMAIN,)),
 )
 examples(
     spf_valid,
-    passes=[_SPF_GOOD, _SPF_INCLUDES],
+    passes=[_SPF_GOOD, _SPF_INCLUDES, _MUCH],
     fails=[
         _spf("v=spf1 ip4:192.0.2.300 -all"),
         _spf("v=spf1 mx include:spf.provider.test -all", near=(*_MX, _INCLUDED)),
         _spf(f"v=spf1 include:{_DOMAIN} -all"),
+        *(
+            _spf(f"v=spf1 {text}")
+            for text in (
+                "-all foo",
+                "-all ip4:192.0.2.300",
+                "redirect=a.test redirect=b.test -all",
+                "exp=a.test exp=a.test -all",
+                "ip4:192.0.2.0/255.255.255.0 -all",
+                "ip4:192.0.2.0/024 -all",
+                "ip6:fe80::1%eth0 -all",
+                "a:192.0.2.1 -all",
+                f"include:{'x' * 64}.test -all",
+                "include:a..test -all",
+                "include:localhost -all",
+                "ptr/24 -all",
+                "exists:%{q}.test -all",
+            )
+        ),
     ],
     notapplicable=_NO_SPF,
-    unknown=_SPF_DEEP,
+    unknown=[
+        _SPF_DEEP,
+        _spf(f"v=spf1 include:{'a.' * 30}test -all"),
+        _spf("v=spf1 include:a\\\\999b.test -all"),
+    ],
 )
 examples(
-    spf_lookups, passes=[_SPF_GOOD, _SPF_INCLUDES], fails=_MANY, notapplicable=_NO_SPF, unknown=_SPF_DEEP
+    spf_lookups,
+    passes=[_SPF_GOOD, _SPF_INCLUDES, _MUCH],
+    fails=_MANY,
+    notapplicable=_NO_SPF,
+    unknown=_SPF_DEEP,
 )
 examples(
     spf_void_lookups,
@@ -772,10 +890,58 @@ examples(
 )
 examples(
     spf_policy,
-    passes=[_SPF_GOOD, _SPF_INCLUDES],
-    fails=[_spf("v=spf1 mx ?all", near=_MX), _spf("v=spf1 +all"), _spf("v=spf1 mx", near=_MX)],
+    passes=[
+        _SPF_GOOD,
+        _SPF_INCLUDES,
+        _MUCH,
+        _spf(
+            "v=spf1 -include:spf.provider.test ip4:16.0.0.0/8 ~all",
+            'spf.provider.test. IN TXT "v=spf1 ?ip4:0.0.0.0/0 +all"',
+            near=(_INCLUDED,),
+        ),
+    ],
+    fails=[
+        _spf("v=spf1 mx ?all", near=_MX),
+        _spf("v=spf1 +all"),
+        _spf("v=spf1 mx", near=_MX),
+        *(
+            _spf(f"v=spf1 {text} -all", near=_MX)
+            for text in (
+                "ip4:0.0.0.0/0",
+                "ip4:0.0.0.0/1 ip4:128.0.0.0/1",
+                "ip6:::/0",
+                "?ip4:0.0.0.0/0",
+                "mx/0",
+                "mx//0",
+                "ip4:16.0.0.0/8 ip4:18.0.0.0/9",
+            )
+        ),
+        _spf(
+            "v=spf1 exists:provider.test -all",
+            "provider.test. IN A 192.0.2.1",
+            near=(("provider.test", "A"),),
+        ),
+        *(
+            _spf(
+                f"v=spf1 {mark}include:spf.provider.test -all",
+                f'spf.provider.test. IN TXT "v=spf1 {text}"',
+                near=(_INCLUDED,),
+            )
+            for mark, text in (
+                ("", "mx:gone.test/0"),
+                ("", "+all"),
+                ("?", "+all"),
+                ("", "ip4:0.0.0.0/0 -all"),
+            )
+        ),
+    ],
     notapplicable=_NO_SPF,
-    unknown=_spf("v=spf1 redirect=%{d}.provider.test"),
+    unknown=[
+        _SPF_DEEP,
+        _spf("v=spf1 redirect=%{d}.provider.test"),
+        _spf("v=spf1 include:%{d}.provider.test -all"),
+        _spf("v=spf1 include:spf.provider.test -all", *_FLOOD, near=(_INCLUDED,)),
+    ],
 )
 examples(
     spf_no_ptr,
@@ -802,9 +968,9 @@ _ED25519: Final = "DN6eA89lpvCUjUCGvEZQmzUkFo6zDYNFq3YC1OurtcM="
 
 
 def _dkim(*lines: str, selectors: tuple[str, ...] = (), base: tuple[str, ...] = _BASE) -> dict[str, Any]:
-    asked = DkimSelectors(_DOMAIN, selectors or USUAL_SELECTORS, bool(selectors))
     return {
-        "dkim.reply": Said(asked.questions, *base, *lines),
+        "mail_records.reply": Said(mail_questions(_DOMAIN), *base),
+        "dkim.reply": Said(dkim_questions(_DOMAIN, selectors), *base, *lines),
         "target": {"domains": (_DOMAIN,), "dkim_selectors": selectors},
     }
 
@@ -816,26 +982,40 @@ def _dkim_record(selector: str, text: str) -> str:
 
 _DKIM_GOOD: Final = _dkim(_dkim_record("selector1", f"v=DKIM1; k=rsa; p={_RSA_2048}"))
 _DKIM_SHORT: Final = _dkim(_dkim_record("selector1", f"v=DKIM1; k=rsa; t=y; p={_RSA_1024}"))
+#: What `*.gemeente.test` answers everywhere is no key.
+_DKIM_WILDCARD: Final = _dkim(
+    *(_dkim_record(one, "v=DMARC1; p=reject") for one in USUAL_SELECTORS), f"_domainkey.{_DOMAIN}. IN TXT x"
+)
 _DKIM_REVOKED: Final = _dkim(_dkim_record("selector1", "v=DKIM1; p="))
 
 examples(
     dkim_present,
     passes=[
         _DKIM_GOOD,
-        _dkim(_dkim_record("own", f"v=DKIM1; k=ed25519; p={_ED25519}"), selectors=("own",)),
+        _dkim(_dkim_record("own", f"v=DKIM1; k=ed25519; p = {_ED25519}"), selectors=("own",)),
     ],
     fails=[
         _dkim(),
         _dkim(_dkim_record("selector1", f"v=DKIM1; k=rsa; p={_RSA_2048}"), selectors=("own",)),
     ],
     notapplicable=_dkim(base=_BASE[:1]),
-    unknown=[_dkim(_dkim_record("secret", "v=DKIM1; p=")), _DKIM_REVOKED],
+    unknown=[
+        _dkim(_dkim_record("secret", "v=DKIM1; p=")),
+        _DKIM_REVOKED,
+        _DKIM_WILDCARD,
+        _dkim(base=()),
+        _dkim(base=(*_BASE, _INSIDE)),
+    ],
 )
 examples(
     dkim_key_strength,
     passes=[_DKIM_GOOD, _dkim(_dkim_record("s1", f"v=DKIM1; k=ed25519; p={_ED25519}"))],
-    fails=[_DKIM_SHORT, _dkim(_dkim_record("s1", "v=DKIM1; p=MIGfMA0GCSq"))],
-    notapplicable=[_dkim(), _DKIM_REVOKED],
+    fails=[
+        _DKIM_SHORT,
+        _dkim(_dkim_record("s1", "v=DKIM1; p=MIGfMA0GCSq")),
+        _dkim(_dkim_record("s1", "v=dkim1; p=")),
+    ],
+    notapplicable=[_dkim(), _DKIM_REVOKED, _DKIM_WILDCARD],
 )
 examples(dkim_not_testing, passes=_DKIM_GOOD, fails=_DKIM_SHORT, notapplicable=_dkim())
 
@@ -859,23 +1039,63 @@ _DMARC_NONE: Final = _dmarc("v=DMARC1; p=none; pct=50")
 _NO_DMARC: Final = {**_mail(), "dmarc.reply": ""}
 _BELOW: Final = f"below.{_DOMAIN}"
 
+
+def _between(top: str, between: str) -> dict[str, Any]:
+    """A name two below the organisation's, which has a record between them."""
+    lines = [f'_dmarc.{name}. IN TXT "{text}"' for name, text in ((_DOMAIN, top), (_BELOW, between)) if text]
+    name = f"deep.{_BELOW}"
+    return {
+        **_mail(*lines, f"{name}. IN MX 10 mail.{_DOMAIN}.", domain=name),
+        "dmarc.reply": Said((), *_BASE, *lines),
+    }
+
+
+_DMARC_DIFFER: Final = [
+    _between("", "v=DMARC1; p=reject"),
+    _between("v=DMARC1; p=reject", "v=DMARC1; p=reject; psd=n"),
+    _between("v=DMARC1; p=reject; psd=y", "v=DMARC1; p=reject"),
+]
+
 examples(
     dmarc_present,
     passes=[_DMARC_GOOD, _dmarc("v=DMARC1; p=none", domain=_BELOW)],
-    fails=[_mail(), _dmarc("v=DMARC1; rua=mailto:x@y.test"), _dmarc("v=DMARC1; p=rejct")],
+    fails=[
+        _mail(),
+        _dmarc("v=DMARC1; rua=mailto:x@y.test"),
+        _dmarc("v=DMARC1; p=rejct"),
+        _dmarc(" v=DMARC1; p=reject"),
+    ],
     notapplicable=_NONE,
+    unknown=[*_DMARC_DIFFER, *_NOT_OUTSIDE],
     error=_mail(fails=(f"_dmarc.{_DOMAIN}",)),
 )
 examples(
     dmarc_strict,
-    passes=[_DMARC_GOOD, _dmarc("v=DMARC1; p=none; sp=quarantine", domain=_BELOW)],
-    fails=[_DMARC_NONE, _dmarc("v=DMARC1; p=reject; sp=none", domain=_BELOW)],
+    passes=[
+        _DMARC_GOOD,
+        _dmarc("v=DMARC1; p=none; sp=quarantine", domain=_BELOW),
+        _dmarc("v=DMARC1; p=reject; t=y"),
+        _between("v=DMARC1; p=reject; psd=n", "v=DMARC1; p=none"),
+    ],
+    fails=[
+        _DMARC_NONE,
+        _dmarc("v=DMARC1; p=reject; sp=none", domain=_BELOW),
+        _dmarc("v=DMARC1; p=reject; pct=0"),
+        _dmarc("v=DMARC1; p=quarantine; t=y"),
+        _between("v=DMARC1; p=none", "v=DMARC1; p=reject"),
+    ],
     notapplicable=_NO_DMARC,
+    unknown=_DMARC_DIFFER,
 )
 examples(
     dmarc_subdomains,
-    passes=_DMARC_GOOD,
-    fails=_dmarc("v=DMARC1; p=reject; sp=none"),
+    passes=[_DMARC_GOOD, _dmarc("v=DMARC1; p=none; sp=reject; np=quarantine")],
+    fails=[
+        _dmarc("v=DMARC1; p=reject; sp=none"),
+        _dmarc("v=DMARC1; p=reject; np=none"),
+        _dmarc("v=DMARC1; p=reject; pct=0"),
+        _dmarc("v=DMARC1; p=reject; sp=quarantine; t=y"),
+    ],
     notapplicable=[_NO_DMARC, _dmarc("v=DMARC1; p=reject", domain=_BELOW)],
 )
 examples(dmarc_everyone, passes=_DMARC_GOOD, fails=_DMARC_NONE, notapplicable=_NO_DMARC)
@@ -893,6 +1113,7 @@ examples(
         _dmarc("v=DMARC1; p=reject"),
         _dmarc("v=DMARC1; p=reject; rua=dmarc@gemeente.test"),
         _dmarc("v=DMARC1; p=reject; rua=mailto:x@reports.test", asked=_OTHER),
+        _dmarc("v=DMARC1; p=reject; rua=mailto:x@a..test"),
     ],
     notapplicable=_NO_DMARC,
 )

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, Literal
 
 from checks.linux.sockets import ListeningSocket
 from scanner import Absent, Each, Gap, NotUnderstood, Ports, Raw, Service, State, Target, Unseen, fact, probe
@@ -178,9 +178,10 @@ class OpenPort:
 
 @fact
 class TlsPort:
-    """A TCP port where the scanner may ask for TLS; ``address`` only on the scanner's own host.
+    """A port where the scanner may ask for TLS; ``address`` only on the scanner's own host.
 
-    ``declared`` says that the inventory promises TLS here. ``starttls`` is the protocol that is spoken before TLS.
+    ``declared`` says that the inventory promises TLS here. ``starttls`` is the protocol that is spoken before TLS. Over
+    UDP it is a RADIUS server, which speaks TLS in EAP with who logs in on the network, in this ``realm``.
     ``further_address`` is as that of `OpenPort`.
     """
 
@@ -189,10 +190,36 @@ class TlsPort:
     address: str = ""
     declared: bool = False
     starttls: str = ""
+    protocol: Literal["tcp", "udp"] = "tcp"
+    realm: str = ""
     further_address: str = ""
 
     def __str__(self) -> str:
-        return f"{self.number}/tcp"
+        return f"{self.number}/{self.protocol}"
+
+
+@fact
+class RadiusServer:
+    """A RADIUS server that the inventory declares, the name its certificate should have, and the realm to ask for."""
+
+    number: int
+    server_name: str
+    realm: str
+
+    def __str__(self) -> str:
+        return f"{self.number}/udp"
+
+
+@probe("outside")
+def radius_servers(target: Target) -> list[RadiusServer]:
+    """As declared: over UDP silence tells nothing, so no other is sought."""
+    if target.channel != "local":
+        must_be_outside(target)
+    return [
+        RadiusServer(one.port, one.server_name or _own_name(target), one.realm)
+        for one in target.services or ()
+        if one.protocol == "udp" and one.name == "radius"
+    ]
 
 
 def must_be_outside(target: Target) -> None:
@@ -301,14 +328,17 @@ def open_ports(sweeps: list[Sweep], target: Target) -> list[OpenPort]:
 
 @probe("outside")
 def tls_ports(
-    sockets: list[ListeningSocket] | Gap, reached: list[OpenPort] | Gap, target: Target
+    sockets: list[ListeningSocket] | Gap,
+    reached: list[OpenPort] | Gap,
+    radius: list[RadiusServer],
+    target: Target,
 ) -> list[TlsPort | Unseen]:
     """Where TLS is to be expected: the usual ports and those the inventory says so of, as far as they listen (seen
     from inside, where we can log in) or answer (seen from outside).
 
     On the scanner's own host loopback counts too; elsewhere only what can be reached from outside. A port the inventory
     promises TLS on is asked unless the host itself says that nothing listens there. Services that change over to TLS
-    (STARTTLS) are asked where they answer.
+    (STARTTLS) are asked where they answer, and RADIUS servers where the inventory declares them.
     """
     if target.channel != "local":
         must_be_outside(target)
@@ -333,6 +363,9 @@ def tls_ports(
         promised = declared - {number for number, _ in found}
         found |= {(number, ""): _tls_port(target, number) for number in promised}
     ports: list[TlsPort | Unseen] = [found[place] for place in sorted(found)]
+    ports += [
+        TlsPort(one.number, one.server_name, declared=True, protocol="udp", realm=one.realm) for one in radius
+    ]
     for gap, elsewhere in ((sockets, reached), (reached, sockets)):
         # What an account was given to look with, or is the only view, did not show is not simply absent.
         alone = isinstance(elsewhere, Gap) or (gap is sockets and target.credential is not None)
@@ -379,5 +412,8 @@ def service_name(target: Target, number: int) -> str:
 def _name(target: Target, number: int) -> str:
     """The name to ask a port for: that of the service, else the target's own when it is one with a domain."""
     service = _service(target, number)
-    own = next((name for name in (target.address, target.name) if _HOST_NAME.fullmatch(name)), "")
-    return (service.server_name if service else "") or own
+    return (service.server_name if service else "") or _own_name(target)
+
+
+def _own_name(target: Target) -> str:
+    return next((name for name in (target.address, target.name) if _HOST_NAME.fullmatch(name)), "")

@@ -9,6 +9,7 @@ from typing import Final
 
 import dns.flags
 import dns.message
+import dns.name
 import dns.rcode
 import dns.rdatatype
 
@@ -73,12 +74,15 @@ class Transfer:
 class Recursion(OnTcp):
     """How a name server answers a question about a name that is not its own.
 
-    ``meant`` says that the inventory lets the zone in which the scanner stands use this server.
+    ``available`` is what it says of itself, ``answered`` that records came, ``authoritative`` that it calls them its
+    own. ``meant`` says that the inventory lets the zone in which the scanner stands use this server.
     """
 
     port: int
     code: str
     available: bool
+    answered: bool
+    authoritative: bool
     meant: bool
 
 
@@ -128,7 +132,10 @@ def served_zones(ports: list[OpenPort], target: Target) -> list[ServedZone]:
 def _messages(raw: Raw) -> list[dns.message.Message]:
     """The answers, turn by turn."""
     said = [turn.received for turn in heard(raw).turns if len(turn.received) > 2]
-    return [dns.message.from_wire(one[2:], ignore_trailing=True) for one in said]
+    messages = [dns.message.from_wire(one[2:], ignore_trailing=True) for one in said]
+    if not all(one.flags & dns.flags.QR for one in messages):
+        raise NotUnderstood("what came back is a question, not an answer")
+    return messages
 
 
 def _only(raw: Raw) -> dns.message.Message:
@@ -161,11 +168,29 @@ def transfer(copy: Raw, zone: ServedZone) -> Transfer:
         owner.rcode() == dns.rcode.NOERROR and not owner.flags & dns.flags.AA
     ):
         raise Absent("this server does not have the zone")
-    if not any(one.rdtype == dns.rdatatype.SOA for one in owner.answer) or not owner.flags & dns.flags.AA:
-        raise NotUnderstood(f"whether the server has the zone is not said ({_code(owner)})")
+    _must_be_zone(owner, zone.zone)
     if len(messages) < 2:
         raise NotUnderstood("the server did not answer to the request for a transfer")
     return Transfer(zone.port, zone.zone, _code(messages[1]), sum(len(one) for one in messages[1].answer))
+
+
+def _must_be_zone(message: dns.message.Message, name: str) -> None:
+    """Raises Absent when the server says with authority that this is a name within a zone, NotUnderstood when it does
+    not say what it is.
+    """
+    asked = dns.name.from_text(name)
+    starts = {one.name for one in (*message.answer, *message.authority) if one.rdtype == dns.rdatatype.SOA}
+    if not message.flags & dns.flags.AA or message.rcode() not in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
+        raise NotUnderstood(f"whether the server has the zone is not said ({_code(message)})")
+    if any(one.name == asked and one.rdtype == dns.rdatatype.SOA for one in message.answer):
+        return
+    if any(one.name == asked and one.rdtype == dns.rdatatype.CNAME for one in message.answer):
+        raise Absent(f"{name} is an alias here, no zone: a transfer is tried of zones that 'domains' names")
+    above = [one for one in starts if asked != one and asked.is_subdomain(one)]
+    if not above:
+        raise NotUnderstood("the server does not say which zone the name is in")
+    zone = max(above, key=len).to_text(omit_final_dot=True)
+    raise Absent(f"{name} is no zone here but a name in {zone}: name that under 'domains' to have it tried")
 
 
 @probe(
@@ -179,12 +204,18 @@ def transfer(copy: Raw, zone: ServedZone) -> Transfer:
     ),
 )
 def recursion(foreign: Raw, port: OpenPort, sweep: list[Sweep], target: Target) -> Recursion:
-    """The answer's code, and whether the server says that it finds out for others (RFC 1035 section 4.1.1)."""
+    """The answer's code and records, and what its flags say of them (RFC 1035 section 4.1.1)."""
     message = _only(foreign)
     vantages = {at.vantage for one in sweep for at in one.addresses} - {""}
     users = {name for one in target.services or () if one.port == port.number for name in one.from_}
-    available = bool(message.flags & dns.flags.RA)
-    return Recursion(port.number, _code(message), available, bool(vantages & users))
+    return Recursion(
+        port.number,
+        _code(message),
+        available=bool(message.flags & dns.flags.RA),
+        answered=bool(message.answer),
+        authoritative=bool(message.flags & dns.flags.AA),
+        meant=bool(vantages & users),
+    )
 
 
 @probe(
@@ -253,11 +284,17 @@ def recursion_refused(recursion: Recursion) -> Verdict:
     """
     if recursion.meant:
         raise Absent("the inventory lets the scanner's own zone use this server")
-    observed = f"{recursion.code}, recursion {'' if recursion.available else 'not '}available"
-    if recursion.code == "REFUSED" or (recursion.code == "NOERROR" and not recursion.available):
+    observed = (
+        f"{recursion.code}, recursion {'' if recursion.available else 'not '}available,"
+        f" {'an answer' if recursion.answered else 'no answer'}"
+    )
+    silent = recursion.code == "NOERROR" and not recursion.available and not recursion.answered
+    if recursion.code == "REFUSED" or silent:
         return holds(True, observed, "REFUSED")
-    if recursion.code not in {"NOERROR", "NXDOMAIN"} or not recursion.available:
-        raise NotUnderstood(f"neither an answer nor a refusal: {observed}")
+    # What it knows of another's name it has looked up, whatever its flags say; its own zone tells nothing.
+    looked_up = recursion.available or (recursion.answered and not recursion.authoritative)
+    if recursion.code not in {"NOERROR", "NXDOMAIN"} or not looked_up:
+        raise NotUnderstood(f"neither an answer of another's name nor a refusal: {observed}")
     return holds(False, observed, "REFUSED")
 
 
@@ -288,10 +325,17 @@ def version_hidden(version: ServerVersion) -> Verdict:
 
 
 def _answer(
-    code: str = "NOERROR", flags: str = "QR", records: str = "", name: str = "lab.test.", kind: str = "SOA"
+    code: str = "NOERROR",
+    flags: str = "QR",
+    records: str = "",
+    name: str = "lab.test.",
+    kind: str = "SOA",
+    authority: str = "",
 ) -> bytes:
     family = "CH" if kind == "TXT" else "IN"
     text = f"id 19277\nopcode QUERY\nrcode {code}\nflags {flags}\n;QUESTION\n{name} {family} {kind}\n;ANSWER\n{records}"
+    if authority:
+        text = f"{text.strip()}\n;AUTHORITY\n{authority}"
     wire = dns.message.from_text(text).to_wire()
     return len(wire).to_bytes(2, "big") + wire
 
@@ -301,8 +345,14 @@ _HAS_IT: Final = _answer(flags="QR AA", records=_SOA_RECORD)
 _SERVES: Final = {"domains": ["lab.test"]}
 
 
-def _copied(*answers: bytes) -> dict[str, object]:
-    return {**open_port(53, copy=talk(*answers)), "target": _SERVES}
+def _copied(*answers: bytes, of: str = "lab.test") -> dict[str, object]:
+    return {**open_port(53, copy=talk(*answers)), "target": {"domains": [of]}}
+
+
+def _within(records: str = "", authority: str = "", code: str = "NOERROR") -> dict[str, object]:
+    """A name below the zone, asked as if it were one."""
+    said = _answer(code, "QR AA", records, "www.lab.test.", authority=authority)
+    return _copied(said, _answer("NOTAUTH", "QR", name="www.lab.test."), of="www.lab.test")
 
 
 def _foreign(
@@ -322,8 +372,16 @@ examples(
     transfer_refused,
     passes=[_copied(_HAS_IT, _answer("REFUSED")), _copied(_HAS_IT, _answer("NOTAUTH"))],
     fails=_copied(_HAS_IT, _HAS_IT),
-    unknown=[_copied(_HAS_IT), _copied(_HAS_IT, _answer("SERVFAIL")), _copied(_answer("SERVFAIL"))],
+    unknown=[
+        _copied(_HAS_IT),
+        _copied(_HAS_IT, _answer("SERVFAIL")),
+        _copied(_answer("SERVFAIL")),
+        _within(),
+    ],
     notapplicable=[
+        _within(f"www.lab.test. 300 IN CNAME lab.test.\n{_SOA_RECORD}"),
+        _within(authority=_SOA_RECORD),
+        _within(authority=_SOA_RECORD, code="NXDOMAIN"),
         _copied(_answer("REFUSED")),
         _copied(_answer()),
         open_port(53, copy=""),
@@ -333,8 +391,13 @@ examples(
 examples(
     recursion_refused,
     passes=[_foreign("REFUSED", records=""), _foreign(flags="QR", records="")],
-    fails=[_foreign(), _foreign("NXDOMAIN", records="")],
-    unknown=[_foreign("SERVFAIL", records=""), open_port(53, foreign=talk(end="closed"))],
+    fails=[_foreign(), _foreign("NXDOMAIN", records=""), _foreign(flags="QR")],
+    unknown=[
+        _foreign("SERVFAIL", records=""),
+        _foreign(flags="QR AA"),
+        _foreign(flags="RD", records=""),
+        open_port(53, foreign=talk(end="closed")),
+    ],
     notapplicable=[
         open_port(80),
         {

@@ -188,7 +188,12 @@ def _search_refused(answer: Response) -> bool | None:
         return False if listed else None
     realm = answer.fields.get("www-authenticate", "").lower()
     error = told.get("error") if isinstance(told, dict) else None
-    by_name = isinstance(error, dict) and error.get("type") == "security_exception"
+    # A licence that has run out is a security_exception too, and says nothing of who asks.
+    by_name = (
+        isinstance(error, dict)
+        and error.get("type") == "security_exception"
+        and "license" not in str(error.get("reason"))
+    )
     if answer.status in (401, 403) and (by_name or "opensearch" in realm or 'realm="security"' in realm):
         return True
     return None
@@ -428,6 +433,9 @@ examples(
 _DENIED: Final = (
     '{"error":{"type":"security_exception","reason":"missing authentication credentials"},"status":401}'
 )
+_LICENCE: Final = (
+    '{"error":{"type":"security_exception","reason":"current license is non-compliant for [security]"}}'
+)
 examples(
     search_refuses,
     passes=[
@@ -445,6 +453,7 @@ examples(
     ],
     unknown=[
         _web("elasticsearch", "401 Unauthorized", 'WWW-Authenticate: Basic realm="proxy"'),
+        _web("elasticsearch", "403 Forbidden", body=_LICENCE),
         _web("elasticsearch", "200 OK", body="<html>"),
         _web("elasticsearch", "503 Service Unavailable"),
         at(

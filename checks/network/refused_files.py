@@ -37,7 +37,7 @@ _EXPORTS: Final = 5
 _TCP: Final = 6
 _MOST: Final = 1000
 #: Names of client groups that stand for everybody, exports(5).
-_EVERYBODY: Final = frozenset({"*", "(everyone)", "0.0.0.0/0", "0.0.0.0/0.0.0.0", "::/0"})
+_EVERYBODY: Final = frozenset({"*", "(everyone)", "All Machines", "0.0.0.0/0", "0.0.0.0/0.0.0.0", "::/0"})
 #: We are of a version that every server of the last fifteen years speaks, and that asks for no checksums.
 _RSYNC: Final = "@RSYNCD: 30.0\n"
 
@@ -195,6 +195,10 @@ def mount_services(maps: list[PortMap]) -> list[MountService]:
             if program == _MOUNT and protocol == _TCP and 0 < port < 65536 and version <= 3:
                 place = port, one.further_address
                 newest[place] = max(version, newest.get(place, 0))
+    if not newest and any(program == _MOUNT for one in maps for program, *_ in one.services):
+        raise NotUnderstood(
+            "the mount service does not listen where it is asked: over TCP, in a known version"
+        )
     return [MountService(port, version, address) for (port, address), version in sorted(newest.items())]
 
 
@@ -262,6 +266,8 @@ def rsync_listing(listing: Raw, port: OpenPort) -> RsyncListing:
 @probe("outside")
 def rsync_modules(listings: list[RsyncListing]) -> list[RsyncModule]:
     """The first of the modules that were named, where their names are plain."""
+    if listings and not any(one.modules for one in listings):
+        raise NotUnderstood("it names no modules, so that none can be knocked at")
     return [
         RsyncModule(one.port, name, one.further_address)
         for one in listings
@@ -342,6 +348,8 @@ def not_to_everybody(told: NfsExports) -> Verdict:
 
     NFS believes what a client says of its users: whoever may mount reads everything.
     """
+    if not told.exports:
+        raise NotUnderstood("it tells of no folder, so not either to whom it gives any")
     everybody = [one.path for one in told.exports if one.to_everybody]
     return holds(
         not everybody,
@@ -412,6 +420,7 @@ def _answered(result: bytes, state: int = 0) -> str:
 
 
 _MAPPED: Final = _answered(struct.pack(">IIIIII", 1, _MOUNT, 3, _TCP, 20048, 0))
+_BY_DATAGRAM: Final = _answered(struct.pack(">IIIIII", 1, _MOUNT, 3, 17, 20048, 0))
 _NO_MOUNT: Final = _answered(struct.pack(">IIIIII", 1, 100000, 4, _TCP, 111, 0))
 
 
@@ -440,6 +449,7 @@ examples(
     fails=_exported((b"/srv/data", b"192.0.2.0/24")),
     unknown=[
         open_port(111, dump=_answered(b"", state=3), exports=""),
+        open_port(111, dump=_BY_DATAGRAM, exports=""),
         open_port(111, dump=_MAPPED, exports=_answered(struct.pack(">III", 1, 99, 0))),
         open_port(111, dump=_MAPPED, exports=talk(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n")),
     ],
@@ -447,8 +457,9 @@ examples(
 )
 examples(
     not_to_everybody,
-    passes=[_exported(), _exported((b"/srv/data", b"192.0.2.0/24"))],
-    fails=[_exported((b"/srv/data", b"*")), _exported((b"/srv/data", b""))],
+    passes=_exported((b"/srv/data", b"192.0.2.0/24")),
+    fails=[_exported((b"/srv/data", group)) for group in (b"*", b"", b"All Machines")],
+    unknown=_exported(),
 )
 examples(
     modules_hidden,
@@ -464,6 +475,6 @@ examples(
         _knocked(b"@ERROR: access denied to backup from x (192.0.2.9)\n"),
     ],
     fails=_knocked(b"@RSYNCD: OK\n"),
-    unknown=_knocked(b"@ERROR: chroot failed\n"),
-    notapplicable=_listed(b"@RSYNCD: EXIT"),
+    unknown=[_knocked(b"@ERROR: chroot failed\n"), _listed(b"@RSYNCD: EXIT")],
+    notapplicable=_NOWHERE,
 )

@@ -47,11 +47,12 @@ _STATUS: Final = {
 
 @fact
 class BmcWelcome(OnUdp):
-    """What a controller says of logins before there is one: without authentication, or without name and password."""
+    """What a controller says of logins before there is one: without authentication, without a name, without either."""
 
     port: int
     without_authentication: bool
     anonymous: bool
+    nameless: bool
 
 
 @fact
@@ -104,15 +105,24 @@ def _datagrams(raw: Raw) -> list[bytes]:
     return said
 
 
-@probe("outside", welcome=_ask("IPMI authentication capabilities", _request(_CAPABILITIES, b"\x8e\x04")))
+@probe(
+    "outside",
+    welcome=_ask(
+        "IPMI authentication capabilities",
+        *(_request(_CAPABILITIES, bytes([0x8E, role])) for role in (_ADMINISTRATOR, _USER)),
+    ),
+)
 def bmc_welcome(welcome: Raw, service: UdpService) -> BmcWelcome:
-    """Section 22.13: kinds of authentication in the first byte, kinds of login in the second."""
-    (answer,) = _datagrams(welcome)
-    message = answer[14:]
-    if len(message) < 11 or message[5] != _CAPABILITIES or message[6] != 0:
-        raise NotUnderstood("the controller does not say what it can do")
-    kinds, logins = message[8], message[9]
-    return BmcWelcome(service.number, bool(kinds & 1), bool(logins & 1))
+    """Section 22.13: kinds of authentication for the role in the first byte, kinds of login in the second."""
+    kinds = logins = 0
+    for answer in (said := _datagrams(welcome)):
+        message = answer[14:]
+        if len(message) < 11 or message[5] != _CAPABILITIES or message[6] != 0:
+            raise NotUnderstood("the controller does not say what it can do")
+        kinds, logins = kinds | message[8], logins | message[9]
+    if len(said) != 2:
+        raise NotUnderstood("the controller does not say it of every role")
+    return BmcWelcome(service.number, bool(kinds & 1), bool(logins & 1), bool(logins & 2))
 
 
 @probe(
@@ -168,7 +178,7 @@ def cipher_zero_refused(answers: CipherZero) -> Verdict:
     title_nl="De beheercontroller (BMC) kent geen aanmelding zonder naam of zonder wachtwoord",
     why_nl="Wie zonder naam binnenkomt, beheert de server zonder dat iemand weet wie het was.",
     fix="ipmitool user disable 1\nipmitool lan set 1 auth ADMIN MD5",
-    verify="ipmitool channel authcap 14 4 | grep -E 'Anonymous login|NONE'",
+    verify="ipmitool channel authcap 14 4 | grep -iE 'anonymous|null user|none'",
     references=("IPMI 2.0 rev. 1.1 section 22.13", "CISA TA13-207A"),
 )
 def anonymous_refused(welcome: BmcWelcome) -> Verdict:
@@ -179,6 +189,7 @@ def anonymous_refused(welcome: BmcWelcome) -> Verdict:
     ways = {
         "authentication none": welcome.without_authentication,
         "anonymous login": welcome.anonymous,
+        "a login without a name": welcome.nameless,
     }
     offered = [name for name, there in ways.items() if there]
     return holds(not offered, ", ".join(offered) or "neither is offered", "neither is offered")
@@ -189,11 +200,16 @@ def anonymous_refused(welcome: BmcWelcome) -> Verdict:
 _HERE: Final = {"target": {"services": [{"port": 623, "protocol": "udp", "name": "ipmi"}]}}
 
 
-def _welcomes(kinds: int, logins: int, code: int = 0) -> dict[str, object]:
+def _welcome(kinds: int, logins: int, code: int = 0) -> bytes:
     message = b"\x81\x1c\x63\x20\x04" + bytes(
         [_CAPABILITIES, code, 1, 0x80 | kinds, logins, 2, 0, 0, 0, 0, 0]
     )
-    return {**_HERE, "welcome": talk(_RMCP + bytes(9) + bytes([len(message)]) + message)}
+    return _RMCP + bytes(9) + bytes([len(message)]) + message
+
+
+def _welcomes(kinds: int, logins: int, code: int = 0, as_user: int | None = None) -> dict[str, object]:
+    said = (_welcome(kinds if role is None else role, logins, code) for role in (None, as_user))
+    return {**_HERE, "welcome": talk(*said)}
 
 
 def _opened(tag: int, status: int, authentication: int = 0) -> bytes:
@@ -223,7 +239,16 @@ examples(
 examples(
     anonymous_refused,
     passes=_welcomes(0b000100, 0b100),
-    fails=[_welcomes(0b000101, 0b100), _welcomes(0b000100, 0b101)],
-    unknown=[_welcomes(0, 0, code=0xC1), {**_HERE, "welcome": talk(b"nonsense")}],
+    fails=[
+        _welcomes(0b000101, 0b100),
+        _welcomes(0b000100, 0b101),
+        _welcomes(0b000100, 0b110),
+        _welcomes(0b000100, 0b100, as_user=0b000101),
+    ],
+    unknown=[
+        _welcomes(0, 0, code=0xC1),
+        {**_HERE, "welcome": talk(b"nonsense")},
+        {**_HERE, "welcome": talk(_welcome(0b000100, 0b100))},
+    ],
     notapplicable={"welcome": ""},
 )

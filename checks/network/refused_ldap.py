@@ -46,15 +46,24 @@ _NAMES: Final = {
     13: "confidentialityRequired", 32: "noSuchObject", 48: "inappropriateAuthentication", 49: "invalidCredentials",
     50: "insufficientAccessRights", 52: "unavailable", 53: "unwillingToPerform",
 }  # fmt: skip
-#: Codes that say: not without being logged in. operationsError is how Active Directory says it.
-_NOT_A_STRANGER: Final = frozenset({1, 8, 32, 48, 49, 50, 53})
+#: Codes that say: not without being logged in, whatever is asked for.
+_NO_STRANGER: Final = frozenset({8, 48})
+#: Codes that say it of what was asked for. operationsError is how Active Directory says it.
+_NOT_A_STRANGER: Final = _NO_STRANGER | {1, 32, 49, 50}
+#: What OpenLDAP says with unwillingToPerform to a stranger. 389 Directory Server has that code for everybody whose line
+#: is not encrypted enough (nsslapd-minssf), so the code alone says nothing.
+_UNWILLING: Final = 53
+_LOG_IN_FIRST: Final = b"authentication required"
+#: Trees that are looked in.
+_TREES: Final = 8
 
 
 @fact
 class DirectoryRoot(OnTcp):
     """What the root entry of a directory tells everybody: its trees, and whether StartTLS is offered on this port.
 
-    ``code`` says how the question ended: some do not even show the root entry to a stranger.
+    ``code`` says how the question ended: some do not even show the root entry to a stranger; ``closed`` says that then
+    he sees nothing else either.
     """
 
     port: int
@@ -62,6 +71,7 @@ class DirectoryRoot(OnTcp):
     code: int
     trees: tuple[str, ...]
     starttls: bool
+    closed: bool
 
     @property
     def nobody(self) -> bytes:
@@ -158,7 +168,7 @@ def _protected(root: DirectoryRoot, purpose: str, impact: Impact, *turns: Say) -
 
 
 def _strangers_look(root: DirectoryRoot) -> Dialogue:
-    trees = [_search(3 + at, tree.encode(), b"1.1", deep=True) for at, tree in enumerate(root.trees[:8])]
+    trees = [_search(3 + at, tree.encode(), b"1.1", deep=True) for at, tree in enumerate(root.trees[:_TREES])]
     return _protected(root, "LDAP without a name", Impact.KNOCK, _bind(2, b"", b""), *trees)
 
 
@@ -191,6 +201,15 @@ def _code(answers: list[tuple[int, int, bytes]], id_: int, operation: int) -> in
     raise NotUnderstood(f"no answer to message {id_}")
 
 
+def _turned_away(answers: list[tuple[int, int, bytes]], id_: int, codes: frozenset[int]) -> bool:
+    """Whether a search ended with one of these codes, or as OpenLDAP says the same."""
+    code = _code(answers, id_, _DONE)
+    if code != _UNWILLING:
+        return code in codes
+    (done,) = (value for one, tag, value in answers if (one, tag) == (id_, _DONE))
+    return [value for _, value in elements(done)][2:3] == [_LOG_IN_FIRST]
+
+
 def _attributes(answers: list[tuple[int, int, bytes]]) -> dict[str, list[bytes]]:
     """The attributes of the one entry that came back, by name in lower case."""
     found: dict[str, list[bytes]] = {}
@@ -212,7 +231,8 @@ def directory_root(root: Raw, port: OpenPort) -> DirectoryRoot:
     trees = tuple(one.decode() for one in said.get("namingcontexts", []) if one)
     secure = _is_secure(port)
     starttls = not secure and _STARTTLS in said.get("supportedextension", [])
-    return DirectoryRoot(port.number, secure, code, trees, starttls)
+    closed = _turned_away(answers, 1, _NO_STRANGER)
+    return DirectoryRoot(port.number, secure, code, trees, starttls, closed)
 
 
 @probe("outside", look=Each(DirectoryRoot, _strangers_look))
@@ -221,15 +241,19 @@ def seen_by_stranger(look: Raw, root: DirectoryRoot) -> SeenByStranger:
     answers = _answers(look)
     _code(answers, 2, _BIND_ANSWER)
     if not root.trees:
-        if root.code in _NOT_A_STRANGER:
+        if root.closed:
             return SeenByStranger(root.port, "", root.code)
         raise NotUnderstood(f"the root entry names no tree to look in ({_name(root.code)})")
-    codes = [_code(answers, 3 + at, _DONE) for at in range(len(root.trees[:8]))]
+    ends = {id_: _code(answers, id_, _DONE) for id_ in range(3, 3 + len(root.trees[:_TREES]))}
     for _, tag, value in answers:
         if tag == _ENTRY:
             return SeenByStranger(root.port, next(elements(value))[1].decode(errors="replace"), 0)
-    strange = [code for code in codes if code not in _NOT_A_STRANGER | {0}]
-    return SeenByStranger(root.port, "", strange[0] if strange else max(codes))
+    if len(root.trees) > _TREES:
+        raise NotUnderstood(f"nothing is shown of the first {_TREES} of {len(root.trees)} trees")
+    for id_, code in ends.items():
+        if code and not _turned_away(answers, id_, _NOT_A_STRANGER):
+            raise NotUnderstood(f"the search ended as {_name(code)}")
+    return SeenByStranger(root.port, "", max(ends.values()))
 
 
 @probe(
@@ -304,8 +328,6 @@ def anonymous_refused(seen: SeenByStranger) -> Verdict:
 
     Names, functions and groups of all staff are where an aimed attack begins.
     """
-    if not seen.shown and seen.code not in _NOT_A_STRANGER | {0}:
-        raise NotUnderstood(f"the search ended as {_name(seen.code)}")
     observed = f"shows {seen.shown}" if seen.shown else f"shows nothing ({_name(seen.code)})"
     return holds(not seen.shown, observed, "nothing is shown")
 
@@ -393,9 +415,9 @@ def starttls_offered(answer: StartTls) -> Verdict:
 # --- examples: OpenLDAP 2.5 -----------------------------------------------------------------------------------
 
 
-def _result(id_: int, operation: int, code: int) -> bytes:
+def _result(id_: int, operation: int, code: int, words: bytes = b"text") -> bytes:
     return tlv(
-        SEQUENCE, integer(id_), tlv(operation, integer(code, ENUMERATED), tlv(OCTETS), tlv(OCTETS, b"text"))
+        SEQUENCE, integer(id_), tlv(operation, integer(code, ENUMERATED), tlv(OCTETS), tlv(OCTETS, words))
     )
 
 
@@ -414,6 +436,14 @@ _HIDDEN: Final = talk(_entry(1, b"", supportedExtension=[_STARTTLS]) + _result(1
 _TLS_AGREED: Final = _result(1, _EXTENDED_ANSWER, 0)
 
 
+_MANY: Final = talk(
+    _entry(1, b"", namingContexts=[b"dc=lab%d" % at for at in range(_TREES + 1)]) + _result(1, _DONE, 0)
+)
+_NONE_SHOWN: Final = talk(
+    _result(2, _BIND_ANSWER, 0) + b"".join(_result(3 + at, _DONE, 32) for at in range(_TREES))
+)
+
+
 def _looked(*found: bytes, bind: int = 0) -> dict[str, object]:
     look = talk(_TLS_AGREED, _result(2, _BIND_ANSWER, bind), b"".join(found))
     return open_port(389, root=_ROOT, look=look)
@@ -429,10 +459,21 @@ examples(
         _looked(_result(3, _DONE, 50)),
         _looked(_result(3, _DONE, 0)),
         _looked(_result(3, _DONE, 32), bind=48),
+        _looked(_result(3, _DONE, 53, _LOG_IN_FIRST)),
+        *(
+            open_port(389, root=talk(said), look=talk(_result(2, _BIND_ANSWER, 48)))
+            for said in (_result(1, _DONE, 48), _result(1, _DONE, 53, _LOG_IN_FIRST))
+        ),
     ],
     fails=_looked(_entry(3, b"dc=lab,dc=test"), _result(3, _DONE, 4)),
     unknown=[
         _looked(_result(3, _DONE, 51)),
+        _looked(_result(3, _DONE, 53, b"Minimum SSF not met.")),
+        *(
+            open_port(389, root=talk(_result(1, _DONE, code)), look=talk(_result(2, _BIND_ANSWER, 0)))
+            for code in (32, 50, 53)
+        ),
+        open_port(389, root=_MANY, look=_NONE_SHOWN),
         _looked(),
         open_port(389, root=_HIDDEN, look=talk(_TLS_AGREED, _result(2, _BIND_ANSWER, 0))),
         open_port(389, root=talk(_result(1, _DONE, 13)), look=talk(_result(2, _BIND_ANSWER, 13))),

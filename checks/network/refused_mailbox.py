@@ -80,7 +80,7 @@ def _of_imap(said: str) -> tuple[str, ...]:
 
 def _of_pop3(said: str) -> tuple[str, ...]:
     """USER says that the command of that name may be used; SASL lists mechanisms (RFC 2449 sections 6.3 and 6.4)."""
-    if not said.startswith("+OK"):
+    if not said.startswith("+OK") or not re.search(r"\n\.\r?\n\Z", said):
         raise NotUnderstood("the POP3 server does not say what it offers")
     words = [line.split() for line in said.splitlines()[1:] if line.strip()]
     mechanisms = [f"SASL {one}" for line in words if line[0] == "SASL" for one in line[1:] if one in _PLAIN]
@@ -95,7 +95,8 @@ def _of_pop3(said: str) -> tuple[str, ...]:
     platform="mail",
     title_nl="De mailboxserver vraagt pas om een wachtwoord als de verbinding versleuteld is",
     why_nl="Wie op het netwerk meeleest, heeft anders het wachtwoord van de postbus.",
-    fix="printf 'ssl = required\\ndisable_plaintext_auth = yes\\n' > /etc/dovecot/conf.d/99-tls.conf\ndoveadm reload",
+    fix="# Dovecot 2.4 and later: auth_allow_cleartext = no in the place of disable_plaintext_auth = yes\n"
+    "printf 'ssl = required\\ndisable_plaintext_auth = yes\\n' > /etc/dovecot/conf.d/99-tls.conf\ndoveadm reload",
     verify="printf 'a1 CAPABILITY\\r\\na2 LOGOUT\\r\\n' | nc -q 3 HOST 143 | grep LOGINDISABLED",
     references=("RFC 8314 section 4.1", "RFC 9051 section 11.1", "Dovecot: disable_plaintext_auth"),
     advice="Or close ports 110 and 143, and let all use 993 and 995.",
@@ -136,6 +137,7 @@ examples(
     ],
     unknown=[
         _pop3(b"-ERR unknown command\r\n"),
+        open_port(110, talk=talk(b"+OK ready.\r\n", b"+OK\r\nTOP\r\nUIDL\r\n", end="closed")),
         open_port(143, talk=talk(b"* OK ready\r\n", b"a1 BAD no\r\n")),
         open_port(143, talk=talk(b"* BYE too many\r\n", end="closed")),
     ],

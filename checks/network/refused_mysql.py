@@ -37,6 +37,8 @@ _CAPABILITIES: Final = 0x0001 | 0x0200 | 0x8000 | 0x80000
 #: Errors that refuse: host not allowed; connections without TLS prohibited; account locked (MySQL, MariaDB). Those of
 #: SQLSTATE 28000 do so too.
 _HOST, _NO_TLS, _LOCKED = 1130, 3159, (3118, 4151)
+#: What caching_sha2_password says of a proof that it takes; the login itself comes behind it.
+_FAST: Final = b"\x03"
 #: Errors that come before anybody's name counts: not from here, not without TLS.
 _WITHOUT_TLS: Final = frozenset({_HOST, _NO_TLS})
 
@@ -206,7 +208,7 @@ def _outcome(exchange: Exchange, turn: int) -> tuple[bool, str]:
         answer = _payload(exchange.turns[turn + 1].received, exchange)
     if answer[0] == 0:
         return False, "logged in"
-    if answer[:1] == b"\x01":
+    if answer[:1] == b"\x01" and answer[1:] != _FAST:
         return True, "it wants a password"
     error = _error(answer)
     if error is None or not error.refuses:
@@ -352,6 +354,10 @@ for _check in (root_refused, nobody_refused):
             _seen(_SWITCH, _server(4, b"\x01\x04")),
         ],
         fails=[_seen(_IN), _seen(_IN, greeting=_NO_TLS_THERE), _seen(_SWITCH, _IN)],
-        unknown=[_seen(_SWITCH), _seen(_refusal(1040, "08004", "Too many connections"))],
+        unknown=[
+            _seen(_SWITCH),
+            _seen(_SWITCH, _server(4, b"\x01\x03")),
+            _seen(_refusal(1040, "08004", "Too many connections")),
+        ],
         notapplicable=_SHUT,
     )

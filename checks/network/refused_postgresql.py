@@ -48,6 +48,8 @@ _METHODS: Final = {
 }
 #: A refusal for want of a client certificate has this in it, in whatever language PostgreSQL speaks.
 _CERTIFICATE: Final = "ertifi"
+#: The routine of the server that says that somebody failed to prove who he is; in no language but its own.
+_FAILED: Final = "auth_failed"
 _WEAK: Final = frozenset({"a password in the clear", "md5"})
 
 
@@ -56,10 +58,12 @@ class Asked:
     """What PostgreSQL asks of somebody to log in.
 
     ``method`` is how (`_METHODS`, or the names of SASL mechanisms), empty when he is refused; ``said`` tells it.
+    ``failed`` says that he was let to try, and is not who he says (ident): another might get in.
     """
 
     method: str
     said: str
+    failed: bool = False
 
     @property
     def refused(self) -> bool:
@@ -184,7 +188,7 @@ def _asked(exchange: Exchange) -> Asked:
     state, words = fields.get(b"C", ""), fields.get(b"M", "")[:160]
     if not state.startswith("28"):
         raise NotUnderstood(f"an error that says nothing of logging in: {state} {words}")
-    return Asked("", f"refused ({state}: {words})")
+    return Asked("", f"refused ({state}: {words})", fields.get(b"R") == _FAILED)
 
 
 @check(
@@ -205,7 +209,7 @@ def clear_text_refused(login: PostgresqlStranger) -> Verdict:
 
     Without TLS whoever listens in on the network reads all questions and answers.
     """
-    refused = login.in_clear.refused
+    refused = login.in_clear.refused and not login.in_clear.failed
     if login.offers_tls and refused and login.asked.refused and _CERTIFICATE not in login.asked.said:
         # Whom it knows it may let in without TLS all the same.
         raise NotUnderstood(f"a stranger is refused with TLS too: {login.asked.said}")
@@ -260,9 +264,12 @@ def password_exchange(login: PostgresqlStranger) -> Verdict:
 
     With md5 or a password in the clear, who holds the server or the line can pose as the user.
     """
-    if login.asked.refused or login.asked.method == "no password":
+    ways = {login.asked.said: login.asked, f"in the clear: {login.in_clear.said}": login.in_clear}
+    asking = {said: way for said, way in ways.items() if way.method not in {"", "no password"}}
+    if not asking:
         raise Absent(f"it asks a stranger for no password: {login.asked.said}")
-    return holds(login.asked.method not in _WEAK, login.asked.said, "SCRAM-SHA-256, GSSAPI or SSPI")
+    strong = all(way.method not in _WEAK for way in asking.values())
+    return holds(strong, "; ".join(asking), "SCRAM-SHA-256, GSSAPI or SSPI")
 
 
 # --- examples -------------------------------------------------------------------------------------------------
@@ -275,8 +282,8 @@ def _authentication(method: int, more: bytes = b"") -> bytes:
     return b"R" + (8 + len(more)).to_bytes(4, "big") + method.to_bytes(4, "big") + more
 
 
-def _error(state: str, message: str) -> bytes:
-    fields = f"SFATAL\0VFATAL\0C{state}\0M{message}\0\0".encode()
+def _error(state: str, message: str, routine: str = "ClientAuthentication") -> bytes:
+    fields = f"SFATAL\0VFATAL\0C{state}\0M{message}\0R{routine}\0\0".encode()
     return b"E" + (4 + len(fields)).to_bytes(4, "big") + fields
 
 
@@ -286,6 +293,7 @@ _NO_ENTRY: Final = _error(
     "28000", 'no pg_hba.conf entry for host "192.0.2.9", user "keurmeester-test", no encryption'
 )
 _NO_CERTIFICATE: Final = _error("28000", "connection requires a valid client certificate")
+_IDENT: Final = _error("28000", 'Ident authentication failed for user "keurmeester-test"', _FAILED)
 _STARTING: Final = _error("57P03", "the database system is starting up")
 
 
@@ -303,7 +311,12 @@ def _seen(offer: bytes = b"S", clear: bytes = _NO_ENTRY, login: bytes = _SCRAM) 
 examples(
     clear_text_refused,
     passes=[_seen(), _seen(login=_NO_CERTIFICATE)],
-    fails=[_seen(clear=_SCRAM), _seen(offer=b"N"), _seen(offer=b"N", clear=_authentication(0))],
+    fails=[
+        _seen(clear=_SCRAM),
+        _seen(clear=_IDENT),
+        _seen(offer=b"N"),
+        _seen(offer=b"N", clear=_authentication(0)),
+    ],
     unknown=[
         _seen(login=_NO_ENTRY),
         _seen(clear=_STARTING),
@@ -325,6 +338,11 @@ examples(
 examples(
     password_exchange,
     passes=[_seen(), _seen(login=_authentication(7))],
-    fails=[_seen(login=_MD5), _seen(login=_authentication(3))],
+    fails=[
+        _seen(login=_MD5),
+        _seen(login=_authentication(3)),
+        _seen(clear=_MD5),
+        _seen(clear=_MD5, login=_NO_ENTRY),
+    ],
     notapplicable=[_seen(login=_NO_ENTRY), _seen(login=_authentication(0))],
 )

@@ -34,10 +34,12 @@ _SAMPLE: Final = "foobared"
 _LINE: Final = r"\r\n"
 #: How an answer begins in RESP, the protocol of Redis: a simple string, an error, a number or a bulk string.
 _RESP: Final = re.compile(rb"[+:$-][^\r\n]*\r\n")
-#: Not without logging in, not with these rights, not from this address (protected mode).
-_REFUSED: Final = re.compile(rb"-(?:NOAUTH|NOPERM|DENIED) ")
-#: Whether the key is there, or which node of the cluster to ask.
-_ANSWERED: Final = re.compile(rb":[01]\r\n|-(?:MOVED|ASK) \d+ ")
+#: Not without logging in, not from this address (protected mode), whatever is asked.
+_SHUT: Final = re.compile(rb"-(?:NOAUTH|DENIED) ")
+#: This command is not for who has not logged in. That this one key is not for him has NOPERM too.
+_NOT_THIS_COMMAND: Final = re.compile(rb"-NOPERM [^\r\n]* run the ")
+#: What the key holds, or which node of the cluster to ask.
+_ANSWERED: Final = re.compile(rb"\$(?:-1|\d+)\r\n|-(?:MOVED|ASK) \d+ ")
 _WRONG: Final = re.compile(rb"-(?:WRONGPASS |ERR invalid password|DENIED )")
 #: What AUTH says where there is no password at all.
 _NO_PASSWORD: Final = re.compile(
@@ -60,11 +62,13 @@ def _speaks(exchange: Exchange) -> bool:
 
 
 def _reading_refused(exchange: Exchange) -> bool:
-    """PING may be allowed to everybody; what counts is that nobody can look for a key."""
-    last = exchange.turns[-1].received or exchange.received
-    if not _REFUSED.match(last) and not _ANSWERED.match(last):
+    """PING may be allowed to everybody; what counts is that nobody can read a key."""
+    if _SHUT.match(exchange.received):
+        return True
+    last = exchange.turns[-1].received if len(exchange.turns) == 2 else b""
+    if not _NOT_THIS_COMMAND.match(last) and not _ANSWERED.match(last):
         raise NotUnderstood(f"neither an answer nor a refusal: {said(exchange)}")
-    return _REFUSED.match(last) is not None
+    return _NOT_THIS_COMMAND.match(last) is not None
 
 
 def _password_refused(exchange: Exchange) -> bool:
@@ -82,7 +86,7 @@ def _password_refused(exchange: Exchange) -> bool:
         _SERVICES,
         "Redis: a read command without logging in",
         Say("PING\r\n", until=_LINE),
-        Say(f"EXISTS {MADE_UP}\r\n", until=_LINE),
+        Say(f"GET {MADE_UP}\r\n", until=_LINE),
     ),
 )
 def redis_answer(clear: Raw, secured: Raw, port: OpenPort) -> RedisAnswer:
@@ -115,7 +119,7 @@ def redis_login(clear: Raw, secured: Raw, port: OpenPort) -> RedisLogin:
     fix="echo 'user default off' >> /etc/redis/users.acl\n"
     "echo 'user app on ~* +@all -@dangerous >PASSWORD' >> /etc/redis/users.acl\n"
     "echo 'aclfile /etc/redis/users.acl' >> /etc/redis/redis.conf\nsystemctl restart redis-server",
-    verify="redis-cli -h HOST EXISTS keurmeester-test",
+    verify="redis-cli -h HOST GET keurmeester-test",
     references=("redis.io, Redis security", "redis.conf(5): requirepass, protected-mode, aclfile"),
 )
 def reading_refused(answer: RedisAnswer) -> Verdict:
@@ -171,8 +175,9 @@ def clear_text_refused(answer: RedisAnswer) -> Verdict:
 # --- examples -------------------------------------------------------------------------------------------------
 
 _NOAUTH: Final = b"-NOAUTH Authentication required.\r\n"
+_NO_PING: Final = b"-NOPERM this user has no permissions to run the 'ping' command\r\n"
 _PING: Final = b"PING\r\n"
-_EXISTS: Final = b"EXISTS keurmeester-test\r\n"
+_GET: Final = b"GET keurmeester-test\r\n"
 _ALERT: Final = talk((_PING, b"\x15\x03\x01\x00\x02\x02\x46"), end="closed")
 _LOCKED: Final = talk((_PING, b""), end="reset", note="TLS: TLSV13_ALERT_CERTIFICATE_REQUIRED")
 _DENIED: Final = talk(
@@ -180,8 +185,8 @@ _DENIED: Final = talk(
 )
 
 
-def _asked(ping: bytes, exists: bytes, **more: object) -> dict[str, object]:
-    return at("redis", **{"clear": talk((_PING, ping), (_EXISTS, exists)), "secured": NO_TLS, **more})
+def _asked(ping: bytes, get: bytes, **more: object) -> dict[str, object]:
+    return at("redis", **{"clear": talk((_PING, ping), (_GET, get)), "secured": NO_TLS, **more})
 
 
 def _tried(answer: bytes) -> dict[str, object]:
@@ -192,12 +197,12 @@ examples(
     reading_refused,
     passes=[
         _asked(_NOAUTH, _NOAUTH),
-        _asked(b"+PONG\r\n", b"-NOPERM this user has no permissions to run the 'exists' command\r\n"),
+        _asked(b"+PONG\r\n", b"-NOPERM this user has no permissions to run the 'get' command\r\n"),
         _asked(b"", b"", clear=_DENIED),
         _asked(b"", b"", clear=_ALERT, secured=_LOCKED),
     ],
     fails=[
-        _asked(b"+PONG\r\n", b":0\r\n"),
+        _asked(b"+PONG\r\n", b"$-1\r\n"),
         _asked(b"+PONG\r\n", b"-MOVED 8211 192.0.2.12:6379\r\n"),
     ],
     unknown=[
@@ -205,6 +210,8 @@ examples(
             b"-LOADING Redis is loading the dataset in memory\r\n",
             b"-LOADING Redis is loading the dataset\r\n",
         ),
+        _asked(b"+PONG\r\n", b"-NOPERM No permissions to access a key\r\n"),
+        _asked(_NO_PING, b""),
         _asked(b"", b"", clear=_ALERT),
         _asked(b"", b"", clear=talk((_PING, b"?"))),
     ],
@@ -222,6 +229,6 @@ examples(
 )
 examples(
     clear_text_refused,
-    passes=_asked(b"", b"", clear=_ALERT, secured=talk((_PING, _NOAUTH), (_EXISTS, _NOAUTH))),
+    passes=_asked(b"", b"", clear=_ALERT, secured=talk((_PING, _NOAUTH), (_GET, _NOAUTH))),
     fails=_asked(_NOAUTH, _NOAUTH),
 )

@@ -39,6 +39,8 @@ _LOGGED_IN: Final = frozenset({"230", "232"})
 _GO_ON: Final = frozenset({"331", "332"})
 #: Not logged in (RFC 959), denied for want of protection (RFC 2228), denied at all. Never 500: that is a fault.
 _REFUSES: Final = frozenset({"430", "530", "532", "533", "534", "550"})
+#: Full for now, which ProFTPD says with 530.
+_FULL: Final = re.compile(r"maximum|too many", re.IGNORECASE)
 #: Denied for policy reasons (RFC 2228): IIS. The others say it in words: vsftpd and ProFTPD, Pure-FTPd, FileZilla.
 _POLICY: Final = "534"
 _FOR_WANT_OF_TLS: Final = re.compile(
@@ -147,11 +149,11 @@ def _line(exchange: Exchange, turn: int) -> str:
 
 
 def _let_in(exchange: Exchange, turn: int) -> bool:
-    code = _code(exchange, turn)
-    if code in _GO_ON:
-        code = _code(exchange, turn + 1)
-    if code not in _REFUSES | _LOGGED_IN:
-        raise NotUnderstood(f"neither in nor out: {code}")
+    if _code(exchange, turn) in _GO_ON:
+        turn += 1
+    code, words = _code(exchange, turn), _line(exchange, turn)
+    if code not in _REFUSES | _LOGGED_IN or (code in _REFUSES and _FULL.search(words)):
+        raise NotUnderstood(f"neither in nor out: {words}")
     return code in _LOGGED_IN
 
 
@@ -160,8 +162,10 @@ def _let_in(exchange: Exchange, turn: int) -> bool:
 #: Security types (RFC 6143 section 7.1.2, and the registry at github.com/rfbproto): nothing asked; a password that is
 #: answered in the clear; TLS with types of its own inside.
 _NONE, _PASSWORD, _VENCRYPT = 1, 2, 19
-#: The whole session is encrypted: RA2 with 128 and 256 bits, TLS.
-_ENCRYPTED: Final = frozenset({5, 18, 129})
+#: The whole session is encrypted: RA2 with 128 and 256 bits, TLS. What is asked within the last is only told there; of
+#: Vino, as it comes, nothing.
+_TLS: Final = 18
+_ENCRYPTED: Final = frozenset({5, _TLS, 129})
 #: Somebody has to prove who he is, and all is in the clear afterwards: RA2ne twice, SASL, MD5, Diffie-Hellman of Apple.
 _PROVED: Final = frozenset({_PASSWORD, 6, 20, 21, 30, 130})
 #: Within VeNCrypt: a name and password in the clear; nothing asked over TLS, without and with a certificate. A smaller
@@ -255,6 +259,10 @@ class X11Setup(Answered):
     """What an X server did with a client that shows no cookie."""
 
 
+#: Why an X server shuts out who shows no cookie: os/auth.c and os/access.c of X.Org. Not: it has its most clients.
+_NO_COOKIE: Final = re.compile(r"No protocol specified|authoriz", re.IGNORECASE)
+
+
 @probe(
     "outside",
     setup=Each(
@@ -273,6 +281,8 @@ def x11_setup(setup: Raw, port: OpenPort) -> X11Setup:
     if len(answer) < 8 or answer[0] > 2 or (answer[0] < 2 and answer[2:4] != b"\x0b\0"):
         raise not_spoken(exchange, "X11")
     reason = "".join(chr(one) if 32 <= one < 127 else " " for one in answer[8 : 8 + answer[1]]).strip()
+    if answer[0] == 0 and not _NO_COOKIE.search(reason):
+        raise NotUnderstood(f"refused, and not for want of a cookie: {reason}")
     outcome = ("refused", "let in", "asks for more")[answer[0]]
     return X11Setup(
         port.number, answer[0] != 1, f"{outcome} {reason if answer[0] == 0 else ''}".strip(), True
@@ -341,6 +351,8 @@ def vnc_password_demanded(security: VncSecurity) -> Verdict:
     open_ = bool({_NONE, _TLS_NONE, _X509_NONE} & security.all)
     if not open_:
         _known(security)
+        if _TLS in security.all:
+            raise NotUnderstood(f"{security.shown}: what is asked within TLS is not told")
     return holds(not open_, security.shown, "none that asks nothing")
 
 
@@ -410,6 +422,7 @@ def _ftp_seen(
 
 _OFFERED: Final = b"234 Proceed with negotiation.\r\n"
 _INCORRECT: Final = b"530 Login incorrect.\r\n"
+_PROFTPD_FULL: Final = b"530 Sorry, the maximum number of allowed clients (10) are already connected.\r\n"
 _IN: Final = b"230 Login successful.\r\n"
 _NOT_THERE: Final = at("ftp", offer=talk(b"SSH-2.0-x\r\n"), name=talk(b"SSH-2.0-x\r\n"))
 
@@ -426,6 +439,7 @@ examples(
     ],
     unknown=[
         _ftp_seen(_ASKS, b"421 Too many users.\r\n"),
+        _ftp_seen(_ASKS, _ASKS, _PROFTPD_FULL),
         _ftp_seen(_ASKS, _ASKS),
         _ftp_seen(_ASKS, _ASKS, b"500 OOPS: cannot change directory:/nonexistent\r\n"),
         _ftp_seen(b"421 Too many users.\r\n", _ASKS),
@@ -458,6 +472,7 @@ examples(
     ],
     unknown=[
         _vnc(b"\x02\x02\x10"),
+        _vnc(b"\x01\x12"),
         _vnc(b"\x01\x13"),
         _vnc(b"\x01\x13", b"\0\2", b"\0\2\0\0"),
         _vnc(b"\0\0\0\0\x1aToo many security failures"),
@@ -467,7 +482,7 @@ examples(
 )
 examples(
     vnc_clear_text_refused,
-    passes=[_vnc(b"\x01\x13", *_WITH), _vnc(b"\x01\x05")],
+    passes=[_vnc(b"\x01\x13", *_WITH), _vnc(b"\x01\x05"), _vnc(b"\x01\x12")],
     fails=[
         _vnc(b"\x02\x13\x02", *_WITH),
         _vnc(b"\x01\x02"),
@@ -484,6 +499,7 @@ examples(
     fails=at("x11", setup=talk((_X, b"\1\0\x0b\0\0\0\x17\x02"))),
     unknown=[
         at("x11", setup=talk((_X, b""), end="closed")),
+        at("x11", setup=talk((_X, b"\0\x21\x0b\0\0\0\x09\0Maximum number of clients reached\0\0\0"))),
         at("x11", setup=talk((_X, b"\1\0\x0a\0\0\0\x17\x02"))),
     ],
     notapplicable=at("http"),

@@ -155,7 +155,7 @@ def sip_program(options: Raw, port: SipPort) -> SipProgram:
     principle=FAIL_SECURE,
     severity=Severity.HIGH,
     layer=Layer.IDENTITY,
-    title_nl="De telefooncentrale laat niemand zonder wachtwoord een toestel aanmelden",
+    title_nl="De telefooncentrale laat een onbekend toestel zich niet zonder wachtwoord aanmelden",
     why_nl="Wie een toestel aanmeldt, neemt gesprekken over en belt op kosten van de organisatie.",
     fix=(
         "printf '#!define WITH_MYSQL\\n#!define WITH_AUTH\\n' >> /etc/kamailio/kamailio-local.cfg\n"
@@ -167,7 +167,7 @@ def sip_program(options: Raw, port: SipPort) -> SipProgram:
     advice_nl="Asterisk: auth= bij elk endpoint in pjsip.conf, en geen gasten (endpoint anonymous).",
 )
 def register_refused(registration: Registration) -> Verdict:
-    """The telephone exchange lets nobody register a telephone without a password.
+    """The telephone exchange lets no unknown telephone register without a password.
 
     Whoever registers a telephone takes over calls, and calls at the organisation's expense.
     """

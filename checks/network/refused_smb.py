@@ -40,7 +40,6 @@ _OK: Final = 0
 _GO_ON: Final = 0xC0000016
 _DENIED: Final = {
     0xC0000022: "ACCESS_DENIED",
-    0xC000005E: "NO_LOGON_SERVERS",
     0xC0000064: "NO_SUCH_USER",
     0xC000006D: "LOGON_FAILURE",
     0xC000006E: "ACCOUNT_RESTRICTION",
@@ -236,10 +235,13 @@ def smb_server(hello: Raw, port: OpenPort) -> SmbServer:
     old=_ask("SMB 1", Impact.KNOCK, _old()),
 )
 def old_smb(hello: Raw, old: Raw, port: OpenPort) -> OldSmb:
-    """An end without a word is a refusal only by a server that does speak SMB 2."""
+    """An end without a word is a refusal only by a server that does speak SMB 2.
+
+    Which dialect was chosen stands first in the words of an answer without error, [MS-CIFS] section 2.2.4.52.2.
+    """
     turns, end = _turns(old)
     said = turns[0].received[4:] if turns else b""
-    if said[:5] == b"\xffSMB\x72" and len(said) >= 35:
+    if said[:5] == b"\xffSMB\x72" and len(said) >= 35 and said[32] and said[5:9] == bytes(4):
         chosen = int.from_bytes(said[33:35], "little")
         return OldSmb(port.number, chosen != 0xFFFF, "agreed" if chosen != 0xFFFF else "no dialect in common")
     if said or end not in {"closed", "reset"}:
@@ -346,7 +348,7 @@ def signing_required(server: SmbServer) -> Verdict:
     principle=DEFAULT_DENY,
     severity=Severity.HIGH,
     layer=Layer.APPLICATION,
-    title_nl="De bestandsserver toont niets aan wie geen naam noemt",
+    title_nl="De bestandsserver toont wie geen naam noemt de lijst van shares niet",
     why_nl="Een sessie zonder naam geeft de lijst van shares en vaak ook die van gebruikers.",
     fix=_samba("restrict anonymous = 2"),
     verify="smbclient -L HOST -N",
@@ -355,7 +357,7 @@ def signing_required(server: SmbServer) -> Verdict:
     advice_nl="Op Windows: RestrictNullSessAccess=1, en niets in NullSessionPipes.",
 )
 def null_session_refused(session: NullSession) -> Verdict:
-    """The file server shows nothing to who gives no name.
+    """The file server does not show the list of shares to who gives no name.
 
     A session without a name gives the list of shares, and often that of users.
     """
@@ -402,6 +404,10 @@ def _old_answer(chosen: int) -> bytes:
     return len(message).to_bytes(4, "big") + message
 
 
+#: NT LM 0.12 answered with STATUS_NOT_SUPPORTED and no words at all.
+_ERROR: Final = b"\xffSMB\x72" + struct.pack("<I", 0xC00000BB) + bytes(26)
+
+
 def _offered(old: str, hello: bytes = _agreed()) -> dict[str, object]:
     return open_port(445, hello=talk(hello), old=old)
 
@@ -418,7 +424,11 @@ examples(
     version_one_refused,
     passes=[_offered(talk(end="closed")), _offered(talk(_old_answer(0xFFFF)))],
     fails=_offered(talk(_old_answer(0))),
-    unknown=[_offered(talk(end="closed"), b""), _offered(talk(_agreed()))],
+    unknown=[
+        _offered(talk(end="closed"), b""),
+        _offered(talk(_agreed())),
+        _offered(talk(_framed(_ERROR).encode("latin-1"))),
+    ],
     notapplicable=[open_port(80), _offered(talk(end="refused"))],
 )
 examples(
@@ -457,6 +467,7 @@ examples(
     fails=_stranger(_CONTINUES, _IN),
     unknown=[
         _stranger(_CONTINUES, _said(_SESSION, 0xC000000D)),
+        _stranger(_CONTINUES, _said(_SESSION, 0xC000005E)),
         _stranger(_IN),
         open_port(445, offer=talk(_agreed(), _FAILED), talk=""),
     ],

@@ -45,6 +45,13 @@ _HELLO: Final = Say("EHLO keurmeester.invalid\r\n", until=_REPLY)
 _NO_RELAY: Final = re.compile(
     r"relay|rcpthosts|authenticat|accepted.domain|local domain|5\.7\.54", re.IGNORECASE
 )
+#: What they say when they refuse for who we are, or how we look: not what was asked.
+_OTHER_REASON: Final = re.compile(
+    r"block|listed|blacklist|\brbl|dnsbl|spam|\bspf\b|\bptr\b|reverse|client host|fail|STARTTLS",
+    re.IGNORECASE,
+)
+#: Ways to log in that give nothing to read or to guess a password from.
+_HARMLESS: Final = frozenset({"AUTH", "GSSAPI", "EXTERNAL"})
 _NOT_DONE: Final = re.compile(
     r"prohibit|disabled|not (?:allowed|available|permitted|supported|implemented|recognized)|unrecognized",
     re.IGNORECASE,
@@ -136,13 +143,14 @@ def _introduced(server: MailServer, purpose: str, *lines: str) -> Dialogue:
 
 
 def _replies(raw: Raw) -> list[tuple[int, list[str]]]:
-    """Code and lines of each reply, turn by turn; the first is the greeting."""
+    """Code and lines of each whole reply, turn by turn; the first is the greeting."""
     exchange = heard(raw)
     found = []
     for turn in exchange.turns:
-        lines = turn.received.decode("latin-1").replace("\r\n", "\n").rstrip("\n").split("\n")
-        if not lines[-1][:3].isdigit():
-            break
+        said = turn.received.decode("latin-1").replace("\r\n", "\n")
+        lines = said.rstrip("\n").split("\n")
+        if not said.endswith("\n") or not re.fullmatch(r"[0-9]{3}(?: .*)?", lines[-1]):
+            break  # cut off before its last line
         found.append((int(lines[-1][:3]), [line[4:] for line in lines]))
     if not found:
         raise NotUnderstood("no greeting of a mail server")
@@ -172,7 +180,7 @@ def mail_server(hello: Raw, port: OpenPort) -> MailServer:
     replies = _replies(hello)
     if len(replies) < 2 or replies[1][0] != 250:
         raise NotUnderstood("the server does not answer to EHLO")
-    offers = tuple(line.upper() for line in replies[1][1][1:])
+    offers = tuple(line.strip().upper() for line in replies[1][1][1:])
     return MailServer(port.number, _is_secure(port), offers)
 
 
@@ -245,15 +253,16 @@ def relay_refused(relay: Relay) -> Verdict:
 
     Who passes mail on for everybody spreads spam under the own name and ends up on black lists.
     """
-    if relay.sender.code == 530:
+    if relay.sender.code == 530 and not _OTHER_REASON.search(relay.sender.text):
         return holds(True, f"MAIL: {relay.sender}", "refused")
     if relay.sender.code != 250:
         raise NotUnderstood(f"the server takes no sender at all: {relay.sender}")
     if relay.recipient.code in {250, 251, 252}:
         return holds(False, f"RCPT: {relay.recipient}", "refused")
-    if relay.recipient.code != 530 and not (
+    about_relaying = relay.recipient.code == 530 or (
         relay.recipient.code // 100 == 5 and _NO_RELAY.search(relay.recipient.text)
-    ):
+    )
+    if not about_relaying or _OTHER_REASON.search(relay.recipient.text):
         raise NotUnderstood(f"whether this is about passing on is not said: {relay.recipient}")
     return holds(True, f"RCPT: {relay.recipient}", "refused")
 
@@ -265,7 +274,7 @@ def relay_refused(relay: Relay) -> Verdict:
     layer=Layer.NETWORK,
     platform="mail",
     title_nl="De mailserver vraagt pas om een wachtwoord als de verbinding versleuteld is",
-    why_nl="Wie op het netwerk meeleest, heeft anders het wachtwoord van de postbus.",
+    why_nl="Wie op het netwerk meeleest, leest of raadt anders het wachtwoord van de postbus.",
     fix=_postfix("smtpd_tls_auth_only = yes"),
     verify="printf 'EHLO x\\r\\nQUIT\\r\\n' | nc -q 3 HOST 25 | grep AUTH",
     references=("RFC 4954 section 4", "RFC 8314 section 3", "postconf(5) smtpd_tls_auth_only"),
@@ -273,11 +282,16 @@ def relay_refused(relay: Relay) -> Verdict:
 def login_after_tls(server: MailServer) -> Verdict:
     """The mail server asks for a password only when the connection is encrypted.
 
-    Whoever reads along on the network otherwise has the password of the mailbox.
+    Whoever reads along on the network otherwise has the password of the mailbox, or what it can be guessed from (NTLM,
+    CRAM). GSSAPI and EXTERNAL show neither.
     """
     if server.secure:
         raise Absent("this port speaks TLS from the start")
-    early = [line for line in server.offers if re.match(r"AUTH[ =]", line)]
+    early = [
+        line
+        for line in server.offers
+        if re.match(r"AUTH[ =]", line) and not set(re.split(r"[ =]+", line)) <= _HARMLESS
+    ]
     return holds(not early, ", ".join(early) or "no AUTH before TLS", "no AUTH before TLS")
 
 
@@ -389,6 +403,9 @@ examples(
     unknown=[
         _asked("message", _OK, b"450 4.7.1 <keurmeester.invalid>: Helo command rejected\r\n", _OK),
         _asked("message", _OK, b"554 5.7.1 Service unavailable; client blocked\r\n", _OK),
+        _asked("message", _OK, b"554 5.7.1 Service unavailable; listed at relays.example.org\r\n", _OK),
+        _asked("message", _OK, b"550 5.7.23 SPF: authentication failed\r\n", _OK),
+        _asked("message", b"530 5.7.0 Must issue a STARTTLS command first\r\n", b"503 no\r\n", offer=_PLAIN),
         _asked("message", b"451 later\r\n", b"503 bad sequence\r\n", _OK),
         _asked("message"),
         open_port(25, hello=talk(b"554 no service\r\n"), message=""),
@@ -397,9 +414,14 @@ examples(
 )
 examples(
     login_after_tls,
-    passes=_offered(_OFFER),
-    fails=_offered(_PLAIN),
-    unknown=[_offered(b"502 no\r\n"), open_port(25, hello=talk(b"SSH-2.0-OpenSSH_9.2\r\n"))],
+    passes=[_offered(_OFFER), _offered(b"250-mail.lab.test\r\n250-AUTH GSSAPI\r\n250 SMTPUTF8\r\n")],
+    fails=[_offered(_PLAIN), _offered(b"250-mail.lab.test\r\n250 AUTH GSSAPI NTLM\r\n")],
+    unknown=[
+        open_port(25, hello=talk(_GREETS, b"250-mail.lab.test\r\n250-SIZE 10240000\r\n", end="closed")),
+        open_port(25, hello=talk(_GREETS, b"250-mail.lab.test\r\n250 SI", end="closed")),
+        _offered(b"502 no\r\n"),
+        open_port(25, hello=talk(b"SSH-2.0-OpenSSH_9.2\r\n")),
+    ],
     notapplicable=[_NOTHING, open_port(465, hello=talk(_GREETS, _PLAIN, _BYE))],
 )
 examples(starttls_offered, passes=_offered(_OFFER), fails=_offered(_PLAIN), notapplicable=_NOTHING)

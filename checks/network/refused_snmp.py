@@ -38,7 +38,10 @@ _GET, _RESPONSE, _REPORT = 0xA0, 0xA2, 0xA8
 _UPTIME: Final = bytes.fromhex("2b06010201010300")
 #: usmStats of RFC 3414 section 5: why a message of version 3 is not answered.
 _USM: Final = bytes.fromhex("2b060106030f0101")
-_REASONS: Final = {1: "unsupported security level", 3: "unknown user", 4: "unknown engine"}
+#: Those that are about the user: not with so little security, not known. Any other comes before he is looked at.
+_REASONS: Final = {1: "unsupported security level", 3: "unknown user"}
+#: What access control says of a user who may see nothing (RFC 3416 section 3, RFC 3415 section 3.2).
+_AUTHORIZATION_ERROR: Final = 16
 _V1, _V2C, _V3 = 0, 1, 3
 #: What is tried: number of the request, version, community.
 _COMMUNITIES: Final = {
@@ -71,7 +74,7 @@ class SnmpEngine(OnUdp):
 
 @fact
 class UserWithoutPassword(OnUdp):
-    """What a well-known user without a password gets: an answer, or the reason of the refusal."""
+    """What the well-known user gets without a password: an answer, or the reason of the refusal."""
 
     port: int
     answered: bool
@@ -216,15 +219,17 @@ def user_without_password(question: Raw, agent: SnmpEngine) -> UserWithoutPasswo
     _, _, kind, content = _third(parts)
     (name_tag, name), (value_tag, _) = elements(next(elements(content[3][1]))[1])
     if kind == _REPORT and name_tag == OBJECT and name[:-2] == _USM:
-        return UserWithoutPassword(agent.port, False, _REASONS.get(name[-2], f"reason {name[-2]}"))
+        if name[-2] not in _REASONS:
+            raise NotUnderstood(f"a report that says nothing of the user: usmStats {name[-2]}")
+        return UserWithoutPassword(agent.port, False, _REASONS[name[-2]])
     if kind != _RESPONSE or name != _UPTIME:
         raise NotUnderstood("neither an answer nor a report")
     status = number(content[1][1])
     if status == 0 and value_tag == 0x43:
         return UserWithoutPassword(agent.port, True, "")
-    return UserWithoutPassword(
-        agent.port, False, f"error {status}" if status else f"no value ({value_tag:#x})"
-    )
+    if status != _AUTHORIZATION_ERROR:
+        raise NotUnderstood(f"an answer without the value: error {status}, {value_tag:#x}")
+    return UserWithoutPassword(agent.port, False, "authorization error")
 
 
 @check(
@@ -255,14 +260,14 @@ def default_communities_refused(seen: Communities) -> Verdict:
     principle=FAIL_SECURE,
     severity=Severity.HIGH,
     layer=Layer.APPLICATION,
-    title_nl="De SNMP-agent antwoordt niet aan een gebruiker zonder wachtwoord",
+    title_nl="De SNMP-agent antwoordt niet aan de bekende gebruiker 'initial' zonder wachtwoord",
     why_nl="SNMP versie 3 beschermt alleen als de agent authenticatie en versleuteling ook eist.",
     fix="sed -Ei 's/^(rouser|rwuser) +(\\S+) +noauth/\\1 \\2 priv/' /etc/snmp/snmpd.conf\nsystemctl restart snmpd",
     verify="snmpget -v3 -l noAuthNoPriv -u initial -t 2 -r 0 HOST 1.3.6.1.2.1.1.3.0",
     references=("RFC 3414 appendix A.1", "snmpd.conf(5) rouser"),
 )
 def no_password_refused(user: UserWithoutPassword) -> Verdict:
-    """The SNMP agent does not answer a user without a password.
+    """The SNMP agent does not answer the well-known user "initial" without a password.
 
     SNMP version 3 protects only when the agent demands authentication and encryption too.
     """
@@ -314,6 +319,10 @@ examples(
         _as_user(_by_user(21, _NAME, _WELL_KNOWN, _get(21, _RESPONSE, status=16), b"\0")),
     ],
     fails=_as_user(_by_user(21, _NAME, _WELL_KNOWN, _get(21, _RESPONSE, tlv(0x43, b"\1\2")), b"\0")),
-    unknown=_as_user(_by_user(21, _NAME, _WELL_KNOWN, _get(21), b"\0")),
+    unknown=[
+        _as_user(_by_user(21, _NAME, _WELL_KNOWN, _get(21), b"\0")),
+        _as_user(_report(21, 4)),
+        _as_user(_by_user(21, _NAME, _WELL_KNOWN, _get(21, _RESPONSE, tlv(0x80)), b"\0")),
+    ],
     notapplicable={"name": "", "question": ""},
 )

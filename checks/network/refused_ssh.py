@@ -70,7 +70,7 @@ def ssh_door(login: Raw, port: OpenPort) -> SshDoor:
     severity=Severity.CRITICAL,
     layer=Layer.IDENTITY,
     platform="ssh",
-    title_nl="De SSH-server laat niemand binnen zonder bewijs",
+    title_nl="De SSH-server laat een vreemde niet binnen zonder bewijs",
     why_nl="Wie zonder wachtwoord of sleutel binnenkomt, hoeft niets te kraken.",
     fix=_FIX,
     verify="ssh -o PreferredAuthentications=none keurmeester-test@HOST",
@@ -79,7 +79,7 @@ def ssh_door(login: Raw, port: OpenPort) -> SshDoor:
     advice_nl="Op een apparaat: stel een aanmelding in voor beheer op afstand (line vty, AAA).",
 )
 def none_refused(door: SshDoor) -> Verdict:
-    """The SSH server lets nobody in without proof.
+    """The SSH server does not let a stranger in without proof.
 
     Whoever comes in without a password or key need not break anything.
     """

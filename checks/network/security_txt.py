@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 from checks.network import example_pages as made
-from checks.network._http import answer
+from checks.network._http import answer, must_be_site
 from checks.network._site import Page, Site
 from scanner import (
     SECURE_DEPLOYMENT,
@@ -62,6 +62,7 @@ def _asks_security_txt(page: Page) -> bool:
 def security_txt(security: Raw, page: Page, sites: list[Site]) -> SecurityTxt:
     """RFC 9116: lines of 'Field: value' in plain text, perhaps signed with OpenPGP. Redirects are not followed."""
     found = answer(security)
+    must_be_site(found)
     if found.is_redirect:
         location = found.value("Location")
         known = {other.url(_SECURITY_TXT) for other in sites if other.tls} - {page.site.url(_SECURITY_TXT)}
@@ -235,6 +236,7 @@ examples(
     unknown=[
         _file(made.redirect("https://portal.example.nl/")),
         _file(made.BUSY),
+        _file(made.page("cf-mitigated: challenge", status="403 Forbidden")),
         _file(_SECURITY.replace("utf-8\n", "utf-8\nContent-Encoding: gzip\n")),
     ],
     notapplicable=made.plain(made.page()),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, r
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 
-from checks.network.ports import TlsPort
+from checks.network.eap import one_login, within_eap
+from checks.network.ports import RadiusServer, TlsPort
 from checks.network.tls_endpoint import shown_to, spoken, stapled
 from checks.network.x509.names import shown
 from checks.network.x509.paths import (
@@ -38,6 +39,7 @@ from scanner import (
     Blind,
     Cause,
     Each,
+    EapTls,
     NotUnderstood,
     Raw,
     Renewal,
@@ -63,16 +65,18 @@ RESERVED: Final = {
 class ServedCertificate:
     """The certificates a port shows, DER, the server's own first.
 
-    ``name`` is the name asked for, or empty. ``staple`` is the OCSP answer that came along, or empty.
+    ``name`` is the name asked for, or empty. ``staple`` is the OCSP answer that came along, or empty. Over UDP it is
+    what a RADIUS server shows to who logs in on the network.
     """
 
     port: int
     name: str
     chain: tuple[bytes, ...]
     staple: bytes
+    protocol: Literal["tcp", "udp"] = "tcp"
 
     def __str__(self) -> str:
-        return f"{self.port}/tcp"
+        return f"{self.port}/{self.protocol}"
 
     @property
     def anchors(self) -> tuple[str, ...]:
@@ -146,22 +150,28 @@ class CertificatePath:
         return bool(self.path) and not self.own_ca and bool(self.served.validation)
 
 
-@probe(
-    "tls",
-    walk=Each(
-        TlsPort, lambda port: TlsWalk(port.number, port.server_name, port.address, port.starttls, "chain", 10)
-    ),
-)
+def _one_hello(port: TlsPort) -> TlsWalk | EapTls:
+    if port.protocol == "udp":
+        return one_login(RadiusServer(port.number, port.server_name, port.realm))
+    return TlsWalk(port.number, port.server_name, port.address, port.starttls, "chain", 10)
+
+
+@probe("tls", walk=Each(TlsPort, _one_hello))
 def served(walk: Raw, port: TlsPort) -> ServedCertificate:
-    """One hello as `TlsWalk` documents it: the chain is DER, RFC 5280. What the server's own says needs no other."""
-    answers = spoken(walk, declared=port.declared)
+    """One hello as `TlsWalk` or `EapTls` documents it: the chain is DER, RFC 5280.
+
+    What the server's own says needs no other.
+    """
+    answers = within_eap(walk) if port.protocol == "udp" else spoken(walk, declared=port.declared)
     shown = shown_to(answers, "right").whole
     if shown.alert:
         raise Blind(f"the server ends the handshake: {shown.alert}", Cause.TLS)
     if not shown.chain:
         raise NotUnderstood("no certificate was shown")
     certificate(shown.chain[0])
-    return ServedCertificate(port.number, port.server_name, shown.chain, stapled(answers).whole)
+    return ServedCertificate(
+        port.number, port.server_name, shown.chain, stapled(answers).whole, port.protocol
+    )
 
 
 @dated
@@ -329,6 +339,19 @@ def signed_with(one: x509.Certificate) -> str:
     """The hash its signature is made over, PSS included; empty for Ed25519 and Ed448, which have their own."""
     digest = one.signature_hash_algorithm
     return digest.name if digest else ""
+
+
+def is_for(one: x509.Certificate, name: str) -> bool:
+    """Whether it is for this DNS name; only subjectAltName counts (RFC 9525 section 6.3)."""
+    return any(_matches(pattern, name) for pattern in names(one))
+
+
+def _matches(pattern: str, name: str) -> bool:
+    """A wildcard stands for one whole left-most label."""
+    pattern, name = pattern.lower().rstrip("."), name.lower().rstrip(".")
+    if pattern.startswith("*."):
+        return "." in name and name.split(".", 1)[1] == pattern[2:]
+    return pattern == name
 
 
 def is_address(name: str) -> str:

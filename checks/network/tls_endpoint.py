@@ -178,10 +178,15 @@ class StartTls:
         return f"{self.port}/tcp"
 
 
-@probe(
-    "tls",
-    walk=Each(TlsPort, lambda port: TlsWalk(port.number, port.server_name, port.address, port.starttls)),
-)
+def _walk(port: TlsPort) -> TlsWalk:
+    return TlsWalk(port.number, port.server_name, port.address, port.starttls)
+
+
+def _over_tcp(port: TlsPort) -> bool:
+    return port.protocol == "tcp"
+
+
+@probe("tls", walk=Each(TlsPort, _walk, when=_over_tcp))
 def start_tls(walk: Raw, port: TlsPort) -> StartTls:
     """The dialogue before the first hello. Raises Absent for a port that speaks TLS at once."""
     if not port.starttls:
@@ -194,10 +199,7 @@ def start_tls(walk: Raw, port: TlsPort) -> StartTls:
         return StartTls(port.number, port.starttls, False, str(absent))
 
 
-@probe(
-    "tls",
-    walk=Each(TlsPort, lambda port: TlsWalk(port.number, port.server_name, port.address, port.starttls)),
-)
+@probe("tls", walk=Each(TlsPort, _walk, when=_over_tcp))
 def tls_offer(walk: Raw, port: TlsPort) -> TlsOffer:
     """The walk as `TlsWalk` documents it. Raises Absent when the port speaks something else than TLS."""
     answers = spoken(walk, declared=port.declared)

@@ -10,7 +10,7 @@ from typing import Final
 
 from checks.network import example_pages as made
 from checks.network._html import Load, elements, joined, loads
-from checks.network._http import WHOLE, Response, answer, spoken
+from checks.network._http import WHOLE, Response, answer, must_be_site, spoken
 from checks.network._site import Landing, NoSuchPage, Page, landing_of
 from checks.network.web_headers import policies
 from scanner import (
@@ -178,8 +178,12 @@ class Squeezed:
     squeezed=Each(Page, lambda page: page.site.ask(page.onward, encoding="gzip, deflate, br, zstd", read=0)),
 )
 def squeezed(landed: Raw, squeezed: Raw, page: Page) -> Squeezed:
-    """Only the headers of the compressed answer are read."""
-    return Squeezed(page, answer(landed), answer(squeezed))
+    """Only the headers of the compressed answer are read; it must be the same page."""
+    shown, compressed = answer(landed), answer(squeezed)
+    must_be_site(compressed)
+    if compressed.status != shown.status:
+        raise NotUnderstood(f"{shown.status}, and {compressed.status} when asked for in compressed form")
+    return Squeezed(page, shown, compressed)
 
 
 _SECRET: Final = re.compile(r"(?i).*(?:csrf|xsrf|token|nonce|viewstate|verification)")
@@ -460,6 +464,7 @@ examples(
         _body("<script src=' HTTP://x.example/a.js'></script>"),
         _body('<LINK\nREL="stylesheet preload"\nHREF="http&#58;//x.example/a.css">'),
         _body("<form method=post action=http://www.example.nl/login>"),
+        _body("<link rel=preload as=font href=http://x.example/a.woff2>"),
         _body("<iframe title='a > b' src='http://x.example/'>"),
         _body("<base href='http://www.example.nl/'><script src='a.js'></script>"),
         _body("<script src='ht\ntp://x.example/a.js'></script>"),
@@ -483,9 +488,14 @@ examples(
         _body(_SCRIPT.format("")),
         _body(_SCRIPT.format(_INTEGRITY) + _SCRIPT.format("integrity=''")),
         _body("<link rel=stylesheet href=https://fonts.example.org/css>"),
+        _body("<link rel='preload stylesheet' as=font href=https://fonts.example.org/css>"),
     ],
     unknown=_LONG,
-    notapplicable=[_body("<script src=https://static.example.nl/a.js></script>"), _JSON],
+    notapplicable=[
+        _body("<script src=https://static.example.nl/a.js></script>"),
+        _body("<link rel=preload as=Font href=https://fonts.example.org/a.woff2 crossorigin>"),
+        _JSON,
+    ],
 )
 examples(
     third_parties,
@@ -512,7 +522,11 @@ examples(
         made.site(made.page(), squeezed=spoken(_GZIP, end="done")),
     ],
     fails=made.site(_FORM, squeezed=spoken(_GZIP, end="done")),
-    unknown=made.site(_FORM, squeezed="gzip"),
+    unknown=[
+        made.site(_FORM, squeezed="gzip"),
+        made.site(_FORM, squeezed=made.BUSY),
+        made.site(_FORM, squeezed=made.page("cf-mitigated: challenge")),
+    ],
     notapplicable=made.plain(_FORM, squeezed=spoken(_GZIP, end="done")),
 )
 examples(

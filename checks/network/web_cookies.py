@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 from checks.network import example_pages as made
@@ -19,9 +21,9 @@ from scanner import (
     Each,
     Layer,
     NotUnderstood,
-    Raw,
     Row,
     Severity,
+    Timed,
     Verdict,
     check,
     examples,
@@ -56,27 +58,35 @@ class Cookies:
         return str(self.page)
 
 
-def _cookie(line: str) -> Cookie | None:
-    """None for a line that takes a cookie away."""
+def _cookie(line: str, now: float) -> Cookie | None:
+    """None for a line that takes a cookie away: Max-Age goes before Expires (RFC 6265 section 5.3)."""
     pair, *rest = line.split(";")
     name, equals, _ = pair.partition("=")
     attributes = {}
     for part in rest:
         key, _, given = part.partition("=")
         attributes[key.strip().lower()] = given.strip().lower()
-    ends_now = re.fullmatch(r"0|-\d+", attributes.get("max-age", "")) or "1970" in attributes.get(
-        "expires", ""
-    )
-    if ends_now:
-        return None
-    return Cookie(name.strip() if equals else "", attributes)
+    lasts = attributes.get("max-age", "")
+    if re.fullmatch(r"-?[0-9]+", lasts):
+        gone = lasts.startswith("-") or not lasts.strip("0")
+    else:
+        gone = _is_past(attributes.get("expires", ""), now)
+    return None if gone else Cookie(name.strip() if equals else "", attributes)
+
+
+def _is_past(expires: str, now: float) -> bool:
+    """Whether a date of HTTP, which is in UTC, has come; a date that cannot be read is ignored."""
+    try:
+        return parsedate_to_datetime(expires).replace(tzinfo=UTC).timestamp() <= now
+    except (ValueError, OverflowError):
+        return False
 
 
 @probe("outside", landed=Each(Page, landing_of))
-def cookies(landed: Raw, page: Page) -> Cookies:
+def cookies(landed: Timed, page: Page) -> Cookies:
     """The Set-Cookie headers of the front page and of the page it leads to within the site."""
     lines = (*page.answer.values("Set-Cookie"), *answer(landed).values("Set-Cookie"))
-    found = tuple(one for line in dict.fromkeys(lines) if (one := _cookie(line)))
+    found = tuple(one for line in dict.fromkeys(lines) if (one := _cookie(line, landed.at)))
     if not found:
         raise Absent("no cookie is set")
     return Cookies(page, found)
@@ -210,9 +220,23 @@ def cache_personal(landing: Landing) -> Verdict:
     setting = [one for one in (landing.page.answer, landing.answer) if one.values("Set-Cookie")]
     if not setting:
         raise Absent("no cookie is set")
-    kept = [one for one in setting if not {"no-store", "private", "no-cache"} & set(_directives(one))]
+    kept = [one for one in setting if _is_kept(one)]
     values = [", ".join(one.values("Cache-Control")) or "no Cache-Control" for one in kept or setting]
     return holds(not kept, "; ".join(dict.fromkeys(values)), "no-store, private or no-cache")
+
+
+#: Statuses that a cache keeps when nothing is said of it (RFC 9110 section 15.1).
+_KEPT: Final = frozenset({200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501})
+#: What lets it keep any answer (RFC 9111 section 3).
+_MAY_KEEP: Final = frozenset({"public", "max-age", "s-maxage"})
+
+
+def _is_kept(response: Response) -> bool:
+    said = _directives(response)
+    if {"no-store", "private", "no-cache"} & set(said):
+        return False
+    told = _MAY_KEEP & {one.partition("=")[0].strip() for one in said} or response.values("Expires")
+    return bool(told) or response.status in _KEPT
 
 
 def _directives(response: Response) -> list[str]:
@@ -296,11 +320,21 @@ examples(
     ],
     fails=[
         _cookies(_GOOD_COOKIE, "lang=nl; Path=/"),
+        _cookies("a=1; Max-Age=3600; Expires=Thu, 01 Jan 1970 00:00:00 GMT"),
+        _cookies("a=1; Expires=Fri, 01 Jan 2038 19:70:00 GMT"),
         _cookies("a=Secure; Path=/secure"),
         _OVER_HTTP,
         made.site(_TO_PORTAL.replace("Content-Length", "Set-Cookie: a=1\nContent-Length"), landed=_TO_PORTAL),
     ],
-    notapplicable=[_BARE, _cookies(_GONE_COOKIE), _cookies("old=; Max-Age=0")],
+    notapplicable=[
+        _BARE,
+        _cookies(_GONE_COOKIE),
+        _cookies("old=; Max-Age=0"),
+        _cookies(
+            "old=; Expires=Fri, 31-Dec-1999 23:00:00 GMT",
+            "old=deleted; expires=Sun, 06 Sep 2026 08:00:00 GMT",
+        ),
+    ],
 )
 examples(
     "web.cookie-http-only",
@@ -322,15 +356,19 @@ examples(
         _cookies("__Host-a=1; Path=/"),
     ],
 )
+_SETTING: Final = _TO_NL.replace("Content-Length", f"Set-Cookie: {_GOOD_COOKIE}\nContent-Length")
 examples(
     cache_personal,
     passes=[
         _with(f"Set-Cookie: {_GOOD_COOKIE}", "Cache-Control: no-store, max-age=0"),
         _with(f"Set-Cookie: {_GOOD_COOKIE}", "Cache-Control: max-age=60, Private"),
+        made.site(_SETTING, landed=made.page()),
     ],
     fails=[
         _cookies(_GOOD_COOKIE),
         _with(f"Set-Cookie: {_GOOD_COOKIE}", "Cache-Control: public, max-age=600"),
+        made.site(_SETTING.replace("302 Found", "301 Moved Permanently"), landed=made.page()),
+        made.site(_SETTING.replace("Server: nginx", "Cache-Control: max-age=60"), landed=made.page()),
         _with(f"Set-Cookie: {_GOOD_COOKIE}", 'Cache-Control: private="x-user", max-age=600'),
     ],
     notapplicable=_BARE,

@@ -8,11 +8,14 @@ measured.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
 from typing import Final
 
 from checks.network import example_pages as made
+from checks.network._html import Element, elements
 from checks.network._http import Response, answer
 from checks.network._site import Landing, Page, landing_of
 from scanner import (
@@ -54,19 +57,43 @@ _ANYONE: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*:|(?:https?://)?\*(?:\.[a-z]{2
 _OWN: Final = frozenset({"blob:", "filesystem:", "mediastream:"})
 
 
-def policies(response: Response) -> list[Policy]:
-    """The policies in force, each directive once (CSP 3, section 2.2): all of them must allow something."""
-    found = []
-    for value in response.values("Content-Security-Policy"):
-        for text in value.split(","):
-            policy: Policy = {}
-            for directive in text.split(";"):
-                name, *sources = directive.split() or [""]
-                policy.setdefault(name.lower(), tuple(sources))
-            policy.pop("", None)
+#: What may stand in the head before a policy there: no script, which would run without it.
+_BEFORE_POLICY: Final = frozenset({"html", "head", "title", "meta", "link", "base", "style"})
+#: What a policy in the page cannot say (HTML standard, section 4.2.5.3).
+_HEADER_ONLY: Final = ("frame-ancestors", "report-uri", "sandbox")
+
+
+def _elements(response: Response) -> Iterator[Element]:
+    return elements(response.text) if response.is_html else iter(())
+
+
+def policies(response: Response) -> Iterator[Policy]:
+    """The policies in force, each directive once (CSP 3, section 2.2): all of them must allow something.
+
+    First those of the headers; only who goes on after them sees the page, and so whether it is compressed.
+    """
+    yield from _policies_of_headers(response)
+    for one in takewhile(lambda one: one.tag in _BEFORE_POLICY, _elements(response)):
+        if one.tag == "meta" and one.get("http-equiv").lower() == "content-security-policy":
+            policy = {
+                name: told for name, told in _policy(one.get("content")).items() if name not in _HEADER_ONLY
+            }
             if policy:
-                found.append(policy)
-    return found
+                yield policy
+
+
+def _policies_of_headers(response: Response) -> list[Policy]:
+    texts = (text for value in response.values("Content-Security-Policy") for text in value.split(","))
+    return [policy for text in texts if (policy := _policy(text))]
+
+
+def _policy(text: str) -> Policy:
+    policy: Policy = {}
+    for directive in text.split(";"):
+        name, *sources = directive.split() or [""]
+        policy.setdefault(name.lower(), tuple(sources))
+    policy.pop("", None)
+    return policy
 
 
 def _open(sources: Iterable[str]) -> list[str]:
@@ -96,28 +123,34 @@ def _script_faults(policy: Policy) -> list[str]:
 
 def _any_policy(response: Response, faults: Callable[[Policy], list[str]]) -> Found:
     """Whether one policy is without faults: the strictest one decides."""
-    known = policies(response)
-    if not known:
+    told: list[list[str]] = []
+    for policy in policies(response):
+        told.append(faults(policy))
+        if not told[-1]:
+            return True, "none of these faults"
+    if not told:
         return False, "no Content-Security-Policy"
-    told = [faults(policy) for policy in known]
-    best = min(told, key=len)
-    return not best, ", ".join(dict.fromkeys(best)) or "none of these faults"
+    fewest: list[str] = min(told, key=len)
+    return False, ", ".join(dict.fromkeys(fewest))
 
 
-def _listed(*names: str) -> Callable[[Policy], list[str]]:
-    """Faults of directives that must be there and let in not everybody."""
+def _each_listed(*names: str) -> Callable[[Response], Found]:
+    """Whether each of these directives is there, in whichever policy, and lets in not everybody."""
 
-    def faults(policy: Policy) -> list[str]:
-        missing = [f"no {name}" for name in names if name not in policy]
-        return missing + [f"{name} {one}" for name in names for one in _open(policy.get(name, ()))]
+    def faults(policy: Policy, name: str) -> list[str]:
+        return [f"{name} {one}" for one in _open(policy[name])] if name in policy else [f"no {name}"]
 
-    return faults
+    def judge(response: Response) -> Found:
+        told = [_any_policy(response, partial(faults, name=name)) for name in names]
+        wrong = dict.fromkeys(said for good, said in told if not good)
+        return not wrong, ", ".join(wrong) or "none of these faults"
+
+    return judge
 
 
 def _csp_present(response: Response) -> Found:
-    known = policies(response)
-    if known:
-        return True, "; ".join(response.values("Content-Security-Policy"))
+    if next(policies(response), None):
+        return True, "; ".join(response.values("Content-Security-Policy")) or "in the page (meta)"
     reported = "; in Report-Only, which forbids nothing"
     return False, "none" + (reported if response.values("Content-Security-Policy-Report-Only") else "")
 
@@ -126,9 +159,8 @@ def _csp_present(response: Response) -> Found:
 
 
 def _tokens(response: Response, name: str) -> list[str]:
-    """The comma separated values of a header, in lower case, without parameters."""
-    values = [part for value in response.values(name) for part in value.split(",")]
-    return [part.partition(";")[0].strip().lower() for part in values if part.strip()]
+    """The comma separated values of a header, in lower case (Fetch, section 2.2.2)."""
+    return [part.strip().lower() for value in response.values(name) for part in value.split(",")]
 
 
 def _nosniff(response: Response) -> Found:
@@ -138,15 +170,18 @@ def _nosniff(response: Response) -> Found:
 
 
 def _framing(response: Response) -> Found:
-    """frame-ancestors where there is one, else X-Frame-Options (CSP 3, section 6.4.2.2)."""
-    ancestors = [policy["frame-ancestors"] for policy in policies(response) if "frame-ancestors" in policy]
+    """frame-ancestors where there is one, else X-Frame-Options (CSP 3, section 6.4.2.2).
+
+    One of its values that is known is enough: no browser shows a page with several (HTML standard, section 7.5).
+    """
+    known = _policies_of_headers(response)
+    ancestors = [policy["frame-ancestors"] for policy in known if "frame-ancestors" in policy]
     if ancestors:
         best = min(ancestors, key=lambda sources: len(_open(sources)))
         return not _open(best), f"frame-ancestors {' '.join(best)}"
     found = set(_tokens(response, "X-Frame-Options"))
-    return found in ({"deny"}, {"sameorigin"}), ", ".join(
-        sorted(found)
-    ) or "no frame-ancestors or X-Frame-Options"
+    observed = ", ".join(sorted(found)) or "no frame-ancestors or X-Frame-Options"
+    return bool(found & {"deny", "sameorigin"}), observed
 
 
 _REFERRER: Final = frozenset(
@@ -158,10 +193,22 @@ _REFERRER_GOOD: Final = frozenset(
 )
 
 
+#: What older pages call them (HTML standard, section 4.2.5.1).
+_REFERRER_OLD: Final = {
+    "never": "no-referrer", "default": "strict-origin-when-cross-origin", "always": "unsafe-url",
+    "origin-when-crossorigin": "origin-when-cross-origin",
+}  # fmt: skip
+
+
 def _referrer(response: Response) -> Found:
-    """Referrer Policy, section 8.1: the last value that is known decides."""
-    known = [one for one in _tokens(response, "Referrer-Policy") if one in _REFERRER]
-    return bool(known) and known[-1] in _REFERRER_GOOD, known[-1] if known else "no Referrer-Policy"
+    """The last value that is known decides (Referrer Policy, section 8.1), and the page has the last word."""
+    told = (one for one in _elements(response) if one.tag == "meta" and one.get("name").lower() == "referrer")
+    said = [one.get("content").lower() for one in told]
+    known = [*_tokens(response, "Referrer-Policy"), *(_REFERRER_OLD.get(one, one) for one in said)]
+    last = next((one for one in reversed(known) if one in _REFERRER), "no Referrer-Policy")
+    if last in _REFERRER_GOOD and not response.complete:
+        raise NotUnderstood("only the beginning of the page was read, which has the last word")
+    return last in _REFERRER_GOOD, last
 
 
 #: The key and the value that browsers understand: a list between brackets, * or self (RFC 9651 section 3.2).
@@ -184,10 +231,12 @@ def _permissions(response: Response) -> Found:
     return not everyone, f"{', '.join(everyone)} for everyone" if everyone else value
 
 
-def _one_of(name: str, *good: str) -> Callable[[Response], Found]:
+def _says(name: str, good: str) -> Callable[[Response], Found]:
+    """A header that stands there once: said twice, browsers take it for a word they do not know."""
+
     def judge(response: Response) -> Found:
-        found = _tokens(response, name)
-        return len(set(found)) == 1 and found[0] in good, ", ".join(found) or f"no {name}"
+        found = ", ".join(response.values(name))
+        return bool(re.fullmatch(good, found)), found or f"no {name}"
 
     return judge
 
@@ -263,7 +312,7 @@ HEADERS: Final = (
         fix=_header(f"{_CSP}: {_CSP_GOOD}"),
         verify=show(_CSP),
         references=(f"{_INTERNET_NL} (CSP)", "W3C Content Security Policy Level 3, section 6.1.3"),
-        judge=lambda response: _any_policy(response, _listed("default-src")),
+        judge=_each_listed("default-src"),
         expected="default-src 'none' or 'self', or hosts by name",
     ),
     HeaderRow(
@@ -281,7 +330,7 @@ HEADERS: Final = (
             f"{_INTERNET_NL} (CSP)",
             "W3C Content Security Policy Level 3, sections 6.3 and 6.4",
         ),
-        judge=lambda response: _any_policy(response, _listed("base-uri", "form-action", "frame-ancestors")),
+        judge=_each_listed("base-uri", "form-action", "frame-ancestors"),
         expected="base-uri, form-action and frame-ancestors, without wildcards",
     ),
     HeaderRow(
@@ -358,8 +407,9 @@ HEADERS: Final = (
         fix=_header("Cross-Origin-Opener-Policy: same-origin"),
         verify=show("Cross-Origin-Opener-Policy"),
         references=("WHATWG HTML, section 7.1.3",),
-        judge=_one_of(
-            "Cross-Origin-Opener-Policy", "same-origin", "same-origin-allow-popups", "noopener-allow-popups"
+        judge=_says(
+            "Cross-Origin-Opener-Policy",
+            r"(?:same-origin|same-origin-allow-popups|noopener-allow-popups)(?: *;[^,]*)?",
         ),
         expected="same-origin, same-origin-allow-popups or noopener-allow-popups",
     ),
@@ -374,7 +424,7 @@ HEADERS: Final = (
         fix=_header("Cross-Origin-Resource-Policy: same-origin"),
         verify=show("Cross-Origin-Resource-Policy"),
         references=("WHATWG Fetch, section 3.7",),
-        judge=_one_of("Cross-Origin-Resource-Policy", "same-origin", "same-site"),
+        judge=_says("Cross-Origin-Resource-Policy", "same-origin|same-site"),
         expected="same-origin or same-site",
         pages_only=False,
     ),
@@ -385,18 +435,20 @@ HEADERS: Final = (
 def header_says(landing: Landing, *, row: HeaderRow) -> Verdict:
     """The headers of the page say what the row claims."""
     found = landing.answer
-    good, observed = row.judge(found)
-    if found.status >= 400 and not good:
-        raise NotUnderstood(f"the front page answers {found.status}; other pages may have the header")
+    if found.status >= 400:
+        raise NotUnderstood(f"the front page answers {found.status}; other pages may have other headers")
     if row.pages_only and not found.is_html:
         if found.body and not found.kind:
             raise NotUnderstood("the page does not say what it is (no Content-Type)")
         raise Absent(f"no page for a browser: {found.kind or 'empty'}")
+    good, observed = row.judge(found)
     return holds(good, observed, row.expected)
 
 
 # --- what is given away ---------------------------------------------------------------------------------------
 
+#: The version of HTTP that a proxy got it in (RFC 9110 section 7.6.3), which is none of the software.
+_RECEIVED: Final = re.compile(r"(?i)(?:^|(?<=,))\s*(?:HTTP/)?[0-9](?:\.[0-9])?\s")
 _VERSION: Final = re.compile(r"\d+\.\d+|/\d+(?=\s|$)")
 _TECHNOLOGY: Final = (
     "X-Powered-By", "X-AspNet-Version", "X-AspNetMvc-Version", "X-Generator", "X-Drupal-Cache", "X-Powered-CMS",
@@ -421,12 +473,10 @@ def server_version(page: Page) -> Verdict:
 
     With the version an attacker need not try which leak fits.
     """
-    values = [*page.answer.values("Server"), *page.answer.values("Via")]
-    found = [
-        value
-        for value in values
-        if _VERSION.search(re.sub(r"(?i)(?<![\w.])(?:HTTP/)?[12]\.[01]\s", "", value))
-    ]
+    servers, proxies = page.answer.values("Server"), page.answer.values("Via")
+    values = [*servers, *proxies]
+    found = [value for value in servers if _VERSION.search(value)]
+    found += [value for value in proxies if _VERSION.search(_RECEIVED.sub("", value))]
     return holds(not found, ", ".join(found or values) or "no Server header", "no version")
 
 
@@ -582,16 +632,32 @@ def _csp(*policies: str) -> dict[str, object]:
     return _with(*(f"Content-Security-Policy: {policy}" for policy in policies))
 
 
+def _in_page(text: str, policy: str, *headers: str) -> dict[str, object]:
+    """A page with a policy in its text, at the place of the braces."""
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    return _with(*headers, body=text.replace("{}", meta))
+
+
 examples(
     "web.csp",
     passes=[
         _csp("default-src 'self'"),
         made.site(_TO_NL, landed=made.page("Content-Security-Policy: default-src 'self'")),
-        _with("content-security-policy: default-src 'self'", status="404 Not Found"),
+        _in_page("<html><head><meta charset=utf-8>{}", "default-src 'self'"),
+        _with("content-security-policy: default-src 'self'", "Content-Encoding: gzip"),
     ],
-    fails=[_BARE, _csp(" ; "), _with("Content-Security-Policy-Report-Only: default-src 'self'")],
+    fails=[
+        _BARE,
+        _csp(" ; "),
+        _with("Content-Security-Policy-Report-Only: default-src 'self'"),
+        _in_page("<body>{}", "default-src 'self'"),
+        _in_page("<script>run()</script>{}", "default-src 'self'"),
+        _in_page("{}", "frame-ancestors 'self'"),
+    ],
     unknown=[
         _with(status="404 Not Found"),
+        _with("Content-Security-Policy: default-src 'self'", status="403 Forbidden"),
+        _with("Content-Encoding: gzip"),
         made.site(_TO_NL, landed=_TO_NL),
         made.site("HTTP/1.1 200 OK\nContent-Length: 2\n\nhi"),
         made.site("HTTP/1.1 200 OK\nContent-Security-Policy : default-src 'self'\nContent-Length: 0\n\n"),
@@ -627,8 +693,16 @@ examples(
 )
 examples(
     "web.csp-document",
-    passes=_csp("base-uri 'none'; form-action 'self'; frame-ancestors 'none'"),
+    passes=[
+        _csp("base-uri 'none'; form-action 'self'; frame-ancestors 'none'"),
+        _csp("default-src 'self'; base-uri 'none'; form-action 'self'", "frame-ancestors 'none'; base-uri *"),
+        _in_page(
+            "{}", "base-uri 'none'; form-action 'self'", "Content-Security-Policy: frame-ancestors 'none'"
+        ),
+    ],
     fails=[
+        _in_page("{}", "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"),
+        _csp("base-uri 'none'; form-action 'self'", "frame-ancestors *"),
         _csp("default-src 'none'"),
         _csp("base-uri 'none'; form-action *; frame-ancestors 'none'"),
         _csp("base-uri 'none'; form-action 'self'"),
@@ -642,6 +716,8 @@ examples(
         _JSON,
         _with("X-Content-Type-Options: sniff"),
         _with("X-Content-Type-Options: no, nosniff"),
+        _with("X-Content-Type-Options: nosniff;"),
+        _with("X-Content-Type-Options: , nosniff"),
     ],
 )
 examples(
@@ -650,12 +726,14 @@ examples(
         _csp("frame-ancestors 'self' https://portal.example.nl"),
         _with("X-Frame-Options: SAMEORIGIN"),
         _with("X-Frame-Options: DENY", "X-Frame-Options: deny"),
+        _with("X-Frame-Options: DENY", "X-Frame-Options: SAMEORIGIN"),
     ],
     fails=[
         _BARE,
         _csp("frame-ancestors *"),
         _csp("frame-ancestors https:"),
         _with("X-Frame-Options: ALLOW-FROM https://portal.example.nl"),
+        _with("X-Frame-Options: SAMEORIGIN;"),
         _with("X-Frame-Options: DENY", "Content-Security-Policy: frame-ancestors *"),
         _with("Content-Security-Policy-Report-Only: frame-ancestors 'none'"),
     ],
@@ -665,12 +743,20 @@ examples(
     passes=[
         _with("Referrer-Policy: same-origin"),
         _with("Referrer-Policy: unsafe-url, strict-origin, new-policy"),
+        _with(body="<meta name=referrer content=No-Referrer>"),
+        _with("Referrer-Policy: unsafe-url", body="<meta name=referrer content=never>"),
     ],
     fails=[
         _BARE,
         _with("Referrer-Policy: unsafe-url"),
         _with("Referrer-Policy: no-referrer, origin"),
         _with("Referrer-Policy: nothing"),
+        _with("Referrer-Policy: same-origin;"),
+        _with("Referrer-Policy: same-origin", body="<body><meta content=always name=Referrer>"),
+    ],
+    unknown=[
+        _with("Referrer-Policy: same-origin", "Content-Encoding: gzip"),
+        made.site(made.page("Referrer-Policy: same-origin").replace("Content-Length: ", "Content-Length: 9")),
     ],
 )
 examples(
@@ -693,7 +779,12 @@ examples(
         _with("Cross-Origin-Opener-Policy: same-origin"),
         _with('Cross-Origin-Opener-Policy: same-origin; report-to="coop"'),
     ],
-    fails=[_BARE, _with("Cross-Origin-Opener-Policy: unsafe-none")],
+    fails=[
+        _BARE,
+        _with("Cross-Origin-Opener-Policy: unsafe-none"),
+        _with("Cross-Origin-Opener-Policy: same-origin", "Cross-Origin-Opener-Policy: same-origin"),
+        _with("Cross-Origin-Opener-Policy: Same-Origin"),
+    ],
 )
 examples(
     "web.resource-policy",
@@ -702,15 +793,24 @@ examples(
         _BARE,
         _with("Cross-Origin-Resource-Policy: cross-origin"),
         _with("Cross-Origin-Resource-Policy: same-site", "Cross-Origin-Resource-Policy: cross-origin"),
+        _with("Cross-Origin-Resource-Policy: same-site", "Cross-Origin-Resource-Policy: same-site"),
+        _with("Cross-Origin-Resource-Policy: same-origin;"),
     ],
 )
 examples(
     server_version,
-    passes=[_with("Server: nginx"), _BARE, _with("Server: Apache", "Via: 1.1 proxy, HTTP/1.1 cache")],
+    passes=[
+        _with("Server: nginx"),
+        _BARE,
+        _with("Server: Apache", "Via: 1.1 proxy, HTTP/1.1 cache"),
+        _with("Via: HTTP/2 proxy,2 cache, HTTP/3 edge (Varnish)"),
+    ],
     fails=[
         _with("Server: nginx/1.22.1"),
         _with("Server: Microsoft-IIS/10.0"),
         _with("Server: Apache/2"),
+        _with("Server: Example/1.1 (Unix)"),
+        _with("Via: HTTP/2 example/2 (edge)"),
         _with("Via: 1.1 varnish (Varnish/6.0)"),
         made.site("HTTP/1.1 500 Internal Server Error\nServer: Jetty(9.4.51)\nContent-Length: 0\n\n"),
     ],

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from checks.network import example_pages as made
 from checks.network._html import elements, host_of, title
-from checks.network._http import WHOLE, Response, answer, must_work, spoken
+from checks.network._http import WHOLE, Response, answer, must_be_site, must_work, spoken
 from checks.network._site import MADE_UP, STRANGE, Page
 from checks.network.web_content import own_file
 from scanner import (
@@ -136,6 +136,7 @@ def trace_refused(found: Methods) -> Verdict:
     if _ECHO in told.body.decode("latin-1") or (told.status == 200 and told.kind == "message/http"):
         return holds(False, f"{told.status}: says back what it was sent", "405, 501 or the like")
     must_work(told, "TRACE")
+    must_be_site(told, blocked_too=False)
     if told.value("Content-Encoding") or not told.complete:
         raise NotUnderstood("the answer to TRACE is compressed, or more than was read")
     return holds(True, f"{told.status}, nothing is said back", "405, 501 or the like")
@@ -165,6 +166,7 @@ def webdav_refused(found: Methods) -> Verdict:
         if one.status == 207 or (one.status < 300 and re.search(rb"<(?:[\w-]+:)?multistatus[\s>]", one.body)):
             return holds(False, f"PROPFIND of {what}: {one.status}, tells what it holds", "refused")
         must_work(one, f"PROPFIND of {what}")
+        must_be_site(one, blocked_too=False)
     classes = ", ".join(sorted(_said(found, "DAV")))
     observed = f"PROPFIND: {found.front.status} and {told.status}; WebDAV: {classes or 'does not say'}"
     if told.status in {401, 403}:
@@ -205,6 +207,7 @@ def write_methods_refused(found: Methods) -> Verdict:
     allowed = _said(found, "Allow")
     offered = sorted(_WRITING & allowed)
     observed = f"DELETE: {told.status}; allowed: {', '.join(sorted(allowed)) or 'does not say'}"
+    must_be_site(told, blocked_too=told.status < 400)
     if told.status in {401, 403, 405, 501} and not offered:
         return holds(True, observed, "refused")
     if 200 <= told.status < 300 and got.status in {404, 410}:
@@ -415,6 +418,7 @@ def host_not_copied(other: OtherName) -> Verdict:
 _PAGE: Final = made.page(body="<title>Gemeente Zandmeer</title><p>Welkom")
 _405: Final = "HTTP/1.1 405 Not Allowed\nContent-Length: 0\n\n"
 _404: Final = "HTTP/1.1 404 Not Found\nContent-Length: 0\n\n"
+_CHALLENGE: Final = made.page("cf-mitigated: challenge", status="403 Forbidden")
 _BUSY: Final = "HTTP/1.1 503 Service Unavailable\nContent-Length: 0\n\n"
 _ALLOW: Final = "HTTP/1.1 200 OK\nAllow: {}\nContent-Length: 0\n\n"
 _CLOSED: Final = spoken("", end="closed")
@@ -456,6 +460,7 @@ examples(
     unknown=[
         _methods(trace=_BUSY),
         _methods(trace=_CLOSED),
+        _methods(trace=_CHALLENGE),
         _methods(trace=_PAGE.replace("Length: ", "Length: 9")),
     ],
     error=_methods(trace=_NO_CONSENT),
@@ -479,11 +484,17 @@ examples(
     ],
     unknown=[
         _methods(_WITH_FILE, own_options=_DAV),
+        _methods(propfind=_CHALLENGE),
+        _methods(front=_CHALLENGE, propfind=_CHALLENGE),
         _methods(propfind=_BUSY),
         _methods(_404, front=_404, propfind=_404, nonsense=_404),
         _methods(options=_DAV),
         _methods(propfind=_404),
     ],
+)
+_WAF: Final = made.page(
+    body="<html><head><title>Request Rejected</title></head><body>The requested URL was rejected."
+    " Please consult with your administrator.<br></body></html>"
 )
 examples(
     write_methods_refused,
@@ -502,6 +513,8 @@ examples(
     ],
     unknown=[
         _methods(delete=_404),
+        _methods(delete=_WAF),
+        _methods(delete=_CHALLENGE),
         _methods(delete=_PAGE, missed=_PAGE),
         _methods(delete=_PAGE, missed=_PAGE, options=_ALLOW.format("GET")),
         _methods(delete=_BUSY),

@@ -30,8 +30,8 @@ OWN = b"# of the inventory\n"
 class Anchors:
     """The system's store with files of our own beside it.
 
-    Raises ChannelError when a file cannot be read, or when there is neither: who trusts nobody cannot tell who is to be
-    trusted.
+    Raises ChannelError when a file cannot be read, or when the system has none, also beside some of our own: without
+    the public CAs nobody can tell that a certificate is of none of them.
     """
 
     def __init__(self, extra: Iterable[str]) -> None:
@@ -40,9 +40,10 @@ class Anchors:
         self.digest = sha256(b"".join(public + own)).hexdigest()
         kept, added = _certificates(public), _certificates(own)
         self.count = len(kept) + len(added)
-        if not self.count:
+        if not kept:
             raise ChannelError(
-                Cause.POLICY, "trust anchors: none of the scanner's system nor of the inventory"
+                Cause.POLICY,
+                "trust anchors: the scanner's own system has none; install ca-certificates there",
             )
         self._public, self._own = _by_name(kept), _by_name(added)
 

@@ -82,6 +82,18 @@ def dial(address: str, port: int, timeout: float) -> socket.socket:
     raise ChannelError(cause, "; ".join(dict.fromkeys(detail for _, detail in failures)))
 
 
+def datagrams(address: str, port: int) -> socket.socket:
+    """A socket for datagrams to and from one port of a name or address. Raises ChannelError."""
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(address, port, type=socket.SOCK_DGRAM)[0]
+        found = socket.socket(family, kind, protocol)
+        found.connect(where)
+    except (OSError, UnicodeError) as error:
+        cause = cause_of(error) if isinstance(error, OSError) else Cause.DNS
+        raise ChannelError(cause, f"{address} port {port}: {error}") from None
+    return found
+
+
 class Stream(Protocol):
     """What a wire is made of: a socket, or a channel through another connection."""
 

@@ -15,6 +15,7 @@ _ZONE = """$TTL 300
 @ NS ns1
 ns1 A 192.0.2.1
 secret-test A 192.0.2.2
+www CNAME @
 """
 
 

@@ -17,8 +17,18 @@ _PASSWORD = "only-for-this-test"[:16]
 
 
 @contextmanager
-def ipmi(folder: Path, *, authentication: str = "md5", first_user: str = "false") -> Iterator[Target]:
-    """A controller with an administrator; ``first_user`` says whether the one without a name may log in."""
+def ipmi(
+    folder: Path,
+    *,
+    authentication: str = "md5",
+    as_user: str = "",
+    first_user: str = "false",
+    first_password: str = "",
+) -> Iterator[Target]:
+    """A controller with an administrator; ``first_user`` says whether the one without a name may log in.
+
+    ``authentication`` is that of every role; ``as_user`` another for the role of user.
+    """
     folder.mkdir(exist_ok=True)
     (folder / "state").mkdir(exist_ok=True)
     where = address()
@@ -30,12 +40,12 @@ set_working_mc 0x20
     addr {where} {port}
     priv_limit admin
     allowed_auths_callback {authentication}
-    allowed_auths_user {authentication}
+    allowed_auths_user {as_user or authentication}
     allowed_auths_operator {authentication}
     allowed_auths_admin {authentication}
     guid a123456789abcdefa123456789abcdef
   endlan
-  user 1 {first_user} "" "" user 10 {authentication}
+  user 1 {first_user} "" "{first_password}" user 10 {authentication}
   user 2 true "keeper" "{_PASSWORD}" admin 10 {authentication}
 """
     )

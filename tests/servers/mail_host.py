@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from tests.lab.certificates import Authority
+from tests.servers.authority import Issued
 from tests.servers.names import program
 
 MAIL_HOST, POLICY_HOST = "127.0.0.1", "127.0.83.80"  # Postfix knows no other address of loopback
@@ -90,7 +90,7 @@ def _await(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 @contextmanager
-def policies(folder: Path, texts: Mapping[str, str]) -> Iterator[None]:
+def policies(folder: Path, texts: Mapping[str, str], issued: Issued) -> Iterator[None]:
     """A web server that gives each host name in ``texts`` its MTA-STS policy, read anew each time."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -109,8 +109,7 @@ def policies(folder: Path, texts: Mapping[str, str]) -> Iterator[None]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    pair = Authority().issue("mta-sts.test")
-    (folder / "pair").write_bytes(pair.key + pair.chain)
+    (folder / "pair").write_bytes(issued.key_pem + issued.pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "pair")
     with ThreadingHTTPServer((POLICY_HOST, 443), Handler) as server:
