@@ -21,6 +21,7 @@ from scanner.channels import ChannelError, ShellTransport
 from scanner.channels.shell import Batch
 from scanner.model import Cause, Credential, Gap, Inventory, State, Target, Timed
 from scanner.sources import (
+    CONVERSATIONS,
     Dialogue,
     EapTls,
     Fetch,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 
 #: Seconds after which no further question from outside is put to a target: one that answers everything slowly would
-#: hold up the scan for hours.
+#: hold up the scan for hours. Trying its ports does not count: that has a limit of its own, and may take as long.
 OUTSIDE_SECONDS: Final = 600
 #: Questions from outside put to one target at the same time.
 OUTSIDE_AT_ONCE: Final = 4
@@ -154,6 +155,12 @@ class Worker:
                 f"{source.describe()}: the inventory consents to {target.consent!s};"
                 f" write 'consent: {source.impact}' to allow it",
             )
+        if self._unsure_whose(source, target):
+            raise ChannelError(
+                Cause.POLICY,
+                f"{source.describe()}: reached by way of {target.jump}; where the scanner stands this may be another"
+                " host's address, so nothing was sent; write 'ports: usual' when it is not",
+            )
         further = source.addresses if isinstance(source, Ports) else ()
         server = source.server if isinstance(source, Lookup) else ""
         if not all(self._ours(where) for where in (source.address, server, *further) if where):
@@ -161,6 +168,14 @@ class Worker:
                 Cause.POLICY,
                 f"{source.describe()}: no target of the inventory has this address; nothing was sent",
             )
+
+    @staticmethod
+    def _unsure_whose(source: Outside | TlsWalk, target: Target) -> bool:
+        """Whether the target's address may be another's where we stand: its own network lies behind a jump host, and
+        the inventory does not say which ports to try from here.
+        """
+        asked = isinstance(source, (Ports, *CONVERSATIONS)) and source.address in {"", *target.addresses}
+        return asked and target.jump is not None and target.ports is None
 
     def _ours(self, address: str) -> bool:
         """Whether an address or name leads to targets of the inventory alone."""
@@ -312,7 +327,10 @@ class Session:
                         Cause.TIMEOUT, f"{source.describe()}: not asked, {OUTSIDE_SECONDS} seconds were up"
                     )
                 self._worker.may_ask(source, self._target)
-            return self._answer(source)
+            answer = self._answer(source)
+            if isinstance(source, Ports):
+                self._outside_until += answer.took
+            return answer
         except ChannelError as error:
             return Timed(code=None, gap=Gap(State.ERROR, error.cause, error.detail))
 

@@ -905,14 +905,14 @@ def twins_alike(offers: Fleet[TlsOffer]) -> Verdict:
 def _policy(found: object) -> object:
     """All that a target's ports offer, to compare; what one port shows is whole or the comparison is blind."""
     offers: tuple[TlsOffer, ...] = found  # type: ignore[assignment]
-    return tuple(
+    return frozenset(
         (
             one.port,
             one.accepted.whole,
             frozenset(suite.code for suite in one.all_suites.whole),
             frozenset(group.code for group in one.all_groups.whole),
         )
-        for one in sorted(offers, key=lambda one: one.port)
+        for one in offers
     )
 
 
