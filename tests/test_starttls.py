@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,8 +16,10 @@ from checks.network.tls_endpoint import StartTls, TlsOffer, start_tls, tls_offer
 from scanner import Absent, model
 from scanner.channels import ChannelError, tls
 from scanner.channels.starttls import DIALOGUES, NotOffered, dialogue
+from scanner.model import State
 from scanner.sources import TlsWalk
 from scanner.transcript import exchanges
+from tests.outside import look, server_at, state, told
 from tests.servers import starttls as servers
 from tests.servers.tls import NAME, Keys, made
 from tests.test_channel_tls import serving
@@ -93,9 +96,9 @@ def test_mysql_gets_sixty_connections_at_most(pair: Keys, folder: Path) -> None:
 
 @pytest.mark.server
 def test_dovecot_by_imap_and_pop3(pair: Keys, folder: Path) -> None:
-    with servers.dovecot(folder, pair) as (imap, pop3):
-        offered(imap, "imap")
-        offered(pop3, "pop3")
+    with servers.dovecot(folder, pair) as ports:
+        offered(ports.imap, "imap")
+        offered(ports.pop3, "pop3")
 
 
 @pytest.mark.server
@@ -105,6 +108,46 @@ def test_prosody_for_clients_and_servers(pair: Keys, folder: Path) -> None:
         offered(server, "xmpp-server")
     with servers.prosody(folder, None, NAME) as (client, _):
         not_offered(client, "xmpp-client")
+
+
+# --- verdicts that move -----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _dovecot(folder: Path, pair: Keys | None, *, old: bool, which: str) -> Iterator[int]:
+    with servers.dovecot(folder, pair, old=old) as ports:
+        yield getattr(ports, which)
+
+
+#: Protocol -> the server; ``old``: with TLS 1.1 too, and without a key it offers no TLS.
+MOVED: dict[str, Server] = {
+    "lmtp": partial(_dovecot, which="lmtp"),
+    "sieve": partial(_dovecot, which="sieve"),
+}
+CHECKS = ("tls.starttls-offered", "tls.name-matches", "tls.no-tls11")
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("protocol", MOVED)
+def test_verdicts_move_with_the_settings(protocol: str, folder: Path) -> None:
+    right, other = made(folder / "right"), made(folder / "other", name="other.lab.test")
+    for one in (*right, *other):
+        one.chmod(0o644)
+    good = [State.PASS, State.PASS, State.PASS]
+    turns: list[tuple[Keys | None, bool, list[State]]] = [
+        (right, False, good),
+        (right, True, [State.PASS, State.PASS, State.FAIL]),
+        (other, False, [State.PASS, State.FAIL, State.PASS]),
+        (None, False, [State.FAIL, State.NOTAPPLICABLE, State.NOTAPPLICABLE]),
+        (right, False, good),
+    ]
+    for number, (keys, old, wanted) in enumerate(turns):
+        here = folder / str(number)
+        here.mkdir()
+        with MOVED[protocol](here, keys, old=old) as port:
+            service = {"port": port, "tls": True, "starttls": protocol, "server_name": NAME}
+            found = look(server_at("127.0.0.1", service), only=CHECKS)
+        assert [state(found[check]) for check in CHECKS] == wanted, [told(one) for one in found.values()]
 
 
 # --- on recorded words ----------------------------------------------------------------------------------------

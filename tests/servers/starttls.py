@@ -13,9 +13,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.servers import free_port, listens, program, running
-from tests.servers.tls import Keys
+from tests.servers.tls import ALL, Keys
 
 
 @contextmanager
@@ -59,49 +60,50 @@ def postfix(folder: Path, pair: Keys | None) -> Iterator[int]:
                 os.kill(int((here / "queue/pid/master.pid").read_text()), signal.SIGTERM)
 
 
+class Dovecot(NamedTuple):
+    """The ports of its protocols."""
+
+    imap: int
+    pop3: int
+    lmtp: int
+    sieve: int
+
+
+def _listener(name: str, port: int) -> str:
+    return f"  inet_listener {name} {{\n    address = 127.0.0.1\n    port = {port}\n  }}\n"
+
+
 @contextmanager
-def dovecot(folder: Path, pair: Keys) -> Iterator[tuple[int, int]]:
-    """Dovecot. The ports of IMAP and POP3."""
-    imap, pop3, here = free_port(), free_port(), folder / "dovecot"
+def dovecot(folder: Path, pair: Keys | None, *, old: bool = False) -> Iterator[Dovecot]:
+    """Dovecot; ``old``: with TLS 1.1 too, and without a key it offers no STARTTLS."""
+    ports, here = Dovecot(*(free_port() for _ in Dovecot._fields)), folder / f"dovecot-{bool(pair)}-{old}"
     here.mkdir()
+    tls = (
+        f"ssl = yes\nssl_cert = <{pair.chain}\nssl_key = <{pair.key}\n"
+        + (
+            f"ssl_min_protocol = TLSv1.1\nssl_cipher_list = {ALL}\n"
+            if old
+            else "ssl_min_protocol = TLSv1.2\n"
+        )
+        if pair
+        else "ssl = no\n"
+    )
+    services = "".join(
+        f"service {service} {{\n  chroot =\n{''.join(_listener(*one) for one in listeners)}}}\n"
+        for service, listeners in {
+            "imap-login": [("imap", ports.imap), ("imaps", 0)],
+            "pop3-login": [("pop3", ports.pop3), ("pop3s", 0)],
+            "lmtp": [("lmtp", ports.lmtp)],
+            "managesieve-login": [("sieve", ports.sieve)],
+        }.items()
+    )
     config = here / "dovecot.conf"
     config.write_text(
-        f"""base_dir = {here}/run
-log_path = /dev/stdout
-protocols = imap pop3
-ssl = yes
-ssl_cert = <{pair.chain}
-ssl_key = <{pair.key}
-ssl_min_protocol = TLSv1.2
-mail_location = maildir:{here}/mail
-passdb {{
-  driver = static
-  args = nologin
-}}
-service imap-login {{
-  chroot =
-  inet_listener imap {{
-    address = 127.0.0.1
-    port = {imap}
-  }}
-  inet_listener imaps {{
-    port = 0
-  }}
-}}
-service pop3-login {{
-  chroot =
-  inet_listener pop3 {{
-    address = 127.0.0.1
-    port = {pop3}
-  }}
-  inet_listener pop3s {{
-    port = 0
-  }}
-}}
-"""
+        f"base_dir = {here}/run\nstate_dir = {here}/run\nlog_path = /dev/stdout\nprotocols = imap pop3 lmtp sieve\n"
+        f"mail_location = maildir:{here}/mail\n{tls}passdb {{\n  driver = static\n  args = nologin\n}}\n{services}"
     )
-    with running([program("dovecot"), "-F", "-c", config], listens(imap), folder=here):
-        yield imap, pop3
+    with running([program("dovecot"), "-F", "-c", config], listens(ports.sieve), folder=here):
+        yield ports
 
 
 @contextmanager
