@@ -123,6 +123,7 @@ def _dovecot(folder: Path, pair: Keys | None, *, old: bool, which: str) -> Itera
 MOVED: dict[str, Server] = {
     "lmtp": partial(_dovecot, which="lmtp"),
     "sieve": partial(_dovecot, which="sieve"),
+    "rdp": servers.xrdp,
 }
 CHECKS = ("tls.starttls-offered", "tls.name-matches", "tls.no-tls11")
 

@@ -216,3 +216,20 @@ VirtualHost "{name}"
     command = [*_as_user("prosody"), program("prosody"), "-F", "--config", str(config)]
     with running(command, listens(client), folder=here):
         yield client, server
+
+
+@contextmanager
+def xrdp(folder: Path, pair: Keys | None, *, old: bool = False) -> Iterator[int]:
+    """xrdp without sessions; ``old``: with TLS 1.1 too, and without a key it keeps to RDP's own cipher. The port."""
+    port, here = free_port(), folder / f"xrdp-{bool(pair)}-{old}"
+    here.mkdir()
+    versions = f"TLSv1.1, TLSv1.2\ntls_ciphers={ALL}" if old else "TLSv1.2, TLSv1.3"
+    tls = f"certificate={pair.chain}\nkey_file={pair.key}\nssl_protocols={versions}\n" if pair else ""
+    config = here / "xrdp.ini"
+    config.write_text(
+        f"[Globals]\nini_version=1\nfork=true\nport=tcp://127.0.0.1:{port}\n"
+        f"security_layer={'negotiate' if pair else 'rdp'}\n{tls}"
+        f"[Logging]\nLogFile={here}/messages\nEnableSyslog=false\n"
+    )
+    with running([program("xrdp"), "-n", "-c", config], listens(port), folder=here):
+        yield port
