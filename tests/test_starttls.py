@@ -124,6 +124,7 @@ MOVED: dict[str, Server] = {
     "lmtp": partial(_dovecot, which="lmtp"),
     "sieve": partial(_dovecot, which="sieve"),
     "rdp": servers.xrdp,
+    "irc": servers.inspircd,
 }
 CHECKS = ("tls.starttls-offered", "tls.name-matches", "tls.no-tls11")
 

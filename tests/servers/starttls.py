@@ -233,3 +233,28 @@ def xrdp(folder: Path, pair: Keys | None, *, old: bool = False) -> Iterator[int]
     )
     with running([program("xrdp"), "-n", "-c", config], listens(port), folder=here):
         yield port
+
+
+@contextmanager
+def inspircd(folder: Path, pair: Keys | None, *, old: bool = False) -> Iterator[int]:
+    """InspIRCd; ``old``: with TLS 1.1 too, and without a key it has STARTTLS but nothing to do it with. The port."""
+    port, here = free_port(), folder / f"inspircd-{bool(pair)}-{old}"
+    here.mkdir()
+    versions = "NORMAL:+VERS-TLS1.1" if old else "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1"
+    tls = (
+        '<module name="ssl_gnutls">\n<sslprofile name="Clients" provider="gnutls"'
+        f' certfile="{pair.chain}" keyfile="{pair.key}" priority="{versions}">\n'
+        if pair
+        else ""
+    )
+    config = here / "inspircd.conf"
+    config.write_text(
+        f'<path configdir="{here}" datadir="{here}" logdir="{here}" runtimedir="{here}">\n'
+        '<server name="irc.lab.test" description="lab" network="Lab" id="001">\n'
+        '<admin name="lab" nick="lab" email="lab@lab.test">\n<dns server="127.0.0.1">\n'
+        '<connect allow="*" localmax="1000" globalmax="1000" timeout="10" resolvehostnames="no">\n'
+        f'<bind address="127.0.0.1" port="{port}" type="clients">\n{tls}<module name="starttls">\n'
+    )
+    command = [program("inspircd"), "--config", config, "--nofork", "--nopid", "--nolog", "--runasroot"]
+    with running(command, listens(port), folder=here):
+        yield port
