@@ -125,6 +125,7 @@ MOVED: dict[str, Server] = {
     "sieve": partial(_dovecot, which="sieve"),
     "rdp": servers.xrdp,
     "irc": servers.inspircd,
+    "nntp": servers.nnrpd,
 }
 CHECKS = ("tls.starttls-offered", "tls.name-matches", "tls.no-tls11")
 

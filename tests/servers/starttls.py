@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tests.servers import free_port, listens, program, running
 from tests.servers.tls import ALL, Keys
@@ -257,4 +257,55 @@ def inspircd(folder: Path, pair: Keys | None, *, old: bool = False) -> Iterator[
     )
     command = [program("inspircd"), "--config", config, "--nofork", "--nopid", "--nolog", "--runasroot"]
     with running(command, listens(port), folder=here):
+        yield port
+
+
+_UNPACKED: Final = Path(__file__).parents[2] / ".cache/unpacked"
+_NEWS: Final = _UNPACKED / "inn2/usr/lib/news"
+
+
+@contextmanager
+def nnrpd(folder: Path, pair: Keys | None, *, old: bool = False) -> Iterator[int]:
+    """INN's server for readers, with no article; ``old``: with TLS 1.1 too, without a key STARTTLS fails. The port."""
+    port, here = free_port(), folder / f"nnrpd-{bool(pair)}-{old}"
+    for name in ("db", "run", "log", "spool/overview", "spool/articles"):
+        (here / name).mkdir(parents=True)
+    for name in ("db/active", "spool/tradspool.map"):
+        (here / name).touch()
+    versions = f'[ TLSv1.1 TLSv1.2 ]\ntlsciphers: "{ALL}"' if old else "[ TLSv1.2 TLSv1.3 ]"
+    tls = f"tlscertfile: {pair.chain}\ntlskeyfile: {here}/key\ntlsprotocols: {versions}\n" if pair else ""
+    if pair:
+        (here / "key").write_bytes(pair.key.read_bytes())
+        (here / "key").chmod(0o600)
+    (here / "inn.conf").write_text(
+        'mta: "/bin/false %s"\novmethod: tradindexed\nhismethod: hisv6\npathhost: news.lab.test\ndomain: lab.test\n'
+        f"pathnews: {here}\npathetc: {here}\npathdb: {here}/db\npathrun: {here}/run\npathlog: {here}/log\n"
+        f"pathspool: {here}/spool\npathbin: {_NEWS}/bin\n{tls}"
+    )
+    (here / "storage.conf").write_text("method tradspool {\n newsgroups: *\n class: 0\n}\n")
+    (here / "readers.conf").write_text(
+        'auth "all" {\n hosts: "127.0.0.1"\n default: "reader"\n}\n'
+        'access "all" {\n users: "reader"\n newsgroups: "*"\n}\n'
+    )
+    for one in (here, *here.rglob("*")):
+        shutil.chown(one, "news", "news")
+    folders = [_NEWS, _UNPACKED / "inn2-inews/usr/lib/news", *_UNPACKED.glob("libcanlock3/usr/lib/*")]
+    libraries = ":".join(map(str, folders))
+    environment = {"INNCONF": str(here / "inn.conf"), "LD_LIBRARY_PATH": libraries}
+    subprocess.run(  # an empty index: it serves nothing without one
+        [*_as_user("news"), str(_NEWS / "bin/makehistory"), "-O", "-x"],
+        check=True, capture_output=True, cwd=here, env={**os.environ, **environment},
+    )  # fmt: skip
+    command = [
+        _NEWS / "bin/nnrpd",
+        "-D",
+        "-f",
+        "-b",
+        "127.0.0.1",
+        "-p",
+        str(port),
+        "-c",
+        here / "readers.conf",
+    ]
+    with running(command, listens(port), folder=here, environment=environment):
         yield port
