@@ -1,4 +1,4 @@
-"""TLS after another protocol: the real servers, with and without it, and on recorded words what has no server here."""
+"""TLS after another protocol: real servers for each, with and without it, and on documented words in pieces."""
 
 from __future__ import annotations
 
@@ -153,9 +153,10 @@ def test_verdicts_move_with_the_settings(protocol: str, folder: Path) -> None:
         assert [state(found[check]) for check in CHECKS] == wanted, [told(one) for one in found.values()]
 
 
-# --- on recorded words ----------------------------------------------------------------------------------------
+# --- on documented words ----------------------------------------------------------------------------------------
 
-#: Protocol -> what the server says, turn by turn, up to TLS: RFC 2033, RFC 5804 section 1.4, RFC 4642 section 2.4,
+#: Real servers say them above; here they come in pieces, which no server can be told to send. Protocol -> what the
+#: server says, turn by turn, up to TLS: RFC 2033, RFC 5804 section 1.4, RFC 4642 section 2.4,
 #: the IRCv3 tls extension, [MS-RDPBCGR] section 4.1.2.
 WORDS = {
     "lmtp": [b"220 mail LMTP\r\n", b"250-mail\r\n250-PIPELINING\r\n250 STARTTLS\r\n", b"220 2.0.0 Go on\r\n"],
@@ -198,14 +199,14 @@ def say(protocol: str, words: list[bytes], piece: int) -> None:
 
 @pytest.mark.parametrize("protocol", WORDS)
 @pytest.mark.parametrize("piece", [1, 7, 1000])
-def test_recorded_words_lead_to_tls(protocol: str, piece: int) -> None:
+def test_documented_words_lead_to_tls(protocol: str, piece: int) -> None:
     with pytest.raises(StopIteration):
         say(protocol, WORDS[protocol], piece)
 
 
 @pytest.mark.parametrize("protocol", REFUSED)
 @pytest.mark.parametrize("piece", [1, 1000])
-def test_recorded_words_that_refuse(protocol: str, piece: int) -> None:
+def test_documented_words_that_refuse(protocol: str, piece: int) -> None:
     with pytest.raises(NotOffered):
         say(protocol, REFUSED[protocol], piece)
 
