@@ -249,6 +249,8 @@ def automatic(
         faults = []
         if installed.code or installed.text.strip() != "installed":
             faults.append("unattended-upgrades is not installed")
+        if on.get("Enable", "1") == "0":
+            faults.append('APT::Periodic::Enable "0"')
         if on.get("Unattended-Upgrade", "0") == "0":
             faults.append('APT::Periodic::Unattended-Upgrade "0"')
         if on.get("Update-Package-Lists", "0") == "0":
@@ -601,6 +603,13 @@ examples(
     ],
     fails=[
         {"text": DEBIAN_12, "config": _PERIODIC.replace("1", "0"), "installed": "installed", "shown": _TIMER},
+        # The timers still run apt.systemd.daily, which stops at once.
+        {
+            "text": DEBIAN_12,
+            "config": _PERIODIC + 'APT::Periodic::Enable "0";\n',
+            "installed": "installed",
+            "shown": _TIMER,
+        },
         {
             "text": DEBIAN_12,
             "config": _PERIODIC,
