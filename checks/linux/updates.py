@@ -175,13 +175,15 @@ def lists(system: OsRelease, apt: Raw | None, dnf: Raw | None) -> Lists:
     if dnf is None:
         raise NotUnderstood(f"{system.name}: no package manager that is known here (apt, dnf)")
     only_missing(dnf)
-    times, advisories = [], False
+    times: dict[str, float] = {}
+    advisories = set()
     for line in dnf.lines:
         seconds, _, path = line.partition(" ")
+        repository = path.partition("/repodata/")[0]
         if path.endswith("/repomd.xml"):
-            times.append(float(seconds))
+            times[repository] = float(seconds)
         elif "updateinfo" in path:
-            advisories = True
+            advisories.add(repository)
         else:
             raise NotUnderstood("not an answer of find")
     if not times:
@@ -191,7 +193,10 @@ def lists(system: OsRelease, apt: Raw | None, dnf: Raw | None) -> Lists:
         raise NotUnderstood(
             "the package lists of dnf hold no advisories: which updates are for security is not known"
         )
-    return Lists(datetime.fromtimestamp(min(times), UTC), "dnf")
+    # Those of another repository (EPEL) say nothing of the system itself.
+    if silent := [one for one in times if one not in advisories and re.search(r"baseos|appstream", one)]:
+        raise NotUnderstood(f"no advisories in {named(silent)}: what waits from there is not known")
+    return Lists(datetime.fromtimestamp(min(times.values()), UTC), "dnf")
 
 
 def _apt_lists(apt: Raw) -> Lists:
@@ -530,6 +535,7 @@ examples(
         ),
         _rocky("", _CENTOS),
         {**_rocky(""), "lists.dnf": _NO_ADVISORIES},
+        {**_rocky(""), "lists.dnf": _NO_ADVISORIES + _CACHE.replace("baseos", "epel")},
         {"text": DEBIAN_12},
     ],
 )
