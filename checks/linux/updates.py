@@ -237,7 +237,7 @@ def kernels(release: Raw, boot: Raw, required: Raw | None) -> Kernels:
 
 @probe(
     "linux",
-    config=Command("apt-config dump APT::Periodic", needs="apt-config"),
+    config=Command("apt-config dump APT::Periodic Unattended-Upgrade", needs="apt-config"),
     installed=Command(
         "dpkg-query -W -f '${db:Status-Status}' unattended-upgrades", needs="dpkg-query", exits=(0, 1)
     ),
@@ -249,8 +249,11 @@ def automatic(
     """apt.conf(5) of unattended-upgrades, or dnf-automatic(8) with its timers."""
     if config is not None and installed is not None:
         on = dict(re.findall(r'(?m)^APT::Periodic::([\w-]+) "([^"]*)";$', config.text))
-        if not re.fullmatch(r"(APT::Periodic.*;\n?)*", config.text):
+        if not re.fullmatch(r"((APT::Periodic|Unattended-Upgrade)\b.*;\n?)*", config.text):
             raise NotUnderstood("not an answer of apt-config")
+        origins = re.findall(
+            r'(?m)^Unattended-Upgrade::(?:Allowed-Origins|Origins-Pattern)::\S* "([^"]+)";$', config.text
+        )
         faults = []
         if installed.code or installed.text.strip() != "installed":
             faults.append("unattended-upgrades is not installed")
@@ -264,6 +267,10 @@ def automatic(
             timer = units.get(name)
             if timer is None or not timer.is_active:
                 faults.append(f"{name} does not run")
+        if not origins:
+            faults.append("unattended-upgrades may take updates from nowhere: no Origins-Pattern")
+        if not faults and not any("security" in origin.lower() for origin in origins):
+            raise NotUnderstood(f"whether updates of security come from {named(origins)} is not known here")
         return Automatic(not faults, "; ".join(faults) or "unattended-upgrades")
     if "fedora" not in (system.id, *system.like):
         raise NotUnderstood(f"{system.name}: what installs updates there is not known here")
@@ -450,7 +457,7 @@ def _order(release: str) -> list[int]:
     fix="apt-get install unattended-upgrades\n"
     'printf \'APT::Periodic::Update-Package-Lists "1";\\nAPT::Periodic::Unattended-Upgrade "1";\\n\''
     " > /etc/apt/apt.conf.d/20auto-upgrades",
-    verify="apt-config dump APT::Periodic",
+    verify="apt-config dump APT::Periodic Unattended-Upgrade",
     advice="RHEL: dnf install dnf-automatic && systemctl enable --now dnf-automatic-install.timer. When another tool"
     " installs updates, accept the finding and name that tool.",
     advice_nl="RHEL: dnf install dnf-automatic && systemctl enable --now dnf-automatic-install.timer. Installeert ander"
@@ -592,8 +599,10 @@ examples(
     unknown={"release": "6.1.0-9-amd64\n", "boot": "vmlinuz-6.1.0-28-amd64\n"},
     notapplicable={"release": "6.8.0-cloud\n", "boot": ""},
 )
+_SECURITY: Final = 'Unattended-Upgrade::Origins-Pattern:: "origin=Debian,label=Debian-Security";\n'
 _PERIODIC: Final = (
     'APT::Periodic "";\nAPT::Periodic::Update-Package-Lists "1";\nAPT::Periodic::Unattended-Upgrade "1";\n'
+    f'Unattended-Upgrade "";\nUnattended-Upgrade::Origins-Pattern "";\n{_SECURITY}'
 )
 _TIMER: Final = shown("apt-daily.timer active enabled", "apt-daily-upgrade.timer active enabled")
 examples(
@@ -609,6 +618,13 @@ examples(
     ],
     fails=[
         {"text": DEBIAN_12, "config": _PERIODIC.replace("1", "0"), "installed": "installed", "shown": _TIMER},
+        # The line of security made a remark in 50unattended-upgrades.
+        {
+            "text": DEBIAN_12,
+            "config": _PERIODIC.replace(_SECURITY, ""),
+            "installed": "installed",
+            "shown": _TIMER,
+        },
         # The timers still run apt.systemd.daily, which stops at once.
         {
             "text": DEBIAN_12,
@@ -637,6 +653,12 @@ examples(
         {"text": ROCKY_9, "shown": shown("cron.service active enabled")},
     ],
     unknown=[
+        {
+            "text": DEBIAN_12,
+            "config": _PERIODIC.replace("-Security", ""),
+            "installed": "installed",
+            "shown": _TIMER,
+        },
         {"text": _SLES, "shown": shown("cron.service active enabled")},
         {"text": ROCKY_9, "shown": shown("dnf-automatic.timer active enabled")},
     ],
