@@ -410,7 +410,13 @@ _UNSEEN: Final = re.compile(
 )
 
 
-def _asks_login(response: Response) -> bool:
+def _leads_to_login(protected: ProtectedPath, location: str) -> bool:
+    """Whether an address is that of a login by its words, but for those of the site's name and of the asked path."""
+    other = re.sub(re.escape(protected.site.name), "", location, flags=re.IGNORECASE)
+    return _LOGIN.search(other.replace(protected.path.rstrip("/"), "")) is not None
+
+
+def _asks_login(response: Response, protected: ProtectedPath) -> bool:
     """Whether the page has a field for a password, or sends the visitor on to where one logs in."""
     for one in elements(response.text) if response.is_html else ():
         hidden = one.tag == "input" and {one.get("name").lower(), one.get("value").lower()} & _SIGN_IN
@@ -419,7 +425,7 @@ def _asks_login(response: Response) -> bool:
         onward = (
             _REFRESH.fullmatch(one.get("content")) if one.get("http-equiv").lower() == "refresh" else None
         )
-        if onward and _LOGIN.search(onward[1]):
+        if onward and _leads_to_login(protected, onward[1]):
             return True
     return False
 
@@ -466,12 +472,12 @@ def protected_path(found: ProtectedPage) -> Verdict:
         location = told.value("Location")
         if not site.tls and location.lower().startswith("https://"):
             raise Absent("HTTP sends on to HTTPS; what that answers is judged there")
-        if not _LOGIN.search(location):
+        if not _leads_to_login(found.protected, location):
             raise NotUnderstood(f"sends on to what may be no login: {location[:200]}")
         return holds(True, f"{told.status}, to {location}", expected)
     if 200 <= told.status < 300:
-        asks = _asks_login(told)
-        if asks and _asks_login(found.front):
+        asks = _asks_login(told, found.protected)
+        if asks and _asks_login(found.front, found.protected):
             raise NotUnderstood("every page asks to log in: what else this one shows cannot be told")
         if not asks and not told.complete:
             raise NotUnderstood("only the beginning of the page was read")
@@ -591,8 +597,8 @@ examples(
 _PROTECTED: Final = [{**made.HTTPS, "protected": ["/mijn"]}]
 
 
-def _closed(text: str, services: dict[str, object] = made.HTTPS) -> dict[str, object]:
-    listed = [{**services, "protected": ["/mijn"]}]
+def _closed(text: str, services: dict[str, object] = made.HTTPS, path: str = "/mijn") -> dict[str, object]:
+    listed = [{**services, "protected": [path]}]
     return made.site(_PAGE, services=listed, closed=text, missed=made.NOT_FOUND)
 
 
@@ -628,6 +634,12 @@ examples(
         _closed("HTTP/1.1 302 Found\nLocation: /mijn/authors\nContent-Length: 0\n\n"),
         {**_closed(_LOGIN_FORM), **made.site(_LOGIN_FORM, services=_PROTECTED, closed=_LOGIN_FORM)},
         _closed("\x15\x03\x01\0\x02\x02\x28"),
+        _closed(
+            made.redirect("https://sso.example.nl/mijn/overzicht"),
+            {**made.HTTPS, "server_name": "sso.example.nl"},
+        ),
+        _closed(made.redirect("/sso/mijn/"), path="/sso/mijn"),
+        _closed(made.page(body="<meta http-equiv=refresh content='0; url=/sso/mijn/'>"), path="/sso/mijn"),
     ],
     notapplicable=[
         made.site(_PAGE),
