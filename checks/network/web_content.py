@@ -74,7 +74,7 @@ def mixed_content(landing: Landing) -> Verdict:
     """The page fetches nothing over HTTP that can change it, and sends nothing away over it.
 
     One script over HTTP, and everyone on the way writes along on the page. What a form sends over HTTP lies open.
-    Looked at are the scripts, styles, frames and forms in the HTML of the front page.
+    Looked at is all but pictures, sound and film in the HTML of the front page.
     """
     if not landing.page.site.tls:
         raise Absent("this site is not over TLS")
@@ -465,6 +465,7 @@ examples(
         _body('<LINK\nREL="stylesheet preload"\nHREF="http&#58;//x.example/a.css">'),
         _body("<form method=post action=http://www.example.nl/login>"),
         _body("<link rel=preload as=font href=http://x.example/a.woff2>"),
+        _body("<link rel=manifest href=http://x.example/site.webmanifest>"),
         _body("<iframe title='a > b' src='http://x.example/'>"),
         _body("<base href='http://www.example.nl/'><script src='a.js'></script>"),
         _body("<script src='ht\ntp://x.example/a.js'></script>"),
@@ -489,9 +490,16 @@ examples(
         _body(_SCRIPT.format(_INTEGRITY) + _SCRIPT.format("integrity=''")),
         _body("<link rel=stylesheet href=https://fonts.example.org/css>"),
         _body("<link rel='preload stylesheet' as=font href=https://fonts.example.org/css>"),
+        _body(
+            "<link rel=preload as=style href=https://fonts.example.org/css onload='this.rel=\"stylesheet\"'>"
+        ),
+        _body("<link rel=modulepreload href=https://cdn.example.org/a.js>"),
     ],
     unknown=_LONG,
     notapplicable=[
+        _body("<link rel=manifest href=https://cdn.example.org/site.webmanifest>"),
+        _body("<link rel=prefetch href=https://portaal.example.org/>"),
+        _body("<link rel=preload as=fetch href=https://cdn.example.org/teksten.json crossorigin>"),
         _body("<script src=https://static.example.nl/a.js></script>"),
         _body("<link rel=preload as=Font href=https://fonts.example.org/a.woff2 crossorigin>"),
         _JSON,
