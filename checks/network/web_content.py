@@ -11,7 +11,7 @@ from typing import Final
 from checks.network import example_pages as made
 from checks.network._html import Load, elements, joined, loads
 from checks.network._http import WHOLE, Response, answer, must_be_site, spoken
-from checks.network._site import Landing, NoSuchPage, Page, landing_of
+from checks.network._site import Landing, NoSuchPage, Page, landing, landing_of
 from checks.network.web_headers import policies
 from scanner import (
     DATA_FIRST,
@@ -162,28 +162,30 @@ def third_parties(landing: Landing, target: Target) -> Verdict:
 
 @fact
 class Squeezed:
-    """A page, and what the site answers when it is asked for it in compressed form."""
+    """The page a visitor sees, and what the site answers when it is asked for it in compressed form."""
 
-    page: Page
-    answer: Response
+    landing: Landing
     compressed: Response
 
     def __str__(self) -> str:
-        return str(self.page)
+        return str(self.landing)
 
 
 @probe(
     "outside",
     landed=Each(Page, landing_of),
-    squeezed=Each(Page, lambda page: page.site.ask(page.onward, encoding="gzip, deflate, br, zstd", read=0)),
+    squeezed=Each(Page, lambda page: page.site.ask(page.onward, encoding="gzip, deflate, br, zstd")),
 )
 def squeezed(landed: Raw, squeezed: Raw, page: Page) -> Squeezed:
-    """Only the headers of the compressed answer are read; it must be the same page."""
-    shown, compressed = answer(landed), answer(squeezed)
+    """The compressed answer must be one of the same page, by its status and kind; in its bytes nothing is sought."""
+    shown, compressed = landing(landed, page), answer(squeezed)
     must_be_site(compressed)
-    if compressed.status != shown.status:
-        raise NotUnderstood(f"{shown.status}, and {compressed.status} when asked for in compressed form")
-    return Squeezed(page, shown, compressed)
+    if (compressed.status, compressed.kind) != (shown.answer.status, shown.answer.kind):
+        raise NotUnderstood(
+            f"{shown.answer.status} {shown.answer.kind}, and {compressed.status} {compressed.kind} when asked for in"
+            " compressed form"
+        )
+    return Squeezed(shown, compressed)
 
 
 _SECRET: Final = re.compile(r"(?i).*(?:csrf|xsrf|token|nonce|viewstate|verification)")
@@ -210,12 +212,15 @@ def no_compressed_secret(found: Squeezed) -> Verdict:
     From the length of compressed pages a secret can be guessed letter by letter (BREACH), when there is input in it
     too. A secret is a hidden field of a form on the front page that is called a token or the like.
     """
-    if not found.page.site.tls:
+    shown = found.landing.answer
+    if not found.landing.page.site.tls:
         raise Absent("this site is not over TLS")
-    if not found.answer.is_html:
+    if not shown.is_html:
         raise Absent("no page for a browser")
+    if shown.status >= 400:
+        raise NotUnderstood(f"the front page answers {shown.status}")
     coding = found.compressed.value("Content-Encoding").strip().lower()
-    text = found.answer.text
+    text = shown.text
     secrets = {
         one.get("name")
         for one in elements(text)
@@ -223,7 +228,7 @@ def no_compressed_secret(found: Squeezed) -> Verdict:
     }
     if coding in {"", "identity"}:
         return holds(True, "not compressed", "not compressed")
-    if not secrets and not found.answer.complete:
+    if not secrets and not shown.complete:
         raise NotUnderstood("only the beginning of the page was read")
     return holds(
         not secrets, f"{coding}; {', '.join(sorted(secrets)) or 'no secret in the page'}", "not compressed"
@@ -253,17 +258,20 @@ _WELCOMES: Final = _welcomes()
     verify=f"{_SEE} | grep -i '<title>'",
     references=(_DIGID, "OWASP WSTG 4.2, WSTG-CONF-02"),
 )
-def default_page(page: Page) -> Verdict:
+def default_page(landing: Landing) -> Verdict:
     """There is no default page of the web server.
 
-    A default page says that nobody looks after this: the server was forgotten, or runs without a reason.
+    A default page says that nobody looks after this: the server was forgotten, or runs without a reason. Looked at is
+    the page that the front page leads to on the same site, or itself.
     """
-    text = page.answer.text
+    text = landing.answer.text
     found = [product for product, marker in _WELCOMES if marker.search(text)]
-    if not found and not page.answer.complete:
+    if not found and not landing.answer.complete:
         raise NotUnderstood("only the beginning of the page was read")
     return holds(
-        not found, f"the default page of {found[0]}" if found else f"{page.answer.status}, none known", "none"
+        not found,
+        f"the default page of {found[0]}" if found else f"{landing.answer.status}, none known",
+        "none",
     )
 
 
@@ -520,6 +528,9 @@ examples(
     unknown=_LONG,
 )
 _FORM: Final = made.page(body="<form><input type=hidden name=csrf_token value=8f14e45f></form>")
+_BLOCKED: Final = (
+    "<title>Request Rejected</title>The requested URL was rejected. Please consult with your administrator."
+)
 _GZIP: Final = (
     "HTTP/1.1 200 OK\nContent-Type: text/html\nContent-Encoding: gzip\nTransfer-Encoding: chunked\n\n"
 )
@@ -531,6 +542,12 @@ examples(
     ],
     fails=made.site(_FORM, squeezed=spoken(_GZIP, end="done")),
     unknown=[
+        made.site(made.page(status="403 Forbidden"), squeezed=made.page(status="403 Forbidden")),
+        made.site(_FORM, squeezed=made.JSON),
+        made.site(_FORM, squeezed=made.page(body=_BLOCKED)),
+        made.site(
+            made.redirect("/nl/"), landed=made.redirect("/nl/home"), squeezed=made.redirect("/nl/home")
+        ),
         made.site(_FORM, squeezed="gzip"),
         made.site(_FORM, squeezed=made.BUSY),
         made.site(_FORM, squeezed=made.page("cf-mitigated: challenge")),
@@ -544,8 +561,12 @@ examples(
         _body("<!DOCTYPE html>\n<html>\n<head>\n<title>Welcome to nginx!</title>\n"),
         _body("<html><body><h1>It works!</h1></body></html>"),
         _body("<title>IIS Windows Server</title>"),
+        _body("<title>IIS7</title>"),
+        _body("<title>Apache HTTP Server Test Page powered by CentOS</title>"),
+        made.site(made.redirect("/dashboard/"), landed=made.page(body="<title>Welcome to XAMPP</title>")),
     ],
     unknown=_LONG,
+    notapplicable=made.plain(made.redirect("https://www.example.nl/")),
 )
 _LISTED: Final = made.page(
     body="<html><head><title>Index of /img/</title></head><body><h1>Index of /img/</h1>"
