@@ -10,8 +10,8 @@ from typing import Final
 
 from checks.network import example_pages as made
 from checks.network._html import Load, elements, joined, loads
-from checks.network._http import WHOLE, Response, answer, must_be_site, spoken
-from checks.network._site import Landing, NoSuchPage, Page, landing, landing_of
+from checks.network._http import WHOLE, Response, answer, must_be_site, must_work, spoken
+from checks.network._site import Landing, NoSuchPage, Page, Site, landing, landing_of
 from checks.network.web_headers import policies
 from scanner import (
     DATA_FIRST,
@@ -277,14 +277,14 @@ def default_page(landing: Landing) -> Verdict:
 
 @fact
 class Folder:
-    """What a site answers to the question for a folder from which its front page loads something."""
+    """What a site answers to the question for a folder from which the page that a visitor sees loads something."""
 
-    page: Page
+    landing: Landing
     file: str
     answer: Response
 
     def __str__(self) -> str:
-        return str(self.page)
+        return str(self.landing)
 
     @property
     def path(self) -> str:
@@ -297,25 +297,34 @@ def folder_of(file: str) -> str:
     return f"{file.rpartition('/')[0]}/"
 
 
-def own_file(page: Page) -> str:
+def own_file(site: Site, shown: Response, path: str = "/") -> str:
     """The path of the first thing that the page loads from a folder of its own site; empty when there is none."""
-    if not page.answer.is_html or page.answer.value("Content-Encoding"):
+    if not shown.is_html or shown.value("Content-Encoding"):
         return ""
-    for one in loads(page.answer.text, page.site.url("/")):
-        path = (page.site.path_of(one.address) or "").partition("?")[0]
+    for one in loads(shown.text, site.url(path)):
+        file = (site.path_of(one.address) or "").partition("?")[0]
         if (
             one.kind in {"script", "style", "media"}
-            and folder_of(path) != "/"
-            and re.fullmatch(r"[!-~]+", path)
+            and folder_of(file) != "/"
+            and re.fullmatch(r"[!-~]+", file)
         ):
-            return path
+            return file
     return ""
 
 
-@probe("outside", listed=Each(Page, lambda page: page.site.ask(folder_of(own_file(page)), read=WHOLE)))
-def folder(listed: Raw, page: Page) -> Folder:
-    """An answer in HTTP."""
-    return Folder(page, own_file(page), answer(listed))
+def _loaded(landing: Landing) -> str:
+    return own_file(landing.page.site, landing.answer, landing.path)
+
+
+@probe(
+    "outside",
+    listed=Each(Landing, lambda landing: landing.page.site.ask(folder_of(_loaded(landing)), read=WHOLE)),
+)
+def folder(listed: Raw, landing: Landing) -> Folder:
+    """An answer in HTTP of the site itself: one that a guard blocks shows no list either."""
+    found = answer(listed)
+    must_be_site(found, blocked_too=False)
+    return Folder(landing, _loaded(landing), found)
 
 
 _LISTING: Final = re.compile(
@@ -326,9 +335,10 @@ _LISTING: Final = re.compile(
 
 def _links_to(folder: Folder) -> bool:
     """Whether the folder's page links to the very file that the front page loads from it: then it is a list."""
-    base = folder.page.site.url(folder.path)
+    site = folder.landing.page.site
+    base = site.url(folder.path)
     links = (one.get("href") for one in elements(folder.answer.text) if one.tag == "a")
-    return any(folder.page.site.path_of(joined(base, link)) == folder.file for link in links if link)
+    return any(site.path_of(joined(base, link)) == folder.file for link in links if link)
 
 
 @check(
@@ -347,14 +357,20 @@ def directory_listing(folder: Folder) -> Verdict:
     """The server gives no list of the files in a folder.
 
     In such a list stands what nobody should find as well: old versions, uploads of others, copies. Asked are the
-    front page and the folder of the first part that it loads from its own site.
+    front page, where that leads to on the same site, and the folder of the first part that is loaded from there.
     """
-    for where, found in (("/", folder.page.answer), (folder.path, folder.answer)):
+    landing = folder.landing
+    for where, found in (
+        ("/", landing.page.answer),
+        (landing.path, landing.answer),
+        (folder.path, folder.answer),
+    ):
         named = where == folder.path and folder.file and found.status < 300 and _links_to(folder)
         if found.status < 300 and (named or _LISTING.search(found.text)):
             return holds(False, f"a list of files at {where}", "none")
-        if found.status >= 500 or not found.complete:
-            raise NotUnderstood(f"{where} answers {found.status}, or more than was read")
+        must_work(found, where)
+        if not found.complete:
+            raise NotUnderstood(f"{where} answers more than was read")
     if not folder.file and folder.answer.status >= 400:
         raise NotUnderstood(f"the front page answers {folder.answer.status}, and names no folder")
     return holds(True, f"{folder.path} answers {folder.answer.status}", "no list of files")
@@ -390,6 +406,20 @@ _INSIDES: Final = {
 }
 
 
+def _must_show(missing: NoSuchPage) -> None:
+    """Raises Absent or NotUnderstood when this need not be the site's error page, or not all of it."""
+    told = missing.answer
+    location = told.value("Location") if told.is_redirect else ""
+    if not missing.page.site.tls and location.lower().startswith("https://"):
+        raise Absent("HTTP sends on to HTTPS; what that answers is judged there")
+    if location:
+        raise NotUnderstood(f"the error page is behind a redirect: {location[:200]}")
+    if told.status != 500:
+        must_work(told, "a path that does not exist")
+    if not told.complete:
+        raise NotUnderstood("only the beginning of the page was read")
+
+
 @check(
     "web.error-page-version",
     principle=SECURE_DEFAULT,
@@ -408,8 +438,8 @@ def error_page_version(missing: NoSuchPage) -> Verdict:
     With the version an attacker need not try which leak fits. Asked is a page that does not exist.
     """
     found = _PRODUCT.search(missing.answer.text)
-    if not found and not missing.answer.complete:
-        raise NotUnderstood("only the beginning of the page was read")
+    if not found:
+        _must_show(missing)
     return holds(not found, found[0] if found else f"{missing.answer.status}, no version", "no version")
 
 
@@ -440,8 +470,8 @@ def error_page_insides(missing: NoSuchPage) -> Verdict:
     """
     text = missing.answer.text
     found = [what for what, pattern in _INSIDES.items() if pattern.search(text)]
-    if not found and not missing.answer.complete:
-        raise NotUnderstood("only the beginning of the page was read")
+    if not found:
+        _must_show(missing)
     return holds(
         not found, ", ".join(found) or f"{missing.answer.status}, nothing of the insides", "nothing of it"
     )
@@ -583,15 +613,20 @@ examples(
     fails=[
         made.site(_WITH_IMAGE, listed=_LISTED),
         made.site(_LISTED),
+        made.site(made.redirect("/nl/"), landed=_WITH_IMAGE, listed=_LISTED),
+        made.site(made.redirect("/nl/"), landed=_LISTED),
         made.site(_WITH_IMAGE, listed=made.page(body="<pre><A HREF='/'>[To Parent Directory]</A>")),
         made.site(
             _WITH_IMAGE, listed=made.page(body="<title>/img/</title><a href='./logo.png'>logo.png</a>")
         ),
     ],
     unknown=[
+        made.site(_WITH_IMAGE, listed=made.page("cf-mitigated: challenge", status="403 Forbidden")),
+        made.site(_WITH_IMAGE, listed=made.page(status="429 Too Many Requests")),
         made.site(_WITH_IMAGE, listed=made.page(status="503 Service Unavailable")),
         made.site(made.page(status="404 Not Found")),
     ],
+    notapplicable=made.plain(made.redirect("https://www.example.nl/")),
 )
 
 
@@ -609,7 +644,12 @@ examples(
         _missed("<h3>Apache Tomcat/9.0.70</h3>"),
         _missed("<a href='https://eclipse.org/jetty'>Powered by Jetty:// 9.4</a> Jetty(9.4.51)"),
     ],
-    unknown=made.site(made.page(), missed="<h1>nginx/1.22.1</h1>"),
+    unknown=[
+        made.site(made.page(), missed="<h1>nginx/1.22.1</h1>"),
+        made.site(made.page(), missed=made.redirect("/404", "302 Found")),
+        made.site(made.page(), missed=made.BUSY),
+    ],
+    notapplicable=made.plain(made.page(), missed=made.redirect("https://www.example.nl/")),
 )
 examples(
     error_page_insides,
