@@ -459,6 +459,9 @@ Source: TypeAlias = (
     | EapTls
 )
 
+#: What is asked of one port, at an address.
+CONVERSATIONS: Final = (TlsWalk, Dialogue, SshHello, SshLogin, EapTls)
+
 _KINDS: Final[dict[str, type[Any]]] = {
     kind.__name__: kind
     for kind in (

@@ -1006,9 +1006,9 @@ examples(
     unknown=[
         _page(head="SSH-2.0-x"),
         {**_page(*_POLICY), "hello": plain},
-        {**_page(*_POLICY), **_mail(_MX, fails=(f"_mta-sts.{_DOMAIN}",))},
         {**_page(*_POLICY), **_GONE},
     ],
+    error={**_page(*_POLICY), **_mail(_MX, fails=(f"_mta-sts.{_DOMAIN}",))},
 )  # fmt: skip
 
 

@@ -143,6 +143,11 @@ class Attempt:
     def __str__(self) -> str:
         return self.site.url(self.path)
 
+    @property
+    def further_address(self) -> str:
+        """As that of its site."""
+        return self.site.further_address
+
 
 @probe("outside")
 def attempts(doors: list[Door]) -> list[Attempt]:
@@ -381,6 +386,11 @@ class ProtectedPath:
 
     def __str__(self) -> str:
         return self.site.url(self.path)
+
+    @property
+    def further_address(self) -> str:
+        """As that of its site."""
+        return self.site.further_address
 
 
 @probe("outside")
