@@ -314,6 +314,11 @@ examples(
     fails=[
         _clear("docker", "200 OK", *_ENGINE, body="[]\n"),
         _secured("docker", "200 OK", *_ENGINE, body='[{"Id":"8dfafdbc3a40"}]\n'),
+        at(
+            "docker",
+            clear=http("200 OK", *_ENGINE, body='[{"Labels":{"note":"requires TLS"}}]\n'),
+            secured=_LOCKED["secured"],
+        ),
     ],
     unknown=[
         _clear("docker", "200 OK", body="[]"),
