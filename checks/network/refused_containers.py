@@ -372,7 +372,10 @@ _EMPTY: Final = "etcdserver: user name is empty"
 _NO_STORE: Final = http(
     "404 Not Found", "Content-Type: text/plain; charset=utf-8", body="404 page not found\n"
 )
-_OLD_LOGIN: Final = '{"errorCode":110,"message":"The request requires user authentication","cause":"Insufficient credentials","index":0}'
+_OLD_LOGIN: Final = (
+    '{"errorCode":110,"message":"The request requires user authentication","cause":"Insufficient credentials",'
+    '"index":0}'
+)
 _OLD_KEY: Final = '{"errorCode":100,"message":"Key not found","cause":"/keurmeester-test","index":4}'
 _NAMELESS: Final = f'{{"error":"{_EMPTY}","message":"{_EMPTY}","code":3}}'
 _LOGIN: Final = http("400 Bad Request", _JSON, body=_NAMELESS)
