@@ -145,7 +145,9 @@ def _old_store_refused(answer: Response) -> bool | None:
         return None
     if answer.status == 200 and told.get("action") == "get":
         return False
-    return {(404, _NO_KEY): False, (401, _NO_LOGIN): True}.get((answer.status, told.get("errorCode")))
+    if (answer.status, told.get("errorCode")) == (404, _NO_KEY):
+        return False
+    return True if (answer.status, told.get("errorCode")) == (401, _NO_LOGIN) else None
 
 
 @probe("outside", **twice(_KUBELET, "kubelet: the pods, without logging in", Say(request("/pods"))))
