@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 
 
@@ -13,6 +14,7 @@ def main() -> int:
 
         sys.stdout.write(f"keurmeester {__version__}\n")
         return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was collected is still judged
     # What is imported stays until the end: looking among it for garbage would cost an eighth of the start.
     gc.disable()
     from scanner.cli import run

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final, TypedDict
 
 from scanner.declare import Dated, Registry
-from scanner.evaluate import NOT_COLLECTED, Facts, Item
+from scanner.evaluate import NOT_COLLECTED, Facts, Item, located
 from scanner.model import Renewal, State, Target
 
 #: Names kept of one certificate.
@@ -54,14 +54,15 @@ class Calendar:
             items = known.value if known.gap is None else [Item(None, known.gap, "", ())]
             for item in items if isinstance(items, list) else [Item(items, None, "", ())]:
                 if item.gap is None:
-                    self._note(target, dated, item.value)
+                    self._note(target, dated, item)
                 elif item.gap.state is not State.NOTAPPLICABLE and item.gap != NOT_COLLECTED:
                     self._unseen[target.name] = None
 
-    def _note(self, target: Target, dated: Dated, value: object) -> None:
+    def _note(self, target: Target, dated: Dated, item: Item) -> None:
         try:
-            for renewal in dated.function(value):
-                self._seen.setdefault(renewal.sha256, []).append((target, renewal))
+            for renewal in dated.function(item.value):
+                there = renewal._replace(place=located(renewal.place, item.at))
+                self._seen.setdefault(renewal.sha256, []).append((target, there))
         except Exception:
             # Of a fact that was seen not all dates can be read: that is not all there is to see.
             self._unseen[target.name] = None

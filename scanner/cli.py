@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 #: Exit codes: 0 all conform, 1 findings, 2 something could not be established, 3 wrong input, 4 our own fault.
 WRONG_INPUT: Final = 3
 INTERNAL: Final = 4
+STOPPED: Final = 130
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 app = typer.Typer(
     name="keurmeester",
@@ -85,11 +89,16 @@ def run() -> int:
         return leave.exit_code
     except KeyboardInterrupt:
         _say("keurmeester: stopped")
-        return 130
+        return STOPPED
     except BrokenPipeError:
         sys.stderr.close()
         return 0
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            _say(
+                f"keurmeester: {error.strerror}\n  Make room and scan again; a run that was not judged says so."
+            )
+            return INTERNAL
         if hasattr(error, "format_message"):  # click's usage errors
             _say(f"keurmeester: {error.format_message()}\n  `keurmeester --help` tells what can be asked.")
             return WRONG_INPUT
@@ -175,11 +184,20 @@ def scan(
                 asked.set()
             progress(event, target)
 
-        engine = LocalEngine(scope.plan, worker, Store(folder), workers=workers, progress=tell)
+        def stopping() -> None:
+            _say("keurmeester: stopping; waiting for the targets that are being asked (once more: at once)")
+
+        engine = LocalEngine(
+            scope.plan, worker, Store(folder), workers=workers, progress=tell, stopping=stopping
+        )
         try:
             for _ in engine.run(scope.targets):
                 pass
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
+            if isinstance(stop.__context__, KeyboardInterrupt):
+                # What is still being asked would be written into evidence that is being judged.
+                _say(f"keurmeester: stopped at once; nothing of {folder} was judged")
+                os._exit(STOPPED)
             interrupted = True
             _say("keurmeester: stopped early; judging what was collected")
     code = runs.finish(folder, scope, interrupted=interrupted)

@@ -100,11 +100,12 @@ def read(kind: type[T], values: Mapping[str, object]) -> T:
 class Unseen(NamedTuple):
     """In the list a probe returns, what could not be looked at: it becomes a finding of its own, never a pass.
 
-    ``subject`` says what is missing ("other ports"); ``gap`` why.
+    ``subject`` says what is missing ("other ports"); ``gap`` why. ``further_address`` is as in `Each`.
     """
 
     subject: str
     gap: Gap
+    further_address: str = ""
 
 
 # --- what a check may ask for ---------------------------------------------------------------------------------
@@ -224,6 +225,9 @@ class Each:
     The probe is called once per item with the answer, and may take the item itself as a parameter; the items
     it gives fan out to one finding each. An item that could not be asked is a gap of its own. ``when`` leaves out
     the items that are not its business.
+
+    An item with a ``further_address`` (one of the target's addresses, not its own) is asked there; so is whatever is
+    made of the answer, and its findings name the address.
     """
 
     fact: type[Any]

@@ -56,14 +56,17 @@ class LocalEngine:
         *,
         workers: int = WORKERS,
         progress: Progress = lambda _event, _target: None,
+        stopping: Callable[[], None] = lambda: None,
     ) -> None:
         self._plan, self._worker, self._store = plan, worker, store
-        self._workers, self._progress = workers, progress
+        self._workers, self._progress, self._stopping = workers, progress, stopping
         self._zones = worker.inventory.zones
         self._by = socket.gethostname()
 
     def run(self, targets: Sequence[Target]) -> Iterator[Manifest]:
-        """See `Engine.run`. Closing the iterator early lets running targets finish and starts no other."""
+        """See `Engine.run`. Closing the iterator early lets running targets finish and starts no other; so does an
+        interrupt, of which ``stopping`` is told before they are waited for. Another interrupt leaves them running.
+        """
         _share_one_heap()
         queue = _Queue(targets, self._zones)
         done: SimpleQueue[Manifest | BaseException] = SimpleQueue()
@@ -79,6 +82,9 @@ class LocalEngine:
                 if isinstance(result, BaseException):
                     raise result
                 yield result
+        except KeyboardInterrupt:
+            self._stopping()
+            raise
         finally:
             queue.stop()
             for thread in threads:

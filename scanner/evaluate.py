@@ -31,7 +31,7 @@ from scanner.declare import (
 )
 from scanner.memory import Memory
 from scanner.model import Cause, Finding, Gap, Raw, State, Target, Timed, Verdict
-from scanner.sources import Shell, Source
+from scanner.sources import CONVERSATIONS, Shell, Source
 
 #: Characters of an observation that are kept; a target may not fill the report.
 OBSERVED_LIMIT: Final = 1000
@@ -85,30 +85,49 @@ class Known(NamedTuple):
 
 
 class Item(NamedTuple):
-    """One of many: a value or the gap in its place, under a subject's name."""
+    """One of many: a value or the gap in its place, under a subject's name.
+
+    ``at`` is the further address of the target that it was found at; empty at the target's own.
+    """
 
     value: Any
     gap: Gap | None
     subject: str
     evidence: tuple[str, ...]
+    at: str = ""
+
+    @classmethod
+    def of(cls, value: Any, evidence: tuple[str, ...], at: str = "") -> Item:
+        """The item of a value, which may say itself where it is."""
+        at = at or getattr(value, "further_address", "")
+        return cls(value, None, located(str(value), at), evidence, at)
+
+
+def located(subject: str, at: str) -> str:
+    """A subject with the address it is at, when that is not the target's own."""
+    return f"{subject} of {at}" if at else subject
 
 
 def _item(one: Any, evidence: tuple[str, ...]) -> Item:
     if isinstance(one, Unseen):
-        return Item(None, one.gap, one.subject, evidence)
-    return Item(one, None, str(one), evidence)
+        at = one.further_address
+        return Item(None, one.gap, located(one.subject, at), evidence, at)
+    return Item.of(one, evidence)
 
 
-def question(each: Each, item: Any) -> Source | Gap | None:
+def question(each: Each, item: Item) -> Source | Gap | None:
     """What is asked of an item of a fact: nothing when it is not the probe's business, a gap when that cannot be told.
 
-    Items hold what targets said, so the functions that make a question of them may trip over it; that costs the item.
+    It is asked at the address where the item was found. Items hold what targets said, so the functions that make a
+    question of them may trip over it; that costs the item.
     """
     try:
-        return each.source(item) if each.when(item) else None
+        source = each.source(item.value) if each.when(item.value) else None
     except Exception as error:
-        detail = f"no question can be made of this: {type(error).__name__}: {str(error)[:120]}"
-        return Gap(State.UNKNOWN, Cause.PARSE, detail)
+        return _why(error, "no question can be made of this")
+    if item.at and isinstance(source, CONVERSATIONS) and not source.address:
+        return replace(source, address=item.at)
+    return source
 
 
 def understood(source: Source, raw: Raw) -> Gap | None:
@@ -264,14 +283,14 @@ class Facts:
                 items.append(item)
                 continue
             asked = {
-                name: question(source, item.value)
+                name: question(source, item)
                 for name, source in probe.sources.items()
                 if isinstance(source, Each)
             }
             if None in asked.values():
                 continue
             if no_question := next((one for one in asked.values() if isinstance(one, Gap)), None):
-                items.append(Item(None, no_question, item.subject, item.evidence))
+                items.append(Item(None, no_question, item.subject, item.evidence, item.at))
                 continue
             given, gap, evidence = self._inputs(probe, argument, asked)
             evidence = _merge(item.evidence, evidence)
@@ -282,7 +301,10 @@ class Facts:
                 value, gap = self._call(probe, given)
             if gap is not None and gap.state is State.NOTAPPLICABLE:
                 continue
-            items.append(Item(value, gap, item.subject if gap else str(value), evidence))
+            if gap is not None:
+                items.append(Item(None, gap, item.subject, evidence, item.at))
+            else:
+                items.append(Item.of(value, evidence, item.at))
         return Known(items, None, base.evidence)
 
     def _inputs(
@@ -328,16 +350,21 @@ class Facts:
     def _call(self, probe: Probe, given: dict[str, Any]) -> tuple[Any, Gap | None]:
         try:
             return probe.function(**given), None
-        except Absent as absent:
-            return None, Gap(State.NOTAPPLICABLE, None, str(absent))
-        except NotUnderstood as reason:
-            return None, Gap(State.UNKNOWN, Cause.PARSE, str(reason))
-        except Blind as blind:
-            return None, Gap(State.ERROR, blind.cause or Cause.INTERNAL, blind.detail)
         except Exception as error:
-            # Whatever a parser trips over: looked, not understood. The text may quote the input; keep it short.
-            detail = f"{probe.name}: {type(error).__name__}: {str(error)[:120]}"
-            return None, Gap(State.UNKNOWN, Cause.PARSE, detail)
+            return None, _why(error, probe.name)
+
+
+def _why(error: Exception, where: str) -> Gap:
+    """What a probe, or a function that makes a question of an item, says by raising this."""
+    match error:
+        case Absent():
+            return Gap(State.NOTAPPLICABLE, None, str(error))
+        case NotUnderstood():
+            return Gap(State.UNKNOWN, Cause.PARSE, str(error))
+        case Blind():
+            return Gap(State.ERROR, error.cause or Cause.INTERNAL, error.detail)
+    # Whatever a parser trips over: looked, not understood. The text may quote the input; keep it short.
+    return Gap(State.UNKNOWN, Cause.PARSE, f"{where}: {type(error).__name__}: {str(error)[:120]}")
 
 
 Judge = Callable[[Facts], list[Finding]]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from scanner.declare import Ask, Check, Each, Kind, Probe, Registry
-from scanner.evaluate import Facts, question
+from scanner.evaluate import Facts, Item, question
 from scanner.model import Gap, Target
 from scanner.sources import Source
 
@@ -50,21 +50,19 @@ def _steps(ask: Ask, facts: Facts, spared: bool = False) -> Iterator[Step]:
         yield from _steps(probe.each, facts, spared)
     for name, source in probe.sources.items():
         if isinstance(source, Each):
-            for value, subject in _items(source.fact, facts):
-                asked = question(source, value)
+            for item in _items(source.fact, facts):
+                asked = question(source, item)
                 if asked is not None and not isinstance(asked, Gap):
-                    yield Step(probe, name, asked, subject, spared)
+                    yield Step(probe, name, asked, item.subject, spared)
         else:
             made = source(ask.argument) if callable(source) else source
             yield Step(probe, name, made, spared=spared)
 
 
-def _items(kind: type[Any], facts: Facts) -> Iterator[tuple[Any, str]]:
+def _items(kind: type[Any], facts: Facts) -> Iterator[Item]:
     base = facts.fact(kind)
     if base.gap is None:
-        for item in base.value:
-            if item.gap is None:
-                yield item.value, item.subject
+        yield from (item for item in base.value if item.gap is None)
 
 
 class Plan:

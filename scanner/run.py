@@ -110,12 +110,21 @@ class Judgement:
 
 
 def new_run(out: Path, scope: Scope) -> Path:
-    """A new run folder (0700) with what is known before anything is asked: still valid when the run is cut short."""
+    """A new run folder (0700) with what is known before anything is asked: still valid when the run is cut short.
+
+    Raises InputError when it cannot be made.
+    """
     started = datetime.now(UTC)
     run_id = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     run = out / run_id
-    out.mkdir(mode=0o700, parents=True, exist_ok=True)
-    run.mkdir(mode=0o700)
+    try:
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)
+        run.mkdir(mode=0o700)
+    except OSError as error:
+        raise InputError(
+            f"{run}: no run folder can be made: {error.strerror}",
+            remedy="Give a folder you may write in with --out.",
+        ) from None
     (run / "evidence").mkdir(mode=0o700)
     (run / "manifests").mkdir(mode=0o700)
     _write_json(run / "run.json", {**_header(scope, run_id, started), "status": "partial"}, indent=1)
@@ -392,11 +401,16 @@ def _difference(number: int, before: bytes | None, after: bytes | None) -> str:
 
 
 def read_run(run: Path) -> tuple[dict[str, Any], tuple[Target, ...], list[dict[str, Any]]]:
-    """run.json, the targets and checks.json of a run folder. Raises InputError when it is not one."""
+    """run.json, the targets and checks.json of a run folder. Raises InputError when it is not one, or not judged."""
     header = read_json(run / "run.json")
     if header.get("format") != FORMAT:
         raise InputError(
             f"{run}: not a run folder of format {FORMAT}", remedy="Give a folder made by `keurmeester scan`."
+        )
+    if header["ended"] is None:
+        raise InputError(
+            f"{run}: this run was ended before anything was judged (or is still going on)",
+            remedy="Scan again. Ended with one Ctrl-C or SIGTERM, a scan judges what it has.",
         )
     lines = (run / "inventory.jsonl").read_text().splitlines()
     return header, tuple(Target.model_validate_json(line) for line in lines), read_json(run / "checks.json")

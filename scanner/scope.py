@@ -109,7 +109,9 @@ def build(
         )
     if chosen.ports is not None:
         population = [
-            target if target.ports is not None else target.model_copy(update={"ports": chosen.ports})
+            target.model_copy(update={"ports": chosen.ports})
+            if target.ports is None and not target.jump
+            else target
             for target in population
         ]
     return Scope(loaded, chosen, tuple(selected), inventory, tuple(population), targets)

@@ -276,9 +276,9 @@ class Say(NamedTuple):
     ``data`` are bytes, one character each (Latin-1); empty when the other side speaks first. The answer is complete
     when ``until`` (a regular expression over all of it, dot matches newline) is found in it; or when it is as long as
     ``frame`` says: (offset, width, extra) for a length field (big-endian; little-endian when the width is negative)
-    at that offset, counting all but ``extra`` bytes; or when nothing more came for ``quiet`` seconds; with none of
-    these, when the other side ends the connection. A datagram answers with one datagram; when it is all that is said,
-    it is sent once more halfway, for datagrams get lost.
+    at that offset, counting all but ``extra`` bytes; or when nothing more came for ``quiet`` seconds, with ``http``
+    only behind a whole HTTP message; with none of these, when the other side ends the connection. A datagram answers
+    with one datagram; when it is all that is said, it is sent once more halfway, for datagrams get lost.
 
     ``copy`` puts parts of earlier answers into ``data``: (turn, offset, length, offset in data) each. ``secure``
     starts TLS after the answer.
@@ -290,6 +290,7 @@ class Say(NamedTuple):
     quiet: float = 0.0
     copy: tuple[tuple[int, int, int, int], ...] = ()
     secure: bool = False
+    http: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -457,6 +458,9 @@ Source: TypeAlias = (
     | SshLogin
     | EapTls
 )
+
+#: What is asked of one port, at an address.
+CONVERSATIONS: Final = (TlsWalk, Dialogue, SshHello, SshLogin, EapTls)
 
 _KINDS: Final[dict[str, type[Any]]] = {
     kind.__name__: kind

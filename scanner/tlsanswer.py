@@ -5,7 +5,7 @@ The channel asks the next question by it, and the probes read the facts from it:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import takewhile
@@ -22,22 +22,33 @@ if TYPE_CHECKING:
 REFUSALS: Final = frozenset({40, 70, 71, 86, 116, 120})
 #: Alerts that are about something else than the offer, however often they come.
 NO_REFUSALS: Final = frozenset({90, 112})
+CLOSE_NOTIFY: Final = 0
+NO_RENEGOTIATION: Final = 100
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One exchange, read. Parsed when asked for; each property raises ValueError when the bytes make no sense."""
+    """One exchange, read. Parsed when asked for; each property raises ValueError when the bytes make no sense.
+
+    ``hung_up``: the server ended the connection without a word, and that is known to be a refusal (tlshangup.py).
+    """
 
     exchange: Exchange
     hello: wire.ClientHello | None = None
     ssl2: tuple[int, ...] = ()
     sent: tuple[tuple[int, bytes], ...] = field(default=(), repr=False)
     received: bytes = field(default=b"", repr=False)
+    hung_up: bool = False
 
     @property
     def ask(self) -> str:
         """What was asked, in words."""
         return self.exchange.ask
+
+    @property
+    def asked(self) -> bytes:
+        """What was asked: the first hello, as it went over the wire."""
+        return next(turn.sent for turn in self.exchange.turns if is_hello(turn.sent))
 
     @property
     def version(self) -> int:
@@ -106,8 +117,8 @@ class Answer:
     @property
     def refused(self) -> bool:
         """Whether the server refused the offer, in so many words."""
-        if self.accepted:
-            return False
+        if self.accepted or self.hung_up:
+            return self.hung_up
         if self.hello is None:
             return self._other_words
         alert = self.alert
@@ -115,12 +126,20 @@ class Answer:
 
     @property
     def turned_away(self) -> bool:
-        """Whether this is a refusal when it happens twice: a clean close without a word, or another alert."""
+        """Whether this is a refusal when it happens twice: another alert, or for SSL 2 a close without a word."""
         if self.accepted or self.refused:
             return False
-        if alert := (self.alert if self.hello else None):
-            return alert.code not in NO_REFUSALS
-        return self.exchange.end == "closed" and not self.received
+        if self.hello is None:
+            return self.exchange.end == "closed" and not self.received
+        return self.alert is not None and self.alert.code not in NO_REFUSALS
+
+    @property
+    def sound(self) -> bool:
+        """Whether it can be read, and says something of the offer: it was accepted, refused, or turned away."""
+        try:
+            return self.accepted or self.refused or self.turned_away
+        except ValueError:
+            return False
 
     @property
     def _other_words(self) -> bool:
@@ -209,7 +228,11 @@ class Answer:
 
     @property
     def renegotiated(self) -> bool | None:
-        """Whether a client may ask for another handshake inside the first; None while that is not known."""
+        """Whether a client may ask for another handshake inside the first; None while the server has not said so.
+
+        It refuses with no_renegotiation (RFC 5246 section 7.2.2), Java with handshake_failure. That the connection
+        ends, with or without good-bye, may have any other reason.
+        """
         if self.chosen is None or len(self.exchange.turns) - len(self._before) < 3:
             return None
         theirs = self._finish.theirs
@@ -217,9 +240,9 @@ class Answer:
             kind, content = theirs.open(record)
             if kind == wire.HANDSHAKE and content[:1] == bytes([wire.SERVER_HELLO]):
                 return True
-            if kind == wire.ALERT:
+            if kind == wire.ALERT and content[1:] and content[1] in {NO_RENEGOTIATION, *REFUSALS}:
                 return False
-        return False if self.exchange.end in {"closed", "reset"} else None
+        return None
 
     @property
     def _before(self) -> list[Turn]:
@@ -245,9 +268,28 @@ class Answer:
         return [wire.session_ticket(body) for kind, body in self.messages if kind == wire.NEW_SESSION_TICKET]
 
     @property
+    def early_data(self) -> int | None:
+        """Bytes of 0-RTT data that the tickets allow; None while that is not known.
+
+        A server that says good-bye to ours without having given a ticket allows none. One that gives up otherwise has
+        not taken us in: it may want a certificate first.
+        """
+        if not self._parted:
+            return None
+        if self.tickets:
+            return max(ticket.early_data for ticket in self.tickets)
+        gone = self.gave_up
+        return 0 if gone is not None and gone.code == CLOSE_NOTIFY and not self.alert else None
+
+    @property
+    def _parted(self) -> bool:
+        """Whether we finished a handshake of TLS 1.3, and said good-bye."""
+        return any(turn.sent[:1] == b"\x17" for turn in self.exchange.turns)
+
+    @property
     def farewell(self) -> bytes:
         """What finishes the handshake of TLS 1.3 and ends the connection; nothing when it is too early, or too late."""
-        if not self.whole or self.gave_up or any(turn.sent[:1] == b"\x17" for turn in self.exchange.turns):
+        if not self.whole or self.gave_up or self._parted:
             return b""
         from scanner import tlskeys
 
@@ -339,6 +381,11 @@ def read(exchange: Exchange) -> Answer:
     hellos = [turn.sent for turn in turns[first:]][: 2 if wire.RETRY in received else 1]
     sent = tuple(one for data in hellos if is_hello(data) for one in wire.flight(data).messages)
     return Answer(exchange, hello=wire.read_client_hello(sent[0][1]), sent=sent, received=received)
+
+
+def read_all(exchanges: Iterable[Exchange]) -> list[Answer]:
+    """The exchanges in which a hello was sent, as answers."""
+    return [read(one) for one in exchanges if any(is_hello(turn.sent) for turn in one.turns)]
 
 
 def is_hello(sent: bytes) -> bool:

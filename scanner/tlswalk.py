@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from os import urandom
 from typing import Any, Final, TypeAlias
 
+from scanner import tlsanswer, tlshangup
 from scanner import tlswire as wire
 from scanner.tlsanswer import Answer
 from scanner.tlsnames import (
@@ -28,7 +29,9 @@ from scanner.tlsnames import (
     VERSION_NAMES,
     VERSIONS,
     Suite,
+    prime_name,
 )
+from scanner.transcript import Exchange
 
 #: What we say we speak of ALPN: the IANA registry's commonest, RFC 7301.
 PROTOCOLS: Final = (
@@ -178,6 +181,7 @@ class Found:
     accepted: list[int] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
     curve: int | None = None
+    named_prime: bool = False
     choked: bool = False
     parts: list[Found] = field(default_factory=list)
 
@@ -187,10 +191,19 @@ _ASKED: Final = (TLS13, TLS12, TLS11, TLS10, SSL3)
 
 
 class Survey:
-    """All questions for one endpoint: `stages` of walks that may go side by side."""
+    """All questions for one endpoint: `stages` of walks that may go side by side.
 
-    def __init__(self, visit: Visit, parts: str, far: Callable[[], bool] = lambda: False) -> None:
-        self.visit, self.parts, self.far = visit, parts, far
+    ``said`` tells what was asked and answered so far; ``far`` whether the server is far away.
+    """
+
+    def __init__(
+        self,
+        visit: Visit,
+        parts: str,
+        said: Callable[[], Sequence[Exchange]] = tuple,
+        far: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.visit, self.parts, self.said, self.far = visit, parts, said, far
         self.found = {number: Found() for number in _ASKED}
 
     def stages(self) -> Iterator[list[Walk]]:
@@ -202,9 +215,11 @@ class Survey:
         yield [*walks, ssl2(self.visit), *([chain(self.visit)] if self.parts == "all" else ())]
         if not any(found.accepted for number, found in self.found.items() if number < TLS13):
             yield [short(self.visit, number, found) for number, found in self.found.items() if found.choked]
-        yield [*self._orders(), *self._old_groups()]
+        yield [*self._orders(), *self._old_groups(), *self._own_primes()]
         if self.parts == "all":
             yield list(self._rest())
+        if any(one.end in tlshangup.ENDED for one in self.said()):
+            yield [hang_ups(self.said)]
 
     def _orders(self) -> Iterator[Walk]:
         """Whose order counts is asked in TLS 1.3, and in the newest older version that has anything to order."""
@@ -217,6 +232,15 @@ class Survey:
         if not self.found[TLS12].accepted:
             old = [number for number in (TLS11, TLS10) if self.found[number].accepted]
             yield from (groups(self.visit, number, self.found[number]) for number in old[:1])
+
+    def _own_primes(self) -> Iterator[Walk]:
+        """The prime for who names none, where one was chosen that we named (RFC 7919): in the newest older version."""
+        named = [
+            number
+            for number, found in self.found.items()
+            if any(one.named_prime for one in (found, *found.parts))
+        ]
+        yield from (own_prime(self.visit, number, self.found[number].accepted) for number in named[:1])
 
     def _rest(self) -> Iterator[Walk]:
         spoken = [number for number, found in self.found.items() if found.accepted]
@@ -298,6 +322,8 @@ def suites(visit: Visit, number: int, offer: Iterable[int], found: Found, *, onc
         left.remove(answer.server.suite)
         if answer.group is not None and answer.group not in found.groups:
             found.groups.append(answer.group)
+        keys = answer.key_exchange
+        found.named_prime = found.named_prime or bool(keys and prime_name(keys.prime).startswith("ffdhe"))
         if found.curve is None and answer.chain:
             found.curve = curve_of(answer.chain[0])
         if once:
@@ -395,6 +421,15 @@ def groups(visit: Visit, number: int, found: Found) -> Walk:
             left.remove(answer.group)
 
 
+def own_prime(visit: Visit, number: int, accepted: Sequence[int]) -> Walk:
+    """Which prime gets a client that knows none by name?"""
+    finite = [code for code in accepted if SUITES[code].exchange == "DHE"]
+    curves = [code for code in OLD_GROUPS if GROUPS[code].kind == "elliptic curve"]
+    yield from _sure(
+        Question(ask("prime", VERSION_NAMES[number]), visit.hello(number, finite, curves).record)
+    )
+
+
 def fallback(visit: Visit, number: int, accepted: Sequence[int]) -> Walk:
     """Is a client that comes back with an older version than it could told so (RFC 7507)?"""
     words = ask("fallback", VERSION_NAMES[number])
@@ -436,6 +471,24 @@ def protocols(visit: Visit, number: int) -> Walk:
         left.remove(answer.protocol)
 
 
+def hang_ups(said: Callable[[], Sequence[Exchange]]) -> Walk:
+    """Were those refusals? Ask each hello again, one at a time, with controls between (tlshangup.py).
+
+    Each round has one control more than the last: behind a balancer that takes turns no hello should meet the same
+    server every time.
+    """
+    for number in range(1, tlshangup.ROUNDS + 1):
+        answers = tlsanswer.read_all(said())
+        control, doubtful = tlshangup.control(answers), tlshangup.doubtful(answers)
+        if control is None or len(tlshangup.refusals(answers)) == len(doubtful):
+            return
+        for _ in range(number):
+            if (yield Question(tlshangup.CONTROL, control.asked)) is None:
+                return
+        for one in doubtful:
+            yield Question(one.ask, one.asked)
+
+
 def renegotiation(visit: Visit) -> Walk:
     """May a client ask for another handshake inside the first (TLS 1.2)? That one has to be finished for it."""
     from scanner import tlskeys, tlskeys12
@@ -467,7 +520,7 @@ def ticket(visit: Visit) -> Walk:
     def again(answer: Answer) -> bytes:
         return question.again(answer) or answer.farewell
 
-    yield Question("ticket", question.hello, lambda answer: bool(answer.alert), again)
+    yield Question("ticket", question.hello, lambda answer: bool(answer.alert) or _stuck(answer), again)
 
 
 def chain(visit: Visit, words: str = "chain", **rest: Any) -> Walk:
@@ -532,7 +585,14 @@ def conversation(
         )
         return second.record
 
-    return Question(words, made.record, lambda answer: answer.whole, again)
+    return Question(words, made.record, lambda answer: answer.whole or _stuck(answer), again)
+
+
+def _stuck(answer: Answer) -> bool:
+    """Whether a HelloRetryRequest wants a key in a group that we have none in: then nothing more is to come."""
+    from scanner import tlskeys
+
+    return answer.server is not None and answer.server.retry and answer.server.group not in tlskeys.GROUPS
 
 
 #: id-ecPublicKey and, behind it, the curve (RFC 5480 section 2.1.1): as it stands in a certificate's key.

@@ -262,7 +262,8 @@ class Flight:
 def flight(data: bytes) -> Flight:
     """Read records and the handshake messages in them; what is not complete yet is left out.
 
-    Behind ChangeCipherSpec all is encrypted; but not after a HelloRetryRequest, where it says nothing.
+    Behind ChangeCipherSpec all is encrypted; but not after a HelloRetryRequest, where it says nothing. That a name is
+    not recognized may be a mere remark, behind which the handshake goes on (RFC 6066 section 3).
 
     Raises ValueError when the bytes are no TLS.
     """
@@ -288,7 +289,7 @@ def flight(data: bytes) -> Flight:
         elif kind == ALERT:
             if size != 2:
                 raise ValueError("an alert has two bytes")
-            alert = Alert(body[0], body[1])
+            alert = Alert(body[0], body[1]) if body != b"\1\x70" else None
         at += 5 + size
     return Flight(tuple(messages(handshake)), alert, tuple(sealed))
 

@@ -21,6 +21,7 @@ from scanner.channels import ChannelError, ShellTransport
 from scanner.channels.shell import Batch
 from scanner.model import Cause, Credential, Gap, Inventory, State, Target, Timed
 from scanner.sources import (
+    CONVERSATIONS,
     Dialogue,
     EapTls,
     Fetch,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 
 #: Seconds after which no further question from outside is put to a target: one that answers everything slowly would
-#: hold up the scan for hours.
+#: hold up the scan for hours. Trying its ports does not count: that has a limit of its own, and may take as long.
 OUTSIDE_SECONDS: Final = 600
 #: Questions from outside put to one target at the same time.
 OUTSIDE_AT_ONCE: Final = 4
@@ -153,6 +154,13 @@ class Worker:
                 Cause.POLICY,
                 f"{source.describe()}: the inventory consents to {target.consent!s};"
                 f" write 'consent: {source.impact}' to allow it",
+            )
+        at_itself = isinstance(source, (Ports, *CONVERSATIONS)) and source.address in {"", *target.addresses}
+        if at_itself and target.is_out_of_sight:
+            raise ChannelError(
+                Cause.POLICY,
+                f"{source.describe()}: reached by way of {target.jump}; where the scanner stands this may be another"
+                " host's address, so nothing was sent; write 'ports: usual' when it is not",
             )
         further = source.addresses if isinstance(source, Ports) else ()
         server = source.server if isinstance(source, Lookup) else ""
@@ -312,7 +320,10 @@ class Session:
                         Cause.TIMEOUT, f"{source.describe()}: not asked, {OUTSIDE_SECONDS} seconds were up"
                     )
                 self._worker.may_ask(source, self._target)
-            return self._answer(source)
+            answer = self._answer(source)
+            if isinstance(source, Ports):
+                self._outside_until += answer.took
+            return answer
         except ChannelError as error:
             return Timed(code=None, gap=Gap(State.ERROR, error.cause, error.detail))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,12 +20,26 @@ from scanner.channels import ChannelError, tls
 from scanner.model import Cause, Raw
 from scanner.sources import TlsWalk
 from scanner.tlsanswer import read
-from scanner.transcript import exchanges
+from scanner.transcript import exchanges, write
 from tests.lab.certificates import Authority
 from tests.servers import tls as servers
 from tests.servers.tls import ALL, NAME, Keys
 
 pytestmark = pytest.mark.server
+
+#: A prime of 1024 bits that is nobody's else: openssl dhparam 1024.
+OWN_PRIME = (
+    "-----BEGIN DH PARAMETERS-----\n"
+    "MIGHAoGBAPKskwGsWQ/PSGL2E/UjW7t0wfHjvoGS1Q55ywa8NaIAfveLdJgbmxq5\n"
+    "5WsgAei7ZwkIXdrBUxYtoOJ9r+f2pE92t7sYjw3QgSn1TSchj9sQOmLD35eW7CME\n"
+    "tz+XtJxhsj6s6q0rsZkEEPaIBW3MrYmsO5PIjm8OmQiDr8LTzqL3AgEC\n"
+    "-----END DH PARAMETERS-----\n"
+)
+
+
+def reset_at_the_end(connection: socket.socket) -> None:
+    """Let the connection end with a TCP reset (socket(7), SO_LINGER)."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
 
 @contextmanager
@@ -178,12 +193,60 @@ def test_gnutls_and_its_finite_fields(rsa: Keys, tmp_path: Path) -> None:
     assert offered.client_certificate.whole == ()
 
 
+def test_a_named_prime_does_not_hide_the_servers_own(rsa: Keys, tmp_path: Path) -> None:
+    """GnuTLS takes what we name (RFC 7919), and its own file for who names nothing."""
+    own = tmp_path / "dh.pem"
+    own.write_text(OWN_PRIME)
+    priority = "NORMAL:-VERS-ALL:+VERS-TLS1.2:%PROFILE_VERY_WEAK"
+    with servers.gnutls(tmp_path, rsa, priority, f"--dhparams={own}") as port:
+        weak = offer(port).primes.whole
+    with servers.gnutls(tmp_path, rsa, priority) as port:
+        raw = look(port)
+    assert [(prime.bits, prime.name) for prime in weak] == [(2048, "ffdhe2048"), (1024, "")]
+    sound = tls_offer(raw, TlsPort(port, NAME))
+    assert {prime.name for prime in sound.primes.whole} == {"ffdhe2048"}
+    unasked = write(one for one in exchanges(raw) if one.ask != "prime TLSv1.2")
+    with pytest.raises(Blind):
+        _ = tls_offer(Raw(out=unasked), TlsPort(port, NAME)).primes.whole
+
+
+def test_nobody_waits_for_an_answer_to_a_key_that_we_do_not_have(rsa: Keys, tmp_path: Path) -> None:
+    """s_server serves one at a time: who waits for nothing keeps the next question from its answer."""
+    with servers.openssl(tmp_path, rsa, "-tls1_3", "-groups", "ffdhe2048:ffdhe3072") as port:
+        raw = look(port)
+    offered = tls_offer(raw, TlsPort(port, NAME))
+    assert offered.accepted.whole == ("TLSv1.3",)
+    assert len(names(offered, "TLSv1.3")) == 3
+    assert {group.name for group in offered.groups["TLSv1.3"].whole} == {"ffdhe2048", "ffdhe3072"}
+    with pytest.raises(Blind):
+        _ = offered.shown["right"].whole
+    assert all(one.end == "done" for one in exchanges(raw))
+
+
+def test_heartbeat_is_seen_of_a_server_without_tls13(rsa: Keys, tmp_path: Path) -> None:
+    priority = "NORMAL:-VERS-ALL:+VERS-TLS1.2"
+    with servers.gnutls(tmp_path, rsa, priority, "--heartbeat") as port:
+        assert offer(port).heartbeat.whole is True
+    with servers.gnutls(tmp_path, rsa, priority) as port:
+        assert offer(port).heartbeat.whole is False
+
+
+def test_a_server_that_has_no_certificate_to_show_has_refused_no_version(tmp_path: Path) -> None:
+    with servers.openssl(tmp_path, None) as port:
+        versions = offer(port).version
+    for part in versions.values():
+        with pytest.raises(Blind):
+            _ = part.whole
+
+
 def test_tlslite_and_a_weak_prime_of_its_own(rsa: Keys, tmp_path: Path) -> None:
     prime = "da583c16d9852289d0e4af756f4cca92dd4be533b804fb0fed94ef9c8a4403ed574650d36999db29d776276ba2d3d412e218f4dd1e084cf6d8003e7c4774e833"  # noqa: E501
     with servers.tlslite(tmp_path, rsa, maxVersion=[3, 2], minVersion=[3, 0], dhParams=[2, prime]) as port:
         offered = offer(port)
-    assert offered.accepted.whole[-1] == "TLSv1.1"
-    assert (512, "", 2) in [tuple(one)[:3] for one in offered.primes.whole]
+    # What the setting says is not all: who names TLS 1.2 in supported_versions gets it.
+    assert offered.accepted.whole[-2:] == ("TLSv1.1", "TLSv1.2")
+    assert not offered.suites["TLSv1.2"].established
+    assert (512, "", 2) in [tuple(one)[:3] for one in offered.primes.seen]
 
 
 @pytest.mark.parametrize("group", ["x25519mlkem768", "secp256r1mlkem768", "secp384r1mlkem1024"])
@@ -216,6 +279,19 @@ def test_a_name_nobody_knows_may_be_refused(rsa: Keys, tmp_path: Path) -> None:
     assert (shown["unknown"].whole.chain, shown["unknown"].whole.alert) == ((), "unrecognized_name")
 
 
+def test_a_remark_on_the_name_is_no_refusal_of_it(rsa: Keys, ec: Keys, tmp_path: Path) -> None:
+    """OpenSSL's callback says unrecognized_name as a warning, and goes on (RFC 6066 section 3)."""
+    other = ("-servername", NAME, "-cert2", str(ec.chain), "-key2", str(ec.key))
+    with servers.openssl(tmp_path, rsa, "-tls1_2", *other) as port:
+        (asked,) = exchanges(look(port, "chain", name="another.lab.test"))
+        shown = offer(port).shown
+    assert read(asked).received[:7] == b"\x15\3\3\0\2\1\x70"
+    assert read(asked).whole
+    assert shown["unknown"].whole.chain == read(asked).chain != shown["right"].whole.chain
+    with servers.openssl(tmp_path, rsa, "-tls1_2", *other, "-servername_fatal") as port:
+        assert offer(port).shown["unknown"].whole.alert == "unrecognized_name"
+
+
 @pytest.mark.parametrize("protocol", ["TLSv1.2", "TLSv1.3"])
 def test_whose_certificates_a_client_may_show(protocol: str, rsa: Keys, tmp_path: Path) -> None:
     anchor = tmp_path / "ca.pem"
@@ -238,6 +314,13 @@ def test_a_server_without_tickets_allows_no_early_data(ec: Keys, tmp_path: Path)
         assert offer(port).early_data.whole == 0
 
 
+def test_a_server_that_wants_a_certificate_first_says_nothing_of_early_data(ec: Keys, tmp_path: Path) -> None:
+    with servers.openssl(tmp_path, ec, "-tls1_3", "-early_data", "-Verify", "1") as port:
+        early_data = offer(port).early_data
+    with pytest.raises(Blind):
+        _ = early_data.whole
+
+
 @pytest.mark.parametrize("ciphers", ["ECDHE+AES128", "ECDHE+AES256", "ECDHE+CHACHA20"])
 @pytest.mark.parametrize("more", [(), ("-verify", "1")])
 def test_renegotiation_by_the_client_follows_the_setting(
@@ -247,6 +330,41 @@ def test_renegotiation_by_the_client_follows_the_setting(
         assert offer(port).renegotiation.whole is True
     with servers.openssl(tmp_path, ec, "-cipher", ciphers, *more) as port:
         assert offer(port).renegotiation.whole is False
+
+
+def test_java_refuses_renegotiation_in_words_of_its_own(
+    rsa: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with servers.java(tmp_path, rsa, "TLSv1.2") as port:
+        assert offer(port).renegotiation.whole is True
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Djdk.tls.rejectClientInitiatedRenegotiation=true")
+    with servers.java(tmp_path, rsa, "TLSv1.2") as port:
+        assert offer(port).renegotiation.whole is False
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "good-bye"])
+def test_a_connection_that_ends_after_the_handshake_refuses_no_renegotiation(how: str, rsa: Keys) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(rsa.chain, rsa.key)
+
+    def answer(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secure:
+            secure.settimeout(1)
+            if how == "good-bye":
+                secure.setblocking(False)
+                with suppress(OSError):
+                    secure.unwrap()
+            with socket.socket(fileno=secure.detach()) as plain:
+                plain.settimeout(1)
+                plain.recv(4000)
+                if how == "reset":
+                    reset_at_the_end(plain)
+
+    with serving(answer) as port:
+        renegotiation = offer(port).renegotiation
+    with pytest.raises(Blind):
+        _ = renegotiation.whole
 
 
 def test_renegotiation_that_cannot_be_asked_for_is_no_answer(rsa: Keys, tmp_path: Path) -> None:
@@ -374,14 +492,18 @@ def breaking(to: int, every: int, how: str) -> Iterator[int]:
         with socket.create_connection(("127.0.0.1", to)) as far:
             far.sendall(connection.recv(4000))
             far.settimeout(1)
-            with suppress(TimeoutError):
+            try:
                 while data := far.recv(65536):
                     connection.sendall(data)
+            except ConnectionResetError:
+                reset_at_the_end(connection)
+            except TimeoutError:
+                pass
 
     def spoil(connection: socket.socket) -> None:
         connection.recv(4000)
         if how == "reset":
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            reset_at_the_end(connection)
         elif how == "silence":
             time.sleep(8)
         elif how == "garbage":
@@ -389,6 +511,19 @@ def breaking(to: int, every: int, how: str) -> Iterator[int]:
 
     with serving(answer) as port:
         yield port
+
+
+def nothing_made_up(seen: TlsOffer, truth: TlsOffer) -> None:
+    """What is established is so, and what was seen is there."""
+    for version, part in seen.suites.items():
+        assert set(part.seen) <= set(truth.suites[version].whole)
+        if part.established:
+            assert set(part.whole) == set(truth.suites[version].whole)
+        if seen.version[version].established:
+            assert seen.version[version].whole == truth.version[version].whole
+    for version, groups in seen.groups.items():
+        if groups.established:
+            assert set(groups.whole) == set(truth.groups[version].whole)
 
 
 @pytest.mark.parametrize("how", ["reset", "silence", "garbage", "close"])
@@ -399,22 +534,13 @@ def test_what_breaks_off_never_reads_as_refused(how: str, every: int, rsa: Keys,
         truth = offer(real, parts="offer")
         with breaking(real, every, how) as port:
             seen = tls_offer(look(port, "offer", timeout=3), TlsPort(port, NAME))
-    for version, part in seen.suites.items():
-        assert set(part.seen) <= set(truth.suites[version].whole)
-        if part.established:
-            assert set(part.whole) == set(truth.suites[version].whole)
-        if seen.version[version].established:
-            assert seen.version[version].whole == truth.version[version].whole
-    for version, groups in seen.groups.items():
-        if groups.established:
-            assert set(groups.whole) == set(truth.groups[version].whole)
-    if how != "close":  # a close without a word is asked for once more
-        assert not all(part.established for part in (*seen.suites.values(), *seen.groups.values()))
+    nothing_made_up(seen, truth)
+    assert not all(part.established for part in (*seen.suites.values(), *seen.groups.values()))
 
 
 @contextmanager
-def between(to: int, change: Callable[[bytes, bytes], bytes]) -> Iterator[int]:
-    """A proxy to a port that may change the first answer, knowing what was asked; nothing left is a close."""
+def between(to: int, change: Callable[[bytes, bytes], bytes], *, reset: bool = False) -> Iterator[int]:
+    """A proxy to a port that may change the first answer, knowing what was asked; nothing left is a close or reset."""
 
     def answer(connection: socket.socket) -> None:
         asked = connection.recv(4000)
@@ -422,6 +548,8 @@ def between(to: int, change: Callable[[bytes, bytes], bytes]) -> Iterator[int]:
             far.sendall(asked)
             far.settimeout(1)
             first = change(asked, far.recv(65536))
+            if reset and not first:
+                reset_at_the_end(connection)
             connection.sendall(first)
             with suppress(TimeoutError):
                 while first and (data := far.recv(65536)):
@@ -431,17 +559,35 @@ def between(to: int, change: Callable[[bytes, bytes], bytes]) -> Iterator[int]:
         yield port
 
 
-def test_a_server_that_hangs_up_instead_of_refusing_is_understood(rsa: Keys, tmp_path: Path) -> None:
-    def rude(_asked: bytes, said: bytes) -> bytes:
-        return b"" if said[:1] == b"\x15" else said
+def rude(_asked: bytes, said: bytes) -> bytes:
+    """Nothing instead of an alert."""
+    return b"" if said[:1] == b"\x15" else said
 
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_server_that_hangs_up_instead_of_refusing_is_understood(
+    reset: bool, rsa: Keys, tmp_path: Path
+) -> None:
     with servers.nginx(tmp_path, [rsa], "ssl_protocols TLSv1.2;") as real:
         truth = offer(real, parts="offer")
-        with between(real, rude) as port:
+        with between(real, rude, reset=reset) as port:
             seen = tls_offer(look(port, "offer"), TlsPort(port, NAME))
     assert seen.accepted.whole == ("TLSv1.2",)
     assert set(names(seen, "TLSv1.2")) == set(names(truth, "TLSv1.2"))
     assert set(seen.groups["older"].whole) == set(truth.groups["older"].whole)
+
+
+@pytest.mark.parametrize("every", [2, 3, 7])
+def test_a_loss_is_no_refusal_by_a_server_that_refuses_by_a_reset(
+    every: int, rsa: Keys, tmp_path: Path
+) -> None:
+    with servers.nginx(tmp_path, [rsa], "ssl_protocols TLSv1.1 TLSv1.2;", f"ssl_ciphers {ALL};") as real:
+        truth = offer(real, parts="offer")
+        with between(real, rude, reset=True) as resetting, breaking(resetting, every, "reset") as port:
+            seen = tls_offer(look(port, "offer"), TlsPort(port, NAME))
+    nothing_made_up(seen, truth)
+    with pytest.raises(Blind):
+        _ = seen.accepted.whole
 
 
 def test_a_server_that_chokes_on_a_long_offer_is_asked_in_short_ones(rsa: Keys, tmp_path: Path) -> None:
@@ -459,7 +605,7 @@ def test_a_server_that_chokes_on_a_long_offer_is_asked_in_short_ones(rsa: Keys, 
 def test_a_reset_in_answer_to_a_version_is_no_refusal(rsa: Keys, tmp_path: Path) -> None:
     def answer(connection: socket.socket) -> None:
         connection.recv(4000)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        reset_at_the_end(connection)
 
     with serving(answer) as port:
         assert cause(port, "all") is Cause.RESET

@@ -209,6 +209,16 @@ def test_a_target_that_takes_too_long_is_asked_no_further(monkeypatch: pytest.Mo
     assert (gap.state, gap.cause) == (State.ERROR, Cause.TIMEOUT)
 
 
+def test_trying_ports_for_long_takes_no_time_from_the_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scanner.worker.OUTSIDE_SECONDS", 1)
+    target = Target(name="a", address="127.0.0.1")
+    inventory = Inventory(sources=(), digest="", targets=(target,))
+    sweep, look = Ports(numbers=tuple(range(1, 400))), Dialogue(purpose="look", port=9, turns=(Say("x"),))
+    with Worker(inventory, Vault()).session(target, (sweep,)) as session:
+        assert session.ask((sweep,))[sweep].took > 1
+        assert session.ask((look,))[look].gap is None
+
+
 def test_nothing_goes_further_than_the_consent_or_outside_the_inventory() -> None:
     target = Target(name="a", address="127.0.0.1", credential="none")
     inventory = Inventory(

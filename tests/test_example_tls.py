@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from checks.network.example_tls import Server, plain
 from checks.network.ports import TlsPort
 from checks.network.tls_endpoint import TlsOffer, tls_offer
@@ -11,6 +13,7 @@ from scanner import SECURE_DESIGN, Layer, Severity, Verdict, check, examples, ho
 from scanner.declare import collecting
 from scanner.model import Raw
 from scanner.testing import LAWS, load_package
+from scanner.transcript import Exchange, Turn, exchanges, write
 
 NEW = ("TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256")
 OLD = (
@@ -76,6 +79,76 @@ def test_what_gets_no_answer_is_not_established() -> None:
     assert not offer.accepted.established
     assert offer.version["TLSv1.1"].whole is False
     assert offer.server_order["older"].whole is False
+
+
+def heard(*said: Exchange) -> TlsOffer:
+    return tls_offer(Raw(out=write(said)), TlsPort(443, "www.example.nl"))
+
+
+def walked(server: Server) -> list[Exchange]:
+    return exchanges(Raw(out=server.walk()))
+
+
+def test_who_refuses_every_hello_has_refused_no_version() -> None:
+    """Caddy and Traefik say internal_error to a name they do not serve, and others handshake_failure."""
+    offer = tls_offer(Raw(out=Server({}).walk()), TlsPort(443))
+    assert not any(part.established for part in (*offer.version.values(), *offer.suites.values()))
+
+
+def test_one_close_in_answer_to_a_fallback_is_no_refusal() -> None:
+    said = walked(Server({"TLSv1.2": OLD, "TLSv1.3": NEW}, fallback_refused=False))
+    at, asked = next((at, one) for at, one in enumerate(said) if one.ask == "fallback TLSv1.2")
+    hello = (Turn(asked.sent, b""),)
+    closed, late = Exchange(asked.ask, hello, "closed"), Exchange(asked.ask, hello, "timeout")
+    assert not heard(*said[:at], closed, late, *said[at + 1 :]).fallback_refused.established
+    assert not heard(*said[:at], closed, closed, *said[at + 1 :]).fallback_refused.established  # it has words
+
+
+def test_ssl2_without_suites_is_spoken_all_the_same() -> None:
+    """An OpenSSL of before 1.0.1r does even what it does not name (CVE-2015-3197)."""
+    offer = tls_offer(Raw(out=Server({"TLSv1.2": OLD, "SSLv2": ()}).walk()), TlsPort(443))
+    assert offer.version["SSLv2"].whole is True
+    assert offer.suites["SSLv2"].whole == ()
+
+
+def test_what_one_server_behind_a_balancer_accepts_is_not_refused_by_the_other() -> None:
+    good, old = Server({"TLSv1.2": OLD, "TLSv1.3": NEW}), Server({"TLSv1": ("TLS_RSA_WITH_AES_128_CBC_SHA",)})
+    there = {one.ask: one for one in walked(old)}
+    offer = heard(*(there["chain"] if one.ask == "chain" else one for one in walked(good)))
+    assert offer.accepted.seen == ("TLSv1", "TLSv1.2", "TLSv1.3")
+    assert offer.version["TLSv1"].whole is True
+    assert [suite.name for suite in offer.suites["TLSv1"].seen] == ["TLS_RSA_WITH_AES_128_CBC_SHA"]
+    assert not offer.suites["TLSv1"].established
+
+
+def test_what_one_server_behind_a_balancer_lacks_the_others_do_not_make_good() -> None:
+    turns = [walked(Server({"TLSv1.2": OLD}, extensions=had)) for had in (_ALL, ())]
+    offer = heard(*(turns[at % 2][at] for at in range(len(turns[0]))))
+    assert offer.extended_master_secret.whole is False
+    assert offer.secure_renegotiation.whole is False
+    assert offer.encrypt_then_mac.whole is False
+
+
+def test_a_server_of_another_name_says_nothing_of_this_one() -> None:
+    right, other = (walked(Server({"TLSv1.2": OLD}, extensions=had)) for had in (_ALL, ()))
+    said = zip(right, other, strict=True)
+    offer = heard(*(two if one.ask.startswith("chain ") else one for one, two in said))
+    assert offer.extended_master_secret.whole is True
+    offer = heard(
+        *(one if one.ask.startswith("chain ") else two for one, two in zip(right, other, strict=True))
+    )
+    assert offer.extended_master_secret.whole is False
+
+
+@pytest.mark.parametrize("newest", [{}, {"TLSv1.3": NEW}])
+def test_what_older_versions_have_is_seen_whatever_the_newest(newest: dict[str, tuple[str, ...]]) -> None:
+    cbc = {"TLSv1.2": ("TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",)}
+    offer = heard(*walked(Server(cbc | newest, extensions=(*_ALL, tlswire.HEARTBEAT))))
+    assert offer.heartbeat.whole is True
+    assert offer.encrypt_then_mac.whole is True
+
+
+_ALL = (tlswire.RENEGOTIATION_INFO, tlswire.EXTENDED_MASTER_SECRET, tlswire.ENCRYPT_THEN_MAC)
 
 
 def test_a_check_of_an_offer_keeps_every_law() -> None:

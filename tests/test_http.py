@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Final
 
 import pytest
 from hypothesis import given
@@ -292,9 +293,17 @@ def silent(connection: socket.socket) -> None:
     connection.recv(1)
 
 
-def kept_open(connection: socket.socket) -> None:
-    connection.sendall(HEAD + b"Content-Type: text/html\r\nContent-Length: 2\r\n\r\nhi")
-    connection.recv(1)
+def kept_open(words: bytes) -> Callable[[socket.socket], None]:
+    """A server that does not end the connection when told to."""
+
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(words)
+        connection.recv(1)
+
+    return talk
+
+
+_NOSNIFF: Final = HEAD + b"Content-Type: text/html\r\nX-Content-Type-Options: nosniff\r\n"
 
 
 def torn(connection: socket.socket) -> None:
@@ -315,12 +324,34 @@ def torn(connection: socket.socket) -> None:
         ),
         (drip, State.ERROR, Cause.TIMEOUT),
         (silent, State.ERROR, Cause.TIMEOUT),
-        (kept_open, State.ERROR, Cause.TIMEOUT),
+        (kept_open(_NOSNIFF), State.ERROR, Cause.TIMEOUT),
+        (kept_open(_NOSNIFF + b"\r\nof no length"), State.ERROR, Cause.TIMEOUT),
+        (kept_open(_NOSNIFF + b"Content-Length: 20\r\n\r\ntoo short"), State.ERROR, Cause.TIMEOUT),
+        (kept_open(_NOSNIFF + b"Content-Length: 2\r\n\r\ntoo long"), State.UNKNOWN, Cause.PARSE),
+        (
+            kept_open(_NOSNIFF + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n0\r\n\r\n"),
+            State.UNKNOWN,
+            Cause.PARSE,
+        ),
         (torn, State.UNKNOWN, Cause.PARSE),
         (lambda connection: connection.sendall(b"<p>HTTP/0.9"), State.UNKNOWN, Cause.PARSE),
         (lambda connection: None, State.UNKNOWN, Cause.PARSE),
     ],
-    ids=["headers", "header", "interim", "drip", "silence", "open", "torn", "0.9", "nothing"],
+    ids=[
+        "headers",
+        "header",
+        "interim",
+        "drip",
+        "silence",
+        "head",
+        "no length",
+        "short",
+        "long",
+        "chunks",
+        "torn",
+        "0.9",
+        "nothing",
+    ],
 )
 def test_a_hostile_server_ends_as_error_or_unknown(
     talk: Callable[[socket.socket], None], status: State, cause: Cause
@@ -331,6 +362,26 @@ def test_a_hostile_server_ends_as_error_or_unknown(
         found = look(target, only=["web.nosniff"])["web.nosniff"]
     assert [(one.status, one.cause) for one in found] == [(status, cause)], told(found)
     assert time.monotonic() - began < 30
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Content-Length: 2\r\n\r\nhi",
+        b"content-length:0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+    ],
+    ids=["length", "empty", "chunks"],
+)
+@pytest.mark.parametrize("interim", [b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"], ids=["", "interim"])
+def test_a_server_that_does_not_end_the_connection_is_judged_by_its_whole_answer(
+    rest: bytes, interim: bytes
+) -> None:
+    with server(kept_open(interim + _NOSNIFF + rest)) as port:
+        target = server_at("127.5.2.1", {"port": port, "name": "http", "server_name": "www.test"})
+        (found,) = look(target, only=["web.nosniff"])["web.nosniff"]
+    assert found.status is State.PASS, told([found])
 
 
 @pytest.mark.server

@@ -1,4 +1,4 @@
-"""We see of TLS endpoints what sslyze, nmap and openssl see together; each difference is explained in a file."""
+"""We see of TLS endpoints what other programs see together; each difference is explained in a file."""
 
 from __future__ import annotations
 
@@ -63,10 +63,11 @@ def test_we_see_what_the_oracles_see_together(ports: dict[str, int]) -> None:
     seen = {name: claims(ours(port)) for name, port in ports.items()}
     theirs = [peers.sslyze(ports.values()), peers.nmap(ports.values())]
     spoken = {port: {one.version for oracle in theirs for one in oracle[port]} for port in ports.values()}
-    theirs.append(peers.openssl(spoken))
+    theirs += [peers.openssl(spoken), peers.gnutls(spoken)]
+    theirs.append(peers.testssl(ports[name] for name in endpoints.SLOW))
     known, used, unexplained = explained(), set[Explained](), []
     for name, port in ports.items():
-        union = {one for oracle in theirs for one in oracle[port]}
+        union = {one for oracle in theirs for one in oracle.get(port, ())}
         named = {one.name for one in union if one.kind == "group"}
         # sslyze names a group without the version: it is no claim of its own when we have it in either.
         groups = {one.name for one in seen[name] if one.kind == "group"}

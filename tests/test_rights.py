@@ -69,9 +69,7 @@ def test_every_port_that_is_tried_is_told_per_zone_and_nothing_is_to_be_opened(i
 
 def test_without_checks_from_outside_only_the_way_in_is_needed(inventory: Path) -> None:
     assert lines(inventory, 'topic == "ssh"') == [
-        "zone default: scanner -> 22/tcp (SSH) of me"
-        if False
-        else "zone dmz: scanner -> 22/tcp (SSH) of 192.0.2.1",
+        "zone dmz: scanner -> 22/tcp (SSH) of 192.0.2.1",
         "zone dmz: scanner -> 443/tcp (TLS) of 192.0.2.1",
     ]
 
@@ -83,6 +81,19 @@ def test_a_profile_chooses_the_ports_where_the_inventory_does_not(inventory: Pat
     assert [line.split(" tries ")[1].split("/")[0] for line in found if " tries " in line] == [
         "1-65535", "22,443,8765", "22-24,5432",
     ]  # fmt: skip
+
+
+def test_behind_a_jump_host_only_the_inventory_asks_for_ports(inventory: Path, tmp_path: Path) -> None:
+    inventory.write_text(
+        f"{INVENTORY}  far: {{jump: web1, zone: server, platform: other, services: [{{port: 443, tls: true}}]}}\n"
+    )
+    profile = tmp_path / "few.yaml"
+    profile.write_text("id: few\ntitle_nl: F\ntitle_en: F\nextends: baseline\nports: [22, 443]\n")
+    assert not any(" of far" in line for line in lines(inventory, "platform != 'linux'", str(profile)))
+    inventory.write_text(inventory.read_text().replace("{jump: web1,", "{jump: web1, ports: usual,"))
+    found = lines(inventory, "platform != 'linux'", str(profile))
+    assert any("(what answers) of far" in line for line in found), found
+    assert "zone server: scanner -> 443/tcp (TLS) of far" in found
 
 
 def test_plan_and_rights_show_it(

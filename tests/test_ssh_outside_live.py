@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import threading
@@ -19,7 +20,7 @@ from scanner.channels.ssh_hello import hello
 from scanner.channels.ssh_login import knock
 from scanner.model import Cause, Impact, State, Target
 from scanner.sources import SshHello, SshLogin
-from tests.outside import look, server_at, state, told
+from tests.outside import every_check, look, server_at, state, told
 from tests.sshd import Sshd, by_key, keygen, public
 
 pytestmark = pytest.mark.server
@@ -285,3 +286,16 @@ def test_what_is_no_ssh_is_never_judged(said: bytes, ends: set[Cause]) -> None:
     for check in checks:
         assert state(found[check]) in {State.ERROR, State.UNKNOWN}, told(found[check])
         assert {one.cause for one in found[check]} <= ends, told(found[check])
+
+
+def test_the_remedies_hold_together(start: Start) -> None:
+    """Carried out one after the other none undoes another: each file is written with the same lines every time."""
+    checks = every_check().registry.checks
+    seen_from_outside = [id_ for id_ in checks if id_.startswith("ssh.seen-")]
+    files: dict[str, str] = {}
+    for id_ in seen_from_outside:
+        for lines, path in re.findall(r"printf '(.*)\\n' > (\S+)", checks[id_].fix):
+            assert files.setdefault(path, lines) == lines, path
+    assert len(files) == 4
+    sshd = start(*"\n".join(files.values()).split("\\n"), host_keys=("rsa", "ed25519"))
+    assert {id_: seen(sshd, id_) for id_ in seen_from_outside} == dict.fromkeys(seen_from_outside, State.PASS)

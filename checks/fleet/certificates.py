@@ -82,10 +82,9 @@ def keys_not_shared(fleet: Fleet[ServedCertificate]) -> Verdict:
     )
 
 
-def _ends(nodes: dict[str, ServedCertificate]) -> str:
-    return ", ".join(
-        f"{node} until {one.leaf.not_valid_after_utc:%Y-%m-%d}" for node, one in sorted(nodes.items())
-    )
+def _ends(seen: list[tuple[str, ServedCertificate]]) -> str:
+    ends = {f"{node} until {one.leaf.not_valid_after_utc:%Y-%m-%d}" for node, one in seen}
+    return ", ".join(sorted(ends))
 
 
 @check(
@@ -110,17 +109,17 @@ def nodes_alike(fleet: Fleet[ServedCertificate]) -> Verdict:
     and nobody understands why. Compared are nodes of a cluster that were asked for the same name on the same
     port.
     """
-    services: dict[tuple[str, int], dict[str, ServedCertificate]] = {}
+    services: dict[tuple[str, int], list[tuple[str, ServedCertificate]]] = {}
     for name, shown in _each(fleet):
         if shown.name:
-            services.setdefault((shown.name, shown.port), {})[name] = shown
-    several = {service: nodes for service, nodes in services.items() if len(nodes) > 1}
+            services.setdefault((shown.name, shown.port), []).append((name, shown))
+    several = {service: seen for service, seen in services.items() if len({name for name, _ in seen}) > 1}
     if not several or not all(target.cluster for target in fleet.targets.values()):
         raise Absent("no two nodes of a cluster were asked for the same name")
     differ = [
-        f"{service} {port}/tcp: {_ends(nodes)}"
-        for (service, port), nodes in sorted(several.items())
-        if len({one.chain[0] for one in nodes.values()}) > 1
+        f"{service} {port}/tcp: {_ends(seen)}"
+        for (service, port), seen in sorted(several.items())
+        if len({one.chain[0] for _, one in seen}) > 1
     ]
     return holds(not differ, f"differ: {'; '.join(differ)[:600] or 'none'}", "one certificate for a service")
 

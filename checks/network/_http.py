@@ -137,7 +137,10 @@ def request(
     return Dialogue(
         purpose=f"HTTP {method} {host}{path}",
         port=port,
-        turns=(Say("\r\n".join(asked) + "\r\n\r\n", until=rf"\r\n\r\n.{{{read}}}"),),
+        turns=(
+            # Some servers do not end the connection when told to.
+            Say("\r\n".join(asked) + "\r\n\r\n", until=rf"\r\n\r\n.{{{read}}}", quiet=1.0, http=True),
+        ),
         secure=tls,
         server_name=server_name,
         impact=impact,

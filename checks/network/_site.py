@@ -49,12 +49,16 @@ STRANGE: Final = "keurmeester.invalid"
 
 @fact
 class Site:
-    """A web site: a name on a port of the target. ``name`` is an address where the inventory gives no name."""
+    """A web site: a name on a port of the target. ``name`` is an address where the inventory gives no name.
+
+    ``further_address`` is as that of `OpenPort`.
+    """
 
     port: int
     name: str
     tls: bool
     declared: bool
+    further_address: str = ""
 
     def __str__(self) -> str:
         return self.url("/")
@@ -123,10 +127,10 @@ def _is_web(service: str, number: int) -> bool:
 
 @probe("outside")
 def sites(ports: list[OpenPort], target: Target) -> list[Site | Unseen]:
-    """The web ports that answer, once for each name the inventory gives them."""
+    """The web ports that answer, once for each name the inventory gives them and each address it is at."""
     services = {one.port: one for one in target.services or () if one.protocol == "tcp"}
     known = [one.server_name for one in services.values() if _is_web(one.name, one.port) and one.server_name]
-    found: dict[tuple[int, str], Site | Unseen] = {}
+    found: dict[tuple[int, str, str], Site | Unseen] = {}
     for port in ports:
         if not _is_web(port.service, port.number):
             continue
@@ -136,14 +140,15 @@ def sites(ports: list[OpenPort], target: Target) -> list[Site | Unseen]:
         names = [own] if own else known
         if not own or port.number in _STANDARD.values():
             names = [*names, *target.domains]
-        names = list(dict.fromkeys(names)) or [port.server_name or target.address]
+        at = port.further_address
+        names = list(dict.fromkeys(names)) or [port.server_name or at or target.address]
         if len(names) > _NAMES:
-            found[port.number, ""] = Unseen(f"port {port.number}, further names", _TOO_MANY)
+            found[port.number, "", at] = Unseen(f"port {port.number}, further names", _TOO_MANY, at)
         for name in names[:_NAMES]:
             name = name.rstrip(".").lower()
-            site = Site(port.number, name, tls, port.declared)
-            found[port.number, name] = (
-                site if _HOST.fullmatch(name) else Unseen(f"port {port.number}", _NO_NAME)
+            site = Site(port.number, name, tls, port.declared, at)
+            found[port.number, name, at] = (
+                site if _HOST.fullmatch(name) else Unseen(f"port {port.number}", _NO_NAME, at)
             )
     return list(found.values())
 

@@ -11,6 +11,7 @@ import json
 import re
 from typing import Final
 
+from checks.linux.ssh import drop_in
 from checks.network.ports import TLS_PORTS, OpenPort
 from scanner import (
     DATA_FIRST,
@@ -56,6 +57,10 @@ _BEGINS: Final = {
     "pop3s": r"(?:\+OK|-ERR)\b", "sieve": r'(?:"IMPLEMENTATION"|OK\b|NO\b|BYE\b)', "nntp": r"(?:20[01]|40\d|502)\b",
     "ftp": r"[124]\d\d[ -]",
 }  # fmt: skip
+#: Turned away, for now or because of who we are: others may be greeted otherwise.
+_TURNS_AWAY: Final = re.compile(r"(?m)^(?:[45]\d\d[ -]|\* BYE\b|-ERR\b|NO\b|BYE\b)")
+#: Host '..' is not allowed to connect (MariaDB error codes): the one refusal that is meant for strangers.
+_NOT_ALLOWED: Final = 1130
 _VERSION: Final = re.compile(r"(?<![\w.])v?\d+(?:\.\d+)+[\w.+~-]*")
 
 
@@ -176,10 +181,12 @@ def database_greeting(greets: Raw, port: OpenPort) -> DatabaseGreeting:
             version = packet[1 : packet.index(b"\0")].decode("latin-1")
             # Before version 11 MariaDB puts this in front, for old servers that replicate from it.
             return DatabaseGreeting(str(port), version.removeprefix("5.5.5-"), "")
-        case b"\xff" if len(packet) > 3:
+        case b"\xff" if int.from_bytes(packet[1:3], "little") == _NOT_ALLOWED:
             return DatabaseGreeting(str(port), "", packet[3:].decode("latin-1"))
         case _:
-            raise NotUnderstood(f"no greeting of mysql: {visible(talk.received[:60].decode('latin-1'))}")
+            raise NotUnderstood(
+                f"no greeting of mysql, or turned away for now: {visible(talk.received[:60].decode('latin-1'))}"
+            )
 
 
 def _version(text: str) -> str:
@@ -191,6 +198,8 @@ def _version(text: str) -> str:
 def _tells_no_version(text: str) -> Verdict:
     version = _version(text)
     shown = visible(text.strip())[:200]
+    if not version and _TURNS_AWAY.search(text):
+        raise NotUnderstood(f"it turns us away; how it greets others is not known: {shown}")
     return holds(not version, f"{shown}" + (f" tells {version}" if version else ""), "no version number")
 
 
@@ -208,7 +217,7 @@ _ON: Final = "CWE-200; OWASP WSTG-INFO-02, fingerprinting a server"
         "Daarmee weet een aanvaller tot op de revisie welke gaten nog open zijn. De versie van OpenSSH zelf hoort bij"
         " het protocol en is niet te verbergen."
     ),
-    fix="echo 'DebianBanner no' > /etc/ssh/sshd_config.d/00-banner.conf && systemctl reload ssh",
+    fix=drop_in("DebianBanner no"),
     verify=_READ,
     references=("sshd_config(5) DebianBanner, VersionAddendum", "RFC 4253 section 4.2"),
 )
@@ -351,14 +360,22 @@ examples(
         _greets(143, b"* OK [CAPABILITY IMAP4rev1] Dovecot 2.3.19.1 ready\r\n"),
         _greets(143, b"* OK mail.gemeente.example Cyrus IMAP 3.6.1-Debian server ready\r\n"),
     ],
-    unknown=_greets(25, _TELNET),
+    unknown=[
+        _greets(25, _TELNET),
+        _greets(25, b"421 4.3.2 mail.gemeente.example Service not available\r\n", end="closed"),
+        _greets(25, b"554 5.7.1 You are not allowed to connect.\r\n"),
+        _greets(143, b"* BYE Too many connections\r\n", end="closed"),
+    ],
     notapplicable=_greets(22, b"SSH-2.0-OpenSSH_9.2p1\r\n"),
 )
 examples(
     ftp_tells_no_version,
     passes=_greets(21, b"220 Welcome\r\n", b"234 Proceed with negotiation.\r\n"),
     fails=_greets(21, b"220 (vsFTPd 3.0.3)\r\n", b"530 Please login with USER and PASS.\r\n"),
-    unknown=_greets(21, b"SSH-2.0-OpenSSH_9.2p1\r\n"),
+    unknown=[
+        _greets(21, b"SSH-2.0-OpenSSH_9.2p1\r\n"),
+        _greets(21, b"421 There are too many connected users, please try later.\r\n", end="closed"),
+    ],
     notapplicable={"swept": _open(443)},
 )
 examples(
@@ -381,6 +398,10 @@ examples(
         _greets(3306, _HANDSHAKE % b"5.5.5-10.11.14-MariaDB-0+deb12u2"),
         _greets(3306, _HANDSHAKE % b"8.0.40"),
     ],
-    unknown=[_greets(3306, _TELNET), _greets(3306, end="closed")],
+    unknown=[
+        _greets(3306, _TELNET),
+        _greets(3306, end="closed"),
+        _greets(3306, b"\x17\0\0\0\xff\x10\x04Too many connections"),
+    ],
     notapplicable={"swept": _open(443)},
 )

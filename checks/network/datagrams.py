@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from scanner import Absent, Dialogue, Each, NotUnderstood, Raw, Say, Target, exchanges, fact, probe
+from checks.network.ports import must_be_outside
+from scanner import Dialogue, Each, NotUnderstood, Raw, Say, Target, exchanges, fact, probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +148,7 @@ class Datagram:
 @probe("outside")
 def asked(target: Target) -> list[Asked]:
     """The usual ports, and those that the inventory declares under one of these names; on every address."""
-    if target.channel == "local":
-        raise Absent("the scanner runs on this host itself: nothing is seen from outside")
+    must_be_outside(target)
     pairs = {question.port: service for service, question in QUESTIONS.items()}
     pairs |= {
         one.port: one.name for one in target.services or () if one.protocol == "udp" and one.name in QUESTIONS

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
-from functools import cache, cached_property
+from functools import cache
 from typing import Final
 
 from scanner import tlsanswer, tlswire, transcript
@@ -24,7 +24,7 @@ from scanner.tlsnames import (
 )
 from scanner.tlswalk import Question, Survey, Visit, Walk
 from scanner.tlswire import ClientHello, vector
-from scanner.transcript import Exchange, Turn
+from scanner.transcript import End, Exchange, Turn
 
 _RANDOM: Final = bytes(range(32))
 _NAME: Final = "www.example.nl"
@@ -58,36 +58,22 @@ class Server:
     client_authorities: Sequence[bytes] | None = None
     unknown_name_refused: bool = False
     silent: Sequence[str] = field(default=())
+    hangs_up: End | None = None
 
     def walk(self) -> bytes:
-        """All that the prober asks and hears. ``silent`` are questions ("suites TLSv1") that get no answer in time."""
-        return transcript.write(self._exchanges)
+        """All that the prober asks and hears. ``silent`` are questions ("suites TLSv1") that get no answer in time.
 
-    @cached_property
-    def _exchanges(self) -> list[Exchange]:
-        seen: list[Exchange] = []
-        for stage in Survey(_VISIT, "all").stages():
-            for walk in stage:
-                self._play(walk, seen)
-        return seen
-
-    def _play(self, walk: Walk, seen: list[Exchange]) -> None:
-        answer: Answer | None = None
-        while True:
-            try:
-                asked = walk.send(answer)
-            except StopIteration:
-                return
-            assert isinstance(asked, Question)
-            seen.append(self.exchange(asked))
-            answer = tlsanswer.read(seen[-1])
-            answer = answer if answer.accepted or answer.refused or answer.turned_away else None
+        ``hangs_up``: how it ends the connection instead of saying what it refuses, as Windows does ("reset").
+        """
+        return transcript.write(walked(self.exchange))
 
     def exchange(self, asked: Question) -> Exchange:
         """One question, and what this server says to it."""
         if asked.ask in self.silent:
             return Exchange(asked.ask, (Turn(asked.hello, b""),), "timeout")
         turns = [Turn(asked.hello, self._first(asked.hello))]
+        if self.hangs_up and turns[0].received[:1] == b"\x15":
+            return Exchange(asked.ask, (Turn(asked.hello, b""),), self.hangs_up)
         while said := asked.again(tlsanswer.read(Exchange(asked.ask, tuple(turns), "done"))):
             turns.append(Turn(said, self._second(turns)))
         return Exchange(asked.ask, tuple(turns), "closed" if asked.ask == "ticket" else "done")
@@ -255,6 +241,28 @@ class Server:
         said.append((tlswire.CERTIFICATE, b"\0" + vector(listed, 3)))
         said.append((tlswire.CERTIFICATE_VERIFY, scheme.to_bytes(2) + vector(b"signature")))
         return [*said, (tlswire.FINISHED, bytes(32))]
+
+
+def walked(answer: Callable[[Question], Exchange]) -> list[Exchange]:
+    """All that the prober asks of who answers so."""
+    seen: list[Exchange] = []
+
+    def play(walk: Walk) -> None:
+        said: Answer | None = None
+        while True:
+            try:
+                asked = walk.send(said)
+            except StopIteration:
+                return
+            assert isinstance(asked, Question)
+            seen.append(answer(asked))
+            read = tlsanswer.read(seen[-1])
+            said = read if read.sound else None
+
+    for stage in Survey(_VISIT, "all", lambda: seen).stages():
+        for walk in stage:
+            play(walk)
+    return seen
 
 
 def _extensions(more: Mapping[int, bytes]) -> bytes:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 from checks.linux._answers import named
 from checks.linux.sockets import ListeningSocket
 from checks.network.datagrams import QUESTIONS, Datagram
-from checks.network.ports import USUAL, ListenerSweep, Reached, Sweep, login_port
+from checks.network.ports import USUAL, ListenerSweep, Reached, Sweep, further, login_port
 from scanner import (
     DEFAULT_DENY,
     IN_DEPTH,
@@ -43,6 +43,12 @@ from scanner import (
 
 #: Errors that say that something on the way, or the host, does not let us through: as good as a refusal.
 _TURNED_AWAY: Final = frozenset({"EHOSTUNREACH", "EACCES", "EHOSTDOWN"})
+
+#: Why it cannot be told whether we may come in.
+NOT_KNOWN: Final = (
+    "as whom we come is not known: write in which zone the scanner stands ('vantage:'); behind NAT or in a container"
+    " its own address says nothing, so name zones under 'from:'"
+)
 
 
 @fact
@@ -271,7 +277,7 @@ def declared_answers(exposure: Exposure, target: Target) -> Verdict:
     meant = [
         number
         for number, service in services.items()
-        if any(admitted(service, exposure.vantage, at.source) for at in exposure.addresses)
+        if any(admitted(service, exposure.vantage, at.seen_as) for at in exposure.addresses)
     ]
     if not meant:
         raise Absent(f"the inventory lets no TCP service of this host be reached {exposure.place}")
@@ -313,7 +319,7 @@ def from_as_declared(exposure: Exposure, target: Target) -> Verdict:
     if not bounded:
         raise Absent("the inventory limits no TCP service to zones or networks ('from:')")
     may = [
-        (at, number, admitted(bounded[number], exposure.vantage, at.source))
+        (at, number, admitted(bounded[number], exposure.vantage, at.seen_as))
         for at, number in exposure.open
         if number in bounded
     ]
@@ -321,7 +327,7 @@ def from_as_declared(exposure: Exposure, target: Target) -> Verdict:
         (at.address, shown(number, "tcp", bounded[number].name)) for at, number, one in may if one is False
     ]
     if not wrong and any(one is None for _, _, one in may):
-        raise NotUnderstood("the inventory does not say in which zone the scanner stands ('vantage:')")
+        raise NotUnderstood(NOT_KNOWN)
     if not wrong:
         exposure.sure(bounded)
     return holds(
@@ -581,7 +587,9 @@ def udp_as_declared(exposure: Exposure, datagrams: list[Datagram], target: Targe
     extra, doubts = [], False
     for one in (one for one in datagrams if one.answers):
         service = services.get(one.asked.number)
-        sources = {at.source for at in exposure.addresses if one.asked.address in ("", at.address)}
+        sources = {
+            at.seen_as for at in exposure.addresses if one.asked.address == further(target, at.address)
+        }
         may = [admitted(service, exposure.vantage, source) for source in sources] if service else [False]
         if False in may and True not in may:
             extra.append(
@@ -590,10 +598,11 @@ def udp_as_declared(exposure: Exposure, datagrams: list[Datagram], target: Targe
             )
         doubts = doubts or (service is not None and bool(service.from_) and True not in may and None in may)
     if not extra and doubts:
-        raise NotUnderstood("the inventory does not say in which zone the scanner stands ('vantage:')")
+        raise NotUnderstood(NOT_KNOWN)
     if not extra:
         exposure.lasting()
-        if all(one.state == "silent" for one in datagrams):
+        heard = {one.asked.address for one in datagrams if one.state != "silent"}
+        if any(one.asked.address not in heard for one in datagrams):
             exposure.sure()
     return holds(
         not extra,
@@ -689,6 +698,11 @@ def swept(vantage: str = "kantoor", **addresses: Mapping[str, Any]) -> str:
     return json.dumps({"from": vantage, "addresses": seen})
 
 
+def translated(seen: str) -> str:
+    """The same seen from a private network, of an address of the internet."""
+    return seen.replace("198.51.100.7", "192.168.1.7").replace("192.0.2.10", "93.184.215.14")
+
+
 def said(**answers: bytes | None) -> dict[str, str]:
     """Transcripts of all datagrams: these services answer so, or are refused (None); the others stay silent."""
     found = {}
@@ -782,7 +796,10 @@ examples(
             "target": {**_HOST, "services": [{**_NET, "from": ["203.0.113.0/24"]}]},
         },
     ],
-    unknown={"swept": swept("", v4={"open": [22, 443]}), "target": _HOST},
+    unknown=[
+        {"swept": swept("", v4={"open": [22, 443]}), "target": _HOST},
+        {"swept": translated(swept(v4={"open": [5432]})), "target": {**_HOST, "services": [_NET]}},
+    ],
     notapplicable={"swept": _DROPS, "target": {**_HOST, "services": [_WEB]}},
     error={"swept": _DEAD, "target": _HOST},
 )
@@ -844,6 +861,8 @@ examples(
     error={"swept": _DEAD, "said": said(), "target": _HOST},
     notapplicable={"swept": swept(v4={"refused": [22, 443]}), "said": said(), "target": _HOST},
 )
+_SILENT6: Final = {f"{port} of 2001:db8::10": talk for port, talk in said().items()}
+_REFUSED6: Final = {port: talk.replace('"timeout"', '"refused"') for port, talk in _SILENT6.items()}
 examples(
     udp_as_declared,
     passes=[
@@ -856,6 +875,13 @@ examples(
             "swept": _DROPS, "said": said(ntp=_NTP),
             "target": {**_HOST, "services": [_WEB, {**_TIME, "from": ["beheer"]}]},
         },
+        {
+            "swept": _BOTH, "said": {**said(ntp=_NTP), **_SILENT6},
+            "target": {
+                **_HOST, "addresses": ["2001:db8::10"],
+                "services": [_WEB, {**_TIME, "from": ["2001:db8:1::/48"]}],
+            },
+        },
     ],
     unknown=[
         {"swept": _DROPS, "said": said(), "target": {**_HOST, "services": None}},
@@ -864,7 +890,13 @@ examples(
             "target": {**_HOST, "services": [_WEB, {**_TIME, "from": ["beheer"]}]},
         },
     ],
-    error={"swept": _DEAD, "said": said(), "target": _HOST},
+    error=[
+        {"swept": _DEAD, "said": said(), "target": _HOST},
+        {
+            "swept": swept(v4={"silent": [443]}, v6={"open": [443]}), "said": {**said(), **_REFUSED6},
+            "target": {**_HOST, "addresses": ["2001:db8::10"]},
+        },
+    ],
 )  # fmt: skip
 examples(
     no_amplification,

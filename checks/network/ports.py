@@ -9,10 +9,26 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from ipaddress import ip_address
 from typing import Final, Literal
 
 from checks.linux.sockets import ListeningSocket
-from scanner import Absent, Each, Gap, NotUnderstood, Ports, Raw, Service, State, Target, Unseen, fact, probe
+from scanner import (
+    Absent,
+    Blind,
+    Cause,
+    Each,
+    Gap,
+    NotUnderstood,
+    Ports,
+    Raw,
+    Service,
+    State,
+    Target,
+    Unseen,
+    fact,
+    probe,
+)
 
 #: TCP ports that are tried on every target, beside those the inventory declares: services that are asked further when
 #: they answer, and those that should never be open to many (IANA service names; the usual ones of well-known products).
@@ -100,6 +116,14 @@ class Reached:
         return bool(self.open or self.refused)
 
     @property
+    def seen_as(self) -> str:
+        """Our address as the host sees it; empty when that is not known: who stands in a private network shows itself
+        to the internet with another one.
+        """
+        translated = self.source and ip_address(self.source).is_private and ip_address(self.address).is_global
+        return "" if translated else self.source
+
+    @property
     def version(self) -> int:
         """Of IP: 4 or 6."""
         return 6 if ":" in self.address else 4
@@ -153,7 +177,7 @@ class OpenPort:
     """A TCP port of the target that takes connections from where the scanner stands.
 
     ``service`` is the name in the inventory, else that of the usual service on this port, else empty; ``declared``
-    says that the inventory has it, ``tls`` that it promises TLS here.
+    says that the inventory has it, ``tls`` that it promises TLS here. ``further_address`` is empty at the target's own.
     """
 
     number: int
@@ -161,6 +185,7 @@ class OpenPort:
     declared: bool
     tls: bool
     server_name: str
+    further_address: str = ""
 
     def __str__(self) -> str:
         return f"{self.number}/tcp"
@@ -172,6 +197,7 @@ class TlsPort:
 
     ``declared`` says that the inventory promises TLS here. ``starttls`` is the protocol that is spoken before TLS. Over
     UDP it is a RADIUS server, which speaks TLS in EAP with who logs in on the network, in this ``realm``.
+    ``further_address`` is as that of `OpenPort`.
     """
 
     number: int
@@ -181,6 +207,7 @@ class TlsPort:
     starttls: str = ""
     protocol: Literal["tcp", "udp"] = "tcp"
     realm: str = ""
+    further_address: str = ""
 
     def __str__(self) -> str:
         return f"{self.number}/{self.protocol}"
@@ -201,6 +228,8 @@ class RadiusServer:
 @probe("outside")
 def radius_servers(target: Target) -> list[RadiusServer]:
     """As declared: over UDP silence tells nothing, so no other is sought."""
+    if target.channel != "local":
+        must_be_outside(target)
     return [
         RadiusServer(one.port, one.server_name or _own_name(target), one.realm)
         for one in target.services or ()
@@ -208,13 +237,22 @@ def radius_servers(target: Target) -> list[RadiusServer]:
     ]
 
 
-@probe("outside")
-def port_list(target: Target) -> list[PortList]:
-    """The ports that were chosen and those the inventory declares; none on the scanner's own host, which has no
-    outside.
-    """
+def must_be_outside(target: Target) -> None:
+    """Raises Absent where there is no outside to look from, on the scanner's own host; Blind behind a jump host."""
     if target.channel == "local":
         raise Absent("the scanner runs on this host itself: nothing is seen from outside")
+    if target.is_out_of_sight:
+        raise Blind(
+            f"reached by way of {target.jump}: where the scanner stands its address may be another host's, so nothing"
+            " is asked from outside; write 'ports: usual' when it leads there from here too",
+            Cause.POLICY,
+        )
+
+
+@probe("outside")
+def port_list(target: Target) -> list[PortList]:
+    """The ports that were chosen and those the inventory declares."""
+    must_be_outside(target)
     declared = {one.port for one in target.services or () if one.protocol == "tcp"} | login_port(target)
     chosen: Iterable[int]
     match target.ports:
@@ -286,9 +324,11 @@ def listener_sweep(swept: Raw) -> ListenerSweep:
 
 @probe("outside")
 def open_ports(sweeps: list[Sweep], target: Target) -> list[OpenPort]:
-    """The ports that are open on any address."""
+    """The ports that are open, on each address that the inventory names."""
     declared = {one.port: one for one in target.services or () if one.protocol == "tcp"}
-    numbers = {number for one in sweeps for at in one.addresses for number in at.open}
+    found = {
+        (number, further(target, at.address)) for one in sweeps for at in one.addresses for number in at.open
+    }
     return [
         OpenPort(
             number=number,
@@ -296,8 +336,9 @@ def open_ports(sweeps: list[Sweep], target: Target) -> list[OpenPort]:
             declared=number in declared,
             tls=number in declared and declared[number].tls,
             server_name=_name(target, number),
+            further_address=address,
         )
-        for number in sorted(numbers)
+        for number, address in sorted(found)
     ]
 
 
@@ -315,25 +356,29 @@ def tls_ports(
     promises TLS on is asked unless the host itself says that nothing listens there. Services that change over to TLS
     (STARTTLS) are asked where they answer, and RADIUS servers where the inventory declares them.
     """
+    if target.channel != "local":
+        must_be_outside(target)
     declared = {one.port for one in target.services or () if one.tls and one.protocol == "tcp"}
     wanted = TLS_PORTS | declared
-    found: dict[int, TlsPort] = {}
-    if isinstance(sockets, Gap):
-        found = {number: _tls_port(target, number) for number in declared}
-    else:
+    found: dict[tuple[int, str], TlsPort] = {}
+    if not isinstance(sockets, Gap):
         own = target.channel == "local"
         for one in sockets:
             if one.protocol != "tcp" or one.port not in wanted or (one.is_local and not own):
                 continue
             # Never connect to an address that a remote host names: it may name another's.
             address = one.address if own and not one.everywhere and not one.scope else ""
-            if one.port not in found or one.everywhere:
-                found[one.port] = _tls_port(target, one.port, address)
+            place = one.port, further(target, one.address)
+            if place not in found or one.everywhere:
+                found[place] = _tls_port(target, *place, address)
     if not isinstance(reached, Gap):
         upgrading = {port.number for port in reached if port.service in STARTTLS.keys() - _TOUCHY}
-        seen = {port.number for port in reached} & (wanted | upgrading)
-        found = {number: _tls_port(target, number) for number in seen} | found
-    ports: list[TlsPort | Unseen] = [found[number] for number in sorted(found)]
+        seen = {(port.number, port.further_address) for port in reached if port.number in wanted | upgrading}
+        found = {place: _tls_port(target, *place) for place in seen} | found
+    if isinstance(sockets, Gap):
+        promised = declared - {number for number, _ in found}
+        found |= {(number, ""): _tls_port(target, number) for number in promised}
+    ports: list[TlsPort | Unseen] = [found[place] for place in sorted(found)]
     ports += [
         TlsPort(one.number, one.server_name, declared=True, protocol="udp", realm=one.realm) for one in radius
     ]
@@ -345,7 +390,7 @@ def tls_ports(
     return ports
 
 
-def _tls_port(target: Target, number: int, address: str = "") -> TlsPort:
+def _tls_port(target: Target, number: int, further_address: str = "", address: str = "") -> TlsPort:
     service = _service(target, number)
     usual = "" if number in TLS_PORTS else STARTTLS.get(service_name(target, number), "")
     return TlsPort(
@@ -354,6 +399,7 @@ def _tls_port(target: Target, number: int, address: str = "") -> TlsPort:
         address=address,
         declared=service is not None and service.tls,
         starttls=(service.starttls if service else "") or usual,
+        further_address=further_address,
     )
 
 
@@ -361,6 +407,11 @@ def _service(target: Target, number: int) -> Service | None:
     """What the inventory says of a TCP port."""
     services = target.services or ()
     return next((one for one in services if one.port == number and one.protocol == "tcp"), None)
+
+
+def further(target: Target, address: str) -> str:
+    """The address when it is one of those that the inventory gives the target beside its own, else empty."""
+    return address if address in target.addresses and address != target.address else ""
 
 
 def login_port(target: Target) -> set[int]:

@@ -51,6 +51,7 @@ class ServedZone:
 
     port: int
     zone: str
+    further_address: str = ""
 
     def __str__(self) -> str:
         return f"{self.zone} on {self.port}/tcp"
@@ -120,7 +121,7 @@ def _is_dns(port: OpenPort) -> bool:
 def served_zones(ports: list[OpenPort], target: Target) -> list[ServedZone]:
     """The domains in the inventory, on every port with a name server."""
     return [
-        ServedZone(port.number, zone)
+        ServedZone(port.number, zone, port.further_address)
         for port in ports
         if _is_dns(port)
         for zone in dict.fromkeys(one.rstrip(".").lower() for one in target.domains)

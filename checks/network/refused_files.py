@@ -48,6 +48,7 @@ class MountService(OnTcp):
 
     port: int
     version: int
+    further_address: str = ""
 
 
 @fact
@@ -77,6 +78,7 @@ class RsyncListing(OnTcp):
 
     port: int
     modules: tuple[str, ...]
+    further_address: str = ""
 
 
 @fact
@@ -85,6 +87,7 @@ class RsyncModule:
 
     port: int
     name: str
+    further_address: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} on {self.port}/tcp"
@@ -160,6 +163,7 @@ class PortMap(OnTcp):
 
     port: int
     services: tuple[tuple[int, int, int, int], ...]
+    further_address: str = ""
 
 
 @probe(
@@ -179,22 +183,23 @@ def port_map(dump: Raw, port: OpenPort) -> PortMap:
         found.append((words.number(), words.number(), words.number(), words.number()))
         if len(found) > _MOST:
             raise NotUnderstood("a port map without end")
-    return PortMap(port.number, tuple(found))
+    return PortMap(port.number, tuple(found), port.further_address)
 
 
 @probe("outside")
 def mount_services(maps: list[PortMap]) -> list[MountService]:
     """The newest mount service on each port; a list of exports is the same in all versions."""
-    newest: dict[int, int] = {}
+    newest: dict[tuple[int, str], int] = {}
     for one in maps:
         for program, version, protocol, port in one.services:
             if program == _MOUNT and protocol == _TCP and 0 < port < 65536 and version <= 3:
-                newest[port] = max(version, newest.get(port, 0))
+                place = port, one.further_address
+                newest[place] = max(version, newest.get(place, 0))
     if not newest and any(program == _MOUNT for one in maps for program, *_ in one.services):
         raise NotUnderstood(
             "the mount service does not listen where it is asked: over TCP, in a known version"
         )
-    return [MountService(port, version) for port, version in sorted(newest.items())]
+    return [MountService(port, version, address) for (port, address), version in sorted(newest.items())]
 
 
 @probe(
@@ -254,7 +259,8 @@ def rsync_listing(listing: Raw, port: OpenPort) -> RsyncListing:
         raise NotUnderstood("the list of modules has no end")
     # What greets people (motd) stands before the names; a line of the list has a tab behind a padded name.
     named = [line.partition("\t")[0].strip() for line in said if "\t" in line]
-    return RsyncListing(port.number, tuple(dict.fromkeys(name for name in named if name)))
+    names = tuple(dict.fromkeys(name for name in named if name))
+    return RsyncListing(port.number, names, port.further_address)
 
 
 @probe("outside")
@@ -263,7 +269,7 @@ def rsync_modules(listings: list[RsyncListing]) -> list[RsyncModule]:
     if listings and not any(one.modules for one in listings):
         raise NotUnderstood("it names no modules, so that none can be knocked at")
     return [
-        RsyncModule(one.port, name)
+        RsyncModule(one.port, name, one.further_address)
         for one in listings
         for name in one.modules[:10]
         if name.isascii() and name.isprintable()

@@ -47,6 +47,7 @@ class SipPort:
     protocol: str
     secure: bool
     domain: str
+    further_address: str = ""
 
     def __str__(self) -> str:
         return f"{self.number}/{self.protocol}"
@@ -79,7 +80,13 @@ class SipProgram:
 def sip_ports(ports: list[OpenPort], target: Target) -> list[SipPort]:
     """The open TCP ports of SIP, and the UDP ports that the inventory declares."""
     found = [
-        SipPort(one.number, "tcp", one.service == _SECURE or one.tls, one.server_name or target.address)
+        SipPort(
+            number=one.number,
+            protocol="tcp",
+            secure=one.service == _SECURE or one.tls,
+            domain=one.server_name or target.address,
+            further_address=one.further_address,
+        )
         for one in ports
         if one.service in {_CLEAR, _SECURE}
     ]

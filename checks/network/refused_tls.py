@@ -60,6 +60,7 @@ class MutualPort:
 
     number: int
     server_name: str
+    further_address: str = ""
 
     def __str__(self) -> str:
         return f"{self.number}/tcp"
@@ -88,7 +89,9 @@ class PlainHttp(Answered):
 def mutual_ports(ports: list[OpenPort], target: Target) -> list[MutualPort]:
     """Those that the inventory marks with ``client_certificate``, as far as they are open."""
     marked = {one.port for one in target.services or () if one.client_certificate and one.protocol == "tcp"}
-    return [MutualPort(one.number, one.server_name) for one in ports if one.number in marked]
+    return [
+        MutualPort(one.number, one.server_name, one.further_address) for one in ports if one.number in marked
+    ]
 
 
 def _visit(stranger: bool) -> Each:

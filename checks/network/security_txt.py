@@ -65,7 +65,8 @@ def security_txt(security: Raw, page: Page, sites: list[Site]) -> SecurityTxt:
     must_be_site(found)
     if found.is_redirect:
         location = found.value("Location")
-        if any(location == other.url(_SECURITY_TXT) and other.tls for other in sites if other != page.site):
+        known = {other.url(_SECURITY_TXT) for other in sites if other.tls} - {page.site.url(_SECURITY_TXT)}
+        if location in known:
             raise Absent(f"security.txt is that of {location}, and is judged there")
         raise NotUnderstood(f"security.txt is elsewhere, which was not asked: {location[:200]}")
     if found.status != 200:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from checks.linux.ssh import drop_in
 from checks.linux.ssh_crypto import without_weak
 from checks.network._port import OnTcp
 from checks.network.asking import heard
@@ -131,8 +132,8 @@ _VERIFY: Final = "ssh -vv -o PreferredAuthentications=none HOST 2>&1 | grep -A 9
 _TABLE: Final = "checks/linux/ssh_algorithms.csv"
 
 
-def _sshd(setting: str) -> str:
-    return f"echo '{setting}' > /etc/ssh/sshd_config.d/00-algorithms.conf\nsystemctl reload ssh"
+# One line for both claims about key exchange, as in checks/linux/ssh_crypto.py.
+_KEX: Final = drop_in("KexAlgorithms ^sntrup761x25519-sha512@openssh.com")
 
 
 @check(
@@ -170,11 +171,11 @@ def only_protocol_two(server: SshServer) -> Verdict:
     platform="ssh",
     title_nl="De SSH-server biedt alleen veilige sleutelafspraken aan",
     why_nl="Met SHA-1 of een kleine groep kan een meelezer de sessiesleutel ooit terugrekenen of namaken.",
-    fix=_sshd("KexAlgorithms -*sha1*"),
+    fix=_KEX,
     verify=_VERIFY,
     references=("RFC 9142 (2022-01)", _TABLE),
-    advice=_ADVICE,
-    advice_nl=_ADVICE_NL,
+    advice=f"OpenSSH older than 8.5: KexAlgorithms -*sha1*. {_ADVICE}",
+    advice_nl=f"OpenSSH ouder dan 8.5: KexAlgorithms -*sha1*. {_ADVICE_NL}",
 )
 def key_exchange_seen(offer: SshOffer) -> Verdict:
     """The SSH server offers strong key agreements only.
@@ -192,7 +193,7 @@ def key_exchange_seen(offer: SshOffer) -> Verdict:
     platform="ssh",
     title_nl="De SSH-server biedt alleen sterke versleuteling aan",
     why_nl="CBC, RC4 en 3DES geven een meelezer delen van de sessie prijs.",
-    fix=_sshd("Ciphers -*-cbc*,arcfour*"),
+    fix=drop_in("Ciphers -*-cbc*,arcfour*"),
     verify=_VERIFY,
     references=("RFC 8758 (2020-04)", "CVE-2008-5161", _TABLE),
     advice=_ADVICE,
@@ -214,7 +215,7 @@ def ciphers_seen(offer: SshOffer) -> Verdict:
     platform="ssh",
     title_nl="De SSH-server biedt alleen sterke controlecodes aan",
     why_nl="Een zwakke of korte controlecode maakt het doenlijk om verkeer onderweg ongemerkt te wijzigen.",
-    fix=_sshd("MACs -*sha1*,*md5*,*-96*,umac-64*"),
+    fix=drop_in("MACs -*sha1*,*md5*,*-96*,umac-64*"),
     verify=_VERIFY,
     references=("BSI TR-02102-4 (2025-01)", _TABLE),
     advice=_ADVICE,
@@ -236,7 +237,7 @@ def macs_seen(offer: SshOffer) -> Verdict:
     platform="ssh",
     title_nl="De SSH-server bewijst zijn identiteit zonder SHA-1 en DSA",
     why_nl="Wie een handtekening met SHA-1 of DSA kan namaken, doet zich voor als deze server.",
-    fix=_sshd("HostKeyAlgorithms -ssh-rsa*,ssh-dss*"),
+    fix=drop_in("HostKeyAlgorithms -ssh-rsa*,ssh-dss*"),
     verify=_VERIFY,
     references=("OpenSSH 8.8 release notes (2021-09)", "RFC 8332", _TABLE),
     advice=_ADVICE,
@@ -295,7 +296,7 @@ def exchange_is_strict(offer: SshOffer) -> Verdict:
     platform="ssh",
     title_nl="De SSH-server biedt een sleutelafspraak aan die een quantumcomputer weerstaat",
     why_nl="Verkeer dat nu wordt bewaard, is anders later met een quantumcomputer alsnog te lezen.",
-    fix=_sshd("KexAlgorithms ^sntrup761x25519-sha512@openssh.com"),
+    fix=_KEX,
     verify=f"{_VERIFY} | grep -E 'mlkem768|sntrup761'",
     references=("OpenSSH 9.0 (2022-04) and 9.9 (2024-09) release notes", "BIO2 1.3 maatregel 8.24.04"),
     advice="OpenSSH older than 8.5 cannot do this: then upgrade the system.",

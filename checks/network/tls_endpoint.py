@@ -8,7 +8,7 @@ error when it could not be established; one that has seen something bad already 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Generic, NamedTuple, NoReturn, TypeAlias, TypeVar
 
@@ -26,6 +26,7 @@ from scanner import (
     fact,
     probe,
     tlsanswer,
+    tlshangup,
     tlswire,
     transcript,
     visible,
@@ -202,37 +203,35 @@ def start_tls(walk: Raw, port: TlsPort) -> StartTls:
 @probe("tls", walk=Each(TlsPort, _walk, when=_over_tcp))
 def tls_offer(walk: Raw, port: TlsPort) -> TlsOffer:
     """The walk as `TlsWalk` documents it. Raises Absent when the port speaks something else than TLS."""
-    answers = spoken(walk, declared=port.declared)
+    whole = spoken(walk, declared=port.declared)
+    answers = [one for one in whole if one.ask not in (_SHOWN["none"], _SHOWN["unknown"])]
     suites = {name: _suites(answers, name) for name in VERSIONS}
-    old = [one for one in answers if _sound(one) and one.server and one.server.version < TLS13]
+    old = [one for one in answers if one.sound and one.server and one.server.version < TLS13]
     return TlsOffer(
         port=port.number,
         name=port.server_name,
         starttls=port.starttls,
-        version={
-            name: Part(bool(part.seen), "" if part.seen else part.gap, part.cause)
-            for name, part in suites.items()
-        },
+        version={name: _version(answers, name, part) for name, part in suites.items()},
         suites=suites,
         server_order=dict(_orders(answers, suites)),
         order={name: _order(answers, name, suites[name]) for name in list(VERSIONS)[1:]},
         chacha_first=_chacha_first(answers),
         groups={family: _groups(answers, family, suites) for family in ("older", "TLSv1.3")},
-        primes=_joined(tuple(_primes(old)), suites.values()),
+        primes=_all_primes(answers, old, suites),
         schemes={name: _schemes(answers, name, suites[name]) for name in ("TLSv1.2", "TLSv1.3")},
         compression=_joined(any(one.server and one.server.compression for one in old), suites.values()),
         secure_renegotiation=_extension(old, suites, tlswire.RENEGOTIATION_INFO),
         extended_master_secret=_extension(old, suites, tlswire.EXTENDED_MASTER_SECRET),
         encrypt_then_mac=_encrypt_then_mac(old, suites),
-        heartbeat=_extension(old, suites, tlswire.HEARTBEAT),
-        session_tickets=_extension(old, suites, tlswire.SESSION_TICKET),
+        heartbeat=_extension(old, suites, tlswire.HEARTBEAT, any),
+        session_tickets=_extension(old, suites, tlswire.SESSION_TICKET, any),
         fallback_refused=_fallback(answers, suites),
         renegotiation=_renegotiation(answers, suites),
         protocols=_protocols(answers),
         early_data=_early_data(answers, suites["TLSv1.3"]),
         staple=stapled(answers),
         client_certificate=_client_certificate(answers),
-        shown={which: shown_to(answers, which) for which in _SHOWN},
+        shown={which: shown_to(whole, which) for which in _SHOWN},
     )
 
 
@@ -263,11 +262,9 @@ def spoken(walk: Raw, *, declared: bool) -> list[Answer]:
 
 @lru_cache(maxsize=16)
 def _read(out: bytes) -> list[Answer]:
-    return [tlsanswer.read(one) for one in transcript.exchanges(Raw(out=out)) if _asks(one)]
-
-
-def _asks(exchange: transcript.Exchange) -> bool:
-    return any(tlsanswer.is_hello(turn.sent) for turn in exchange.turns)
+    answers = tlsanswer.read_all(transcript.exchanges(Raw(out=out)))
+    refused = tlshangup.refusals(answers)
+    return [replace(one, hung_up=True) if one.asked in refused else one for one in answers]
 
 
 def before_tls(walk: Raw) -> NoReturn:
@@ -290,7 +287,10 @@ _WHY: Final[Mapping[str, tuple[str, Cause]]] = {
     "refused": ("the connection was refused", Cause.REFUSED),
     "closed": ("the connection was closed in the middle of the answer", Cause.RESET),
     "limit": ("more came back than is read", Cause.TRUNCATED),
-    "done": ("the answer is no TLS, or an alert that says nothing of the offer", Cause.TLS),
+    "done": (
+        "the answer is no TLS, an alert that says nothing of the offer, or wants a key in a group that we have none in",
+        Cause.TLS,
+    ),
 }
 
 
@@ -328,15 +328,12 @@ def _ledger(
     offer: Callable[[Answer], Iterable[int]],
     chosen: Callable[[Answer], Iterable[int]],
     known: Iterable[int] = (),
-    *,
-    polite: bool = False,
 ) -> _Ledger:
-    """``polite``: the server refuses in words, and so is not believed when it merely hangs up."""
     book, away = _Ledger(bool(asked), set(known), list(dict.fromkeys(known)), []), set[frozenset[int]]()
     for one in asked:
         offered = frozenset(offer(one))
         book.offered |= offered
-        if not _sound(one):
+        if not one.sound:
             continue
         if one.accepted:
             took = list(chosen(one))
@@ -347,22 +344,14 @@ def _ledger(
             book.accepted += [code for code in took if code not in book.accepted]
         elif one.refused or (one.turned_away and offered in away):
             book.refusals.append(offered)
-        elif one.turned_away and (one.received or not polite):
+        else:
             away.add(offered)
     return book
 
 
-def _polite(answers: list[Answer]) -> bool:
-    """Whether this server says so when it refuses a hello."""
-    return any(one.hello and _sound(one) and one.refused and one.alert for one in answers)
-
-
-def _sound(answer: Answer) -> bool:
-    """Whether the answer can be read at all; one that cannot leaves open what it was about."""
-    try:
-        return answer.accepted or answer.refused or answer.turned_away
-    except ValueError:
-        return False
+def _at_all(_answer: Answer) -> tuple[int]:
+    """The offer as one item, for a question that is answered by yes or no."""
+    return (0,)
 
 
 def _part(book: _Ledger, asked: list[Answer], seen: T, what: str) -> Part[T]:
@@ -370,14 +359,28 @@ def _part(book: _Ledger, asked: list[Answer], seen: T, what: str) -> Part[T]:
 
 
 def _suites(answers: list[Answer], name: str) -> Part[tuple[Suite, ...]]:
+    """Those that were accepted when this version was asked for, or in answer to anything else."""
     asked = [one for one in answers if one.ask == f"suites {name}"]
-    polite = name != "SSLv2" and _polite(answers)
-    book = _ledger(asked, lambda one: one.offer, _chosen_suites, polite=polite)
+    book = _ledger(asked, lambda one: one.offer, _chosen_suites)
     known = SSL2_SUITES if name == "SSLv2" else SUITES
+    chosen = [one.server for one in answers if one.sound and one.server]
+    elsewhere = {one.suite for one in chosen if one.version == VERSIONS[name]} - set(book.accepted)
     if name == "SSLv2" and book.accepted:
         book.offered = set(book.accepted)  # the server named all that it has
-    found = book.accepted if name == "SSLv2" else _in_order(answers, [name], book.accepted)[0]
-    return _part(book, asked, tuple(known[code] for code in found if code in known), f"the suites of {name}")
+    found = [*book.accepted, *elsewhere]
+    found = found if name == "SSLv2" else _in_order(answers, [name], found)[0]
+    seen = tuple(known[code] for code in found if code in known)
+    if book.complete and elsewhere:
+        return Part(seen, f"{name} is refused in one hello and accepted in another", Cause.TLS)
+    if book.complete and not any(one.sound and one.accepted for one in answers):
+        return Part(seen, "every hello is refused, whatever is in it", Cause.TLS)
+    return _part(book, asked, seen, f"the suites of {name}")
+
+
+def _version(answers: list[Answer], name: str, suites: Part[tuple[Suite, ...]]) -> Part[bool]:
+    """Whether it is spoken. SSL 2 is even where it names no suite: some do what they do not name (CVE-2015-3197)."""
+    seen = bool(suites.seen) or (name == "SSLv2" and any(one.ssl2_server for one in answers))
+    return Part(True) if seen else Part(False, suites.gap, suites.cause)
 
 
 def _order(answers: list[Answer], name: str, suites: Part[tuple[Suite, ...]]) -> Part[tuple[Suite, ...]]:
@@ -414,7 +417,7 @@ def _in_order(answers: list[Answer], names: Iterable[str], accepted: Iterable[in
     asked = {f"{what} {name}" for what in ("suites", "merge") for name in names}
     above: dict[int, set[int]] = {}
     for one in answers:
-        if one.ask in asked and _sound(one) and one.server is not None:
+        if one.ask in asked and one.sound and one.server is not None:
             above.setdefault(one.server.suite, set()).update(one.offer)
     left, found, sure = list(accepted), list[int](), True
     while left:
@@ -435,7 +438,7 @@ def _orders(
         if all(len(suites[name].seen) < 2 for name in names if name in suites):
             continue
         asked = [one for one in answers if one.ask.startswith("order ") and one.ask[6:] in names]
-        answer = next((one for one in asked if _sound(one) and one.server), None)
+        answer = next((one for one in asked if one.sound and one.server), None)
         if answer is None or answer.server is None:
             yield family, Part(False, *_why(asked, f"whose order counts in {family}"))
         else:
@@ -443,7 +446,7 @@ def _orders(
 
 
 def _chacha_first(answers: list[Answer]) -> bool | None:
-    asked = [one for one in answers if one.ask.startswith("chacha ") and _sound(one) and one.server]
+    asked = [one for one in answers if one.ask.startswith("chacha ") and one.sound and one.server]
     return any("ChaCha" in SUITES[one.server.suite].cipher for one in asked if one.server) if asked else None
 
 
@@ -457,14 +460,13 @@ def _groups(answers: list[Answer], family: str, suites: Suites) -> Part[tuple[Gr
     if name is None:
         return _joined((), [suites[name] for name in names])
     asked = [one for one in answers if one.ask == f"groups {name}"]
-    walked = [one for one in answers if one.ask == f"suites {name}" and _sound(one)]
+    walked = [one for one in answers if one.ask == f"suites {name}" and one.sound]
     known = [one.group for one in walked if one.group is not None and one.group in GROUPS]
     book = _ledger(
         asked,
         lambda one: one.hello.groups if one.hello else (),
         _chosen_group,
         known[:1],
-        polite=_polite(answers),
     )
     seen = dict.fromkeys([*book.accepted, *known])
     return _part(book, asked, tuple(GROUPS[code] for code in seen), f"the groups of {name}")
@@ -472,6 +474,16 @@ def _groups(answers: list[Answer], family: str, suites: Suites) -> Part[tuple[Gr
 
 def _elliptic(suites: Iterable[Suite]) -> bool:
     return any(suite.exchange in {"ECDHE", "any"} for suite in suites)
+
+
+def _all_primes(answers: list[Answer], old: list[Answer], suites: Suites) -> Part[tuple[Prime, ...]]:
+    """Those of DHE. Who gets a named one where it is named (RFC 7919) may get another where it is not."""
+    seen = tuple(_primes(old))
+    asked = [one for one in answers if one.ask.startswith("prime ")]
+    book = _ledger(asked, _at_all, _at_all)
+    if any(one.name.startswith("ffdhe") for one in seen) and not book.complete:
+        return Part(seen, *_why(asked, "the prime for who names none"))
+    return _joined(seen, suites.values())
 
 
 def _primes(old: Iterable[Answer]) -> Iterator[Prime]:
@@ -495,7 +507,6 @@ def _schemes(answers: list[Answer], name: str, suites: Part[tuple[Suite, ...]]) 
         asked,
         lambda one: one.hello.schemes if one.hello else (),
         _chosen_scheme,
-        polite=_polite(answers),
     )
     return _part(
         book, asked, tuple(SCHEMES[code] for code in book.accepted), f"the signature schemes of {name}"
@@ -505,12 +516,22 @@ def _schemes(answers: list[Answer], name: str, suites: Part[tuple[Suite, ...]]) 
 # --- features -------------------------------------------------------------------------------------------------
 
 
-def _extension(old: list[Answer], suites: Suites, kind: int) -> Part[bool | None]:
-    """Whether the newest version up to TLS 1.2 that it speaks has this extension."""
-    newest = max((one.version for one in old), default=0)
+def _extension(
+    old: list[Answer], suites: Suites, kind: int, said: Callable[[Iterable[bool]], bool] = all
+) -> Part[bool | None]:
+    """Whether the newest version up to TLS 1.2 that it speaks has this extension, each time we had it (or ``any``)."""
+    newest = max((one.server.version for one in old if one.server), default=0)
     if not newest:
         return _joined(None, suites.values())
-    return Part(any(one.server and kind in one.server.extensions for one in old if one.version == newest))
+    asked = [one.server for one in old if one.server and one.server.version == newest and _has(one, kind)]
+    return Part(bool(asked) and said(kind in one.extensions for one in asked))
+
+
+def _has(answer: Answer, kind: int) -> bool:
+    """Whether our hello had this extension, or what stands for it in SSL 3."""
+    if kind == tlswire.RENEGOTIATION_INFO and tlswire.RENEGOTIATION_SCSV in answer.offer:
+        return True
+    return answer.hello is not None and kind in answer.hello.extensions
 
 
 def _encrypt_then_mac(old: list[Answer], suites: Suites) -> Part[bool | None]:
@@ -522,10 +543,10 @@ def _encrypt_then_mac(old: list[Answer], suites: Suites) -> Part[bool | None]:
 def _fallback(answers: list[Answer], suites: Suites) -> Part[bool | None]:
     """Whether a client that falls back is refused. It was offered nothing but what is accepted otherwise."""
     asked = [one for one in answers if one.ask.startswith("fallback ")]
-    sound = [one for one in asked if _sound(one)]
-    if sound:
-        return Part(not sound[-1].accepted)
-    if not asked and sum(bool(part.seen) for part in suites.values()) < 2:
+    book = _ledger(asked, _at_all, _at_all)
+    if book.complete:
+        return Part(not book.accepted)
+    if not asked and sum(bool(part.seen) for name, part in suites.items() if name != "SSLv2") < 2:
         return _joined(None, suites.values())
     return Part(None, *_why(asked, "whether falling back is refused"))
 
@@ -538,9 +559,9 @@ def _renegotiation(answers: list[Answer], suites: Suites) -> Part[bool | None]:
         return Part(None, gap, Cause.POLICY) if old else _joined(None, [suites["TLSv1.2"]])
     asked = [one for one in answers if one.ask == "renegotiation"]
     for one in asked:
-        if _sound(one) and one.refused:
+        if one.sound and one.refused:
             return Part(None, "renegotiation takes a suite with ECDHE and AEAD to ask for", Cause.POLICY)
-        allowed = one.renegotiated if _sound(one) else None
+        allowed = one.renegotiated if one.sound else None
         if allowed is not None:
             return Part(allowed)
     return Part(None, *_why(asked, "whether a client may renegotiate"))
@@ -549,11 +570,9 @@ def _renegotiation(answers: list[Answer], suites: Suites) -> Part[bool | None]:
 def _protocols(answers: list[Answer]) -> Part[tuple[str, ...]]:
     """All protocols are known when the server takes none of the rest, or refuses it."""
     asked = [one for one in answers if one.ask == "protocols"]
-    seen = tuple(
-        dict.fromkeys(one.protocol for one in asked if _sound(one) and one.accepted and one.protocol)
-    )
+    seen = tuple(dict.fromkeys(one.protocol for one in asked if one.sound and one.accepted and one.protocol))
     last = asked[-1] if asked else None
-    if last is not None and _sound(last):
+    if last is not None and last.sound:
         said = last.chosen
         told = last.accepted and said is not None and (said.version < TLS13 or last.whole)
         if last.refused or (told and last.protocol in {"", *seen[:-1]}):
@@ -562,20 +581,20 @@ def _protocols(answers: list[Answer]) -> Part[tuple[str, ...]]:
 
 
 def _early_data(answers: list[Answer], suites: Part[tuple[Suite, ...]]) -> Part[int | None]:
-    """What the tickets allow; a server that closes without giving any allows nothing."""
+    """What the tickets allow."""
     if not suites.seen:
         return _joined(None, [suites])
     asked = [one for one in answers if one.ask == "ticket"]
     for one in asked:
-        finished = _sound(one) and one.whole and one.farewell == b""
-        if finished and (one.tickets or one.exchange.end == "closed"):
-            return Part(max((ticket.early_data for ticket in one.tickets), default=0))
+        size = one.early_data if one.sound else None
+        if size is not None:
+            return Part(size)
     return Part(None, *_why(asked, "early data"))
 
 
 def _whole(answers: list[Answer], words: str) -> Answer | None:
     return next(
-        (one for one in answers if one.ask == words and _sound(one) and one.accepted and one.whole), None
+        (one for one in answers if one.ask == words and one.sound and one.accepted and one.whole), None
     )
 
 

@@ -6,7 +6,8 @@ Others are left alone: silence tells nothing, and there are very many ports.
 from __future__ import annotations
 
 from checks.network.datagrams import Datagram
-from scanner import Absent, Gap, State, Target, Unseen, fact, probe
+from checks.network.ports import must_be_outside
+from scanner import Gap, State, Target, Unseen, fact, probe
 
 
 @fact
@@ -15,6 +16,7 @@ class UdpService:
 
     number: int
     service: str
+    further_address: str = ""
 
     def __str__(self) -> str:
         return f"{self.number}/udp"
@@ -23,15 +25,17 @@ class UdpService:
 @probe("outside")
 def udp_services(target: Target, datagrams: list[Datagram] | Gap) -> list[UdpService | Unseen]:
     """None on the scanner's own host, which has no outside."""
-    if target.channel == "local":
-        raise Absent("the scanner runs on this host itself: nothing is seen from outside")
+    must_be_outside(target)
     found = {
-        one.port: UdpService(one.port, one.name) for one in target.services or () if one.protocol == "udp"
+        (one.port, ""): UdpService(one.port, one.name)
+        for one in target.services or ()
+        if one.protocol == "udp"
     }
     if isinstance(datagrams, Gap):
         known: list[UdpService | Unseen] = list(found.values())
         return known if datagrams.state is State.NOTAPPLICABLE else [*known, Unseen("other ports", datagrams)]
     for one in datagrams:
-        if one.answers and one.understood and not one.asked.address:
-            found.setdefault(one.asked.number, UdpService(one.asked.number, one.service))
+        if one.answers and one.understood:
+            place = one.asked.number, one.asked.address
+            found.setdefault(place, UdpService(place[0], one.service, place[1]))
     return list(found.values())

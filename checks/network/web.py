@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
@@ -70,7 +70,7 @@ def https_available(page: Page, pages: list[Page]) -> Verdict:
     """A web site that answers over HTTP is there over HTTPS as well.
 
     Without HTTPS everyone on the way reads and changes what visitors see and fill in. For governments it is law. It is
-    sought where HTTP sends the visitor, else on port 443, under the same name.
+    sought where HTTP sends the visitor, else on port 443, under the same name and at the same address.
     """
     port = page.site.port if page.site.tls else 443
     if not page.site.tls and _leads_to_https(page, page.location):
@@ -78,7 +78,9 @@ def https_available(page: Page, pages: list[Page]) -> Verdict:
     secure = [
         str(one)
         for one in pages
-        if one.site.tls and one.site.name == page.site.name and one.site.port == port
+        if one.site.tls
+        and (one.site.name, one.site.port) == (page.site.name, port)
+        and one.site.further_address == page.site.further_address
     ]
     return holds(
         bool(secure), f"over HTTPS: {', '.join(secure) or 'nothing answers'}", "an answer over HTTPS"
@@ -408,7 +410,7 @@ def both_ways(sites: list[Site], sweeps: list[Sweep]) -> list[BothWays]:
     """The first address of each kind on which the port of a site is open."""
     reached = [one for sweep in sweeps for one in sweep.addresses]
     found = []
-    for site in sites:
+    for site in dict.fromkeys(replace(site, further_address="") for site in sites):
         at = {
             ip_address(one.address).version: one.address for one in reversed(reached) if site.port in one.open
         }

@@ -89,6 +89,11 @@ class Attempt:
     def __str__(self) -> str:
         return self.site.url(self.path)
 
+    @property
+    def further_address(self) -> str:
+        """As that of its site."""
+        return self.site.further_address
+
 
 @probe("outside")
 def attempts(sites: list[Site]) -> list[Attempt]:
@@ -354,6 +359,11 @@ class ProtectedPath:
 
     def __str__(self) -> str:
         return self.site.url(self.path)
+
+    @property
+    def further_address(self) -> str:
+        """As that of its site."""
+        return self.site.further_address
 
 
 @probe("outside")

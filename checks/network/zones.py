@@ -13,8 +13,8 @@ from typing import Annotated, Final
 
 from checks.linux._answers import named
 from checks.network.datagrams import Datagram
-from checks.network.exposure import Exposure, admitted, said, shown, swept
-from checks.network.ports import USUAL, service_name
+from checks.network.exposure import NOT_KNOWN, Exposure, admitted, said, shown, swept, translated
+from checks.network.ports import USUAL, further, service_name
 from scanner import (
     DATA_FIRST,
     DEFAULT_DENY,
@@ -351,6 +351,12 @@ class _Answer:
             return False
         return any(admitted(self.service, vantage, source) for source in self.sources)
 
+    def in_doubt(self, vantage: str) -> bool:
+        """Whether somebody may come in by agreement, and it is not known whether that is us."""
+        if self.service is None or not self.service.from_:
+            return False
+        return all(admitted(self.service, vantage, source) is None for source in self.sources)
+
 
 def _answers(row: Group, exposure: Exposure, datagrams: Iterable[Datagram], target: Target) -> list[_Answer]:
     known = {one.key: one for one in target.services or ()}
@@ -359,10 +365,12 @@ def _answers(row: Group, exposure: Exposure, datagrams: Iterable[Datagram], targ
         service = known.get(f"{number}/tcp")
         name = service_name(target, number)
         if name in row.tcp:
-            found.append(_Answer(f"{at.address} {shown(number, 'tcp', name)}", service, (at.source,)))
+            found.append(_Answer(f"{at.address} {shown(number, 'tcp', name)}", service, (at.seen_as,)))
     for one in datagrams:
         if one.answers and one.understood and one.service in row.udp:
-            sources = tuple(at.source for at in exposure.addresses)
+            sources = tuple(
+                at.seen_as for at in exposure.addresses if one.asked.address == further(target, at.address)
+            )
             key = f"{one.asked.number}/udp"
             found.append(_Answer(f"{one} ({one.service})", known.get(key), sources))
     return found
@@ -416,16 +424,15 @@ def answers_some(
     found = _answers(row, exposure, datagrams, target)
     if not found:
         return _none(row, exposure, datagrams)
-    wrong = [one.shown for one in found if not one.agreed(exposure.vantage)]
+    others = [one for one in found if not one.agreed(exposure.vantage)]
+    wrong = [one.shown for one in others]
     if not wrong:
         _sure(row, exposure, datagrams)
         return holds(
             True, f"agreed for this zone: {named([one.shown for one in found])}", "only what is agreed"
         )
-    if not exposure.vantage:
-        raise NotUnderstood(
-            f"{named(wrong)} answers; the inventory does not say in which zone the scanner stands ('vantage:')"
-        )
+    if not exposure.vantage or all(one.in_doubt(exposure.vantage) for one in others):
+        raise NotUnderstood(f"{named(wrong)} answers; {NOT_KNOWN}")
     if exposure.vantage in management or (row.neighbours and exposure.vantage == target.zone):
         raise Absent(
             f"{named(wrong)} answers, as it may {exposure.place}; what others can reach, a look from their zone tells"
@@ -466,6 +473,11 @@ def _agreed(row: Group, origin: str) -> dict[str, object]:
     return _open(row, services=[{**port, "purpose": "x", "from": [origin]}])
 
 
+def _behind_nat(row: Group) -> dict[str, object]:
+    seen = _agreed(row, "203.0.113.0/24")
+    return {**seen, "swept": translated(str(seen["swept"]))}
+
+
 _CLOSED: Final = {"swept": _seen("kantoor", 443), "said": _NO_SNMP, "target": _HERE}
 _NOBODY_HOME: Final = {"swept": _seen("kantoor"), "said": said(), "target": _HERE}
 _NOT_TRIED: Final = {"swept": swept(v4={"open": [443]}), "said": said(), "target": _HERE}
@@ -483,7 +495,7 @@ for one in SOME:
             _agreed(one, "198.51.100.0/24"),
         ],
         fails=[_open(one), _agreed(one, "any"), _agreed(one, "beheer")],
-        unknown=_open(one, ""),
+        unknown=[_open(one, ""), _behind_nat(one)],
         notapplicable=[_open(one, "beheer"), *([_open(one, "server")] if one.neighbours else [])],
         error=[_NOBODY_HOME, *([_NOT_TRIED] if one.tcp else [])],
     )

@@ -141,7 +141,8 @@ class _Talk:
         once_more = self._source.protocol == "udp" and len(self._source.turns) == 1
         while not self._complete(say, done):
             wait = self._left()
-            if say.quiet:
+            may_be_all = say.quiet > 0 and (not say.http or _is_message(self._sent, self._heard))
+            if may_be_all:
                 wait = min(wait, say.quiet)
             self._socket.settimeout(wait / 2 if once_more else wait)
             try:
@@ -151,7 +152,7 @@ class _Talk:
                     once_more = False
                     self._send(self._sent)
                     continue
-                if say.quiet and self._deadline > time.monotonic():
+                if may_be_all and self._deadline > time.monotonic():
                     return
                 raise _Ended("timeout") from None
             except OSError as error:
@@ -204,6 +205,28 @@ class _Talk:
         if self._source.silence and self._source.protocol == "udp" and error.errno in _TURNED_AWAY:
             return _Ended("timeout", errno.errorcode[error.errno])
         raise ChannelError(cause_of(error), f"{self._source.describe()}: {error.strerror or error}")
+
+
+#: Interim answers (100 Continue) that may come before the one that counts.
+_INTERIM: Final = 8
+_LENGTH: Final = re.compile(rb"\r\nContent-Length:[ \t]*([0-9]{1,15})[ \t]*\r\n", re.IGNORECASE)
+_CHUNKED: Final = re.compile(rb"\r\nTransfer-Encoding:[ \t]*chunked[ \t]*\r\n", re.IGNORECASE)
+
+
+def _is_message(asked: bytes, heard: bytes) -> bool:
+    """Whether a whole HTTP answer is there (RFC 9112 section 6.3). It tells when to stop, and not what was said."""
+    head, end, body = heard.partition(b"\r\n\r\n")
+    for _ in range(_INTERIM):
+        if head[9:10] == b"1":
+            head, end, body = body.partition(b"\r\n\r\n")
+    if not end or head[9:10] == b"1":
+        return False
+    if asked.startswith(b"HEAD ") or head[9:12] in {b"204", b"304"}:
+        return True
+    if _CHUNKED.search(head + b"\r\n"):
+        return body.endswith(b"0\r\n\r\n")
+    length = _LENGTH.search(head + b"\r\n")
+    return length is not None and len(body) >= int(length[1])
 
 
 @lru_cache(maxsize=2)

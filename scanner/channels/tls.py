@@ -58,9 +58,13 @@ def look(source: TlsWalk, address: str, dice: Visit | None = None) -> Timed:
     first = dial(source.address or address, source.port, patience)
     loop = _Loop(source, first, end, patience)
     try:
-        for stage in Survey(
-            dice or Visit(source.server_name), source.parts, lambda: loop.quickest > FAR
-        ).stages():
+        survey = Survey(
+            dice or Visit(source.server_name),
+            source.parts,
+            lambda: loop.exchanges,
+            lambda: loop.quickest > FAR,
+        )
+        for stage in survey.stages():
             loop.run(stage)
     finally:
         loop.close()
@@ -289,7 +293,7 @@ class _Loop:
             one.walk.close()
             return
         answer = (one.answer or one.read_answer(end)) if end == "done" else one.read_answer(end)
-        self._go_on(one.walk, answer if _counts(answer) else None)
+        self._go_on(one.walk, answer if answer is not None and answer.sound else None)
 
     def _go_on(self, walk: Walk, answer: Answer | None) -> None:
         """Let a walk have its answer and put its next question; when it has ended, let who waits for it go on."""
@@ -306,11 +310,3 @@ class _Loop:
         self._above |= dict.fromkeys(asked, walk)
         for one in asked or ():
             self._go_on(one, None)
-
-
-def _counts(answer: Answer | None) -> bool:
-    """Whether a walk may go on by this answer: it was accepted, refused, or turned away."""
-    try:
-        return answer is not None and (answer.accepted or answer.refused or answer.turned_away)
-    except ValueError:
-        return False

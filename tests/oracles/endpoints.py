@@ -7,8 +7,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
+from tests.oracles.peers import SECRET
 from tests.servers import tls as servers
 from tests.servers.tls import ALL, Keys, made
+from tests.servers.tls_services import SERVICES
 
 #: Name -> key ("rsa", "ec", "both") and lines of nginx.
 NGINX: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
@@ -42,7 +44,7 @@ OPENSSL: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     ),
     "openssl-aria": ("ec", ("-tls1_2", "-cipher", "ARIA:ARIAGCM")),
     "openssl-ffdhe": ("rsa", ("-tls1_3", "-groups", "ffdhe2048:ffdhe3072")),
-    "openssl-psk": ("rsa", ("-tls1_2", "-psk", "aabb", "-cipher", "PSK:AES128-SHA:@SECLEVEL=0")),
+    "openssl-psk": ("rsa", ("-tls1_2", "-psk", SECRET, "-cipher", "PSK:AES128-SHA:@SECLEVEL=0")),
 }
 GNUTLS: Final[dict[str, str]] = {
     "gnutls-normal": "NORMAL",
@@ -55,6 +57,13 @@ GNUTLS: Final[dict[str, str]] = {
 def _pairs(folder: Path) -> dict[str, list[Keys]]:
     rsa, ec = made(folder), made(folder, rsa=False)
     return {"rsa": [rsa], "ec": [ec], "both": [rsa, ec]}
+
+
+#: Where testssl.sh looks too, which takes it long: what the other oracles cannot offer, and what is old or odd.
+SLOW: Final = (
+    "nginx-brainpool", "openssl-anonymous", "openssl-ccm", "openssl-aria", "openssl-psk", "gnutls-legacy", "java-ssl3",
+    "tlslite-old", "haproxy", "stunnel",
+)  # fmt: skip
 
 
 @contextmanager
@@ -79,6 +88,8 @@ def running(folder: Path) -> Iterator[dict[str, int]]:
         ports["tlslite-old"] = stack.enter_context(
             servers.tlslite(_own(folder, "tlslite-old"), rsa, **settings)
         )
+        for name, start in SERVICES.items():
+            ports[name] = stack.enter_context(start(_own(folder, name), old=True))
         yield ports
 
 

@@ -12,10 +12,10 @@ from tests.servers.programs import certificate, free_port, fresh_address, runnin
 
 
 @contextmanager
-def mosquitto(folder: Path, *options: str, tls: bool = False) -> Iterator[Target]:
-    """A broker with these lines of mosquitto.conf."""
+def mosquitto(folder: Path, *options: str, tls: bool = False, address: str = "") -> Iterator[Target]:
+    """A broker with these lines of mosquitto.conf, over TLS alone or in the clear alone."""
     folder.mkdir(parents=True, exist_ok=True)
-    address = fresh_address()
+    address = address or fresh_address()
     port = free_port(address)
     lines = ["user root", "persistence false", f"listener {port} {address}"]
     if tls:

@@ -18,9 +18,9 @@ _SERVER: Final = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
 
 @contextmanager
-def rabbitmq(*options: str, tls: bool = False) -> Iterator[Target]:
+def rabbitmq(*options: str, tls: bool = False, address: str = "") -> Iterator[Target]:
     """A broker with these lines of rabbitmq.conf, over TLS alone or in the clear alone."""
-    address = fresh_address()
+    address = address or fresh_address()
     port, management, distribution, mapper = (free_port(address) for _ in range(4))
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
