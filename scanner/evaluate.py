@@ -124,8 +124,7 @@ def question(each: Each, item: Item) -> Source | Gap | None:
     try:
         source = each.source(item.value) if each.when(item.value) else None
     except Exception as error:
-        detail = f"no question can be made of this: {type(error).__name__}: {str(error)[:120]}"
-        return Gap(State.UNKNOWN, Cause.PARSE, detail)
+        return _why(error, "no question can be made of this")
     if item.at and isinstance(source, CONVERSATIONS) and not source.address:
         return replace(source, address=item.at)
     return source
@@ -351,16 +350,21 @@ class Facts:
     def _call(self, probe: Probe, given: dict[str, Any]) -> tuple[Any, Gap | None]:
         try:
             return probe.function(**given), None
-        except Absent as absent:
-            return None, Gap(State.NOTAPPLICABLE, None, str(absent))
-        except NotUnderstood as reason:
-            return None, Gap(State.UNKNOWN, Cause.PARSE, str(reason))
-        except Blind as blind:
-            return None, Gap(State.ERROR, blind.cause or Cause.INTERNAL, blind.detail)
         except Exception as error:
-            # Whatever a parser trips over: looked, not understood. The text may quote the input; keep it short.
-            detail = f"{probe.name}: {type(error).__name__}: {str(error)[:120]}"
-            return None, Gap(State.UNKNOWN, Cause.PARSE, detail)
+            return None, _why(error, probe.name)
+
+
+def _why(error: Exception, where: str) -> Gap:
+    """What a probe, or a function that makes a question of an item, says by raising this."""
+    match error:
+        case Absent():
+            return Gap(State.NOTAPPLICABLE, None, str(error))
+        case NotUnderstood():
+            return Gap(State.UNKNOWN, Cause.PARSE, str(error))
+        case Blind():
+            return Gap(State.ERROR, error.cause or Cause.INTERNAL, error.detail)
+    # Whatever a parser trips over: looked, not understood. The text may quote the input; keep it short.
+    return Gap(State.UNKNOWN, Cause.PARSE, f"{where}: {type(error).__name__}: {str(error)[:120]}")
 
 
 Judge = Callable[[Facts], list[Finding]]

@@ -70,15 +70,18 @@ class Store:
         name = sha256(data).hexdigest()
         if name in self._known:
             return name
-        self._known.add(name)
+        with self._turn:  # one compressor: each takes a megabyte, and is busy for a millisecond per target
+            if name not in self._known:
+                self._write(name, data)
+                self._known.add(name)  # only now: on a full disk no manifest may name what was not written
+        return name
+
+    def _write(self, name: str, data: bytes) -> None:
         folder = f"{self.run}/evidence/{name[:2]}"
         if name[:2] not in self._made:
             Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
             self._made.add(name[:2])
-        with self._turn:  # one compressor: each takes a megabyte, and is busy for a millisecond per target
-            packed = self._compressor.compress(data)
-        write_private(f"{folder}/{name}.zst", packed)
-        return name
+        write_private(f"{folder}/{name}.zst", self._compressor.compress(data))
 
     def read(self, name: str) -> bytes:
         """The raw bytes under this name. Raises EvidenceError when missing, damaged or not what the name says."""

@@ -343,9 +343,7 @@ class Target(Model):
     an empty list, which says that it offers none. ``consent`` is how far questions from outside may go; ``domains``
     are the domain names it serves (web, mail), for the internet standards. ``addresses`` are those it has beside
     ``address``. ``ports`` are the TCP ports to try from outside, beside those of its services: None for what the
-    profile says, else the usual ones.
-    are the domain names it serves (web, mail), for the internet standards; ``dkim_selectors`` those that their mail is
-    signed with.
+    profile says, else the usual ones. ``dkim_selectors`` are those that the mail of its domains is signed with.
     """
 
     name: Name
@@ -370,6 +368,13 @@ class Target(Model):
     ports: PortChoice | None = None
     dkim_selectors: tuple[str, ...] = ()
     description: str = ""
+
+    @property
+    def is_out_of_sight(self) -> bool:
+        """Whether its address may be another's where the scanner stands: its network lies behind a jump host, and the
+        inventory does not say which ports to try from here.
+        """
+        return self.jump is not None and self.ports is None
 
 
 class Inventory(Model):

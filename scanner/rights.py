@@ -51,7 +51,7 @@ def openings(scope: Scope) -> list[str]:
         if target.channel == "ssh" and not target.jump and _has_shell(scope, target):
             needed.setdefault((target.zone, f"{target.port}/tcp (SSH)"), []).append(target.address)
         for service in target.services or ():
-            if service.tls and not (target.jump and target.ports is None):
+            if service.tls and not target.is_out_of_sight:
                 needed.setdefault((target.zone, f"{service.key} (TLS)"), []).append(target.address)
         for port in sorted({one.port for one in _first(scope, target) if isinstance(one, EapTls)}):
             needed.setdefault((target.zone, f"{port}/udp (RADIUS)"), []).append(target.address)

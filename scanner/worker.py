@@ -155,7 +155,8 @@ class Worker:
                 f"{source.describe()}: the inventory consents to {target.consent!s};"
                 f" write 'consent: {source.impact}' to allow it",
             )
-        if self._unsure_whose(source, target):
+        at_itself = isinstance(source, (Ports, *CONVERSATIONS)) and source.address in {"", *target.addresses}
+        if at_itself and target.is_out_of_sight:
             raise ChannelError(
                 Cause.POLICY,
                 f"{source.describe()}: reached by way of {target.jump}; where the scanner stands this may be another"
@@ -168,14 +169,6 @@ class Worker:
                 Cause.POLICY,
                 f"{source.describe()}: no target of the inventory has this address; nothing was sent",
             )
-
-    @staticmethod
-    def _unsure_whose(source: Outside | TlsWalk, target: Target) -> bool:
-        """Whether the target's address may be another's where we stand: its own network lies behind a jump host, and
-        the inventory does not say which ports to try from here.
-        """
-        asked = isinstance(source, (Ports, *CONVERSATIONS)) and source.address in {"", *target.addresses}
-        return asked and target.jump is not None and target.ports is None
 
     def _ours(self, address: str) -> bool:
         """Whether an address or name leads to targets of the inventory alone."""

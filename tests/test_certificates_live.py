@@ -30,6 +30,7 @@ from tests.servers.authority import (
     roca_key,
     timestamps,
 )
+from tests.servers.mail_host import MAIL_HOST, postfix
 from tests.servers.names import RESOLVER, Names, Zone
 from tests.servers.publisher import Publisher, publishing
 
@@ -457,6 +458,27 @@ def test_the_verdict_follows_the_dns(lab: Authority, tmp_path: Path) -> None:
             found = look(target, only=checks, trust_anchors=(str(root),), resolvers=(RESOLVER,))
             for check in checks:
                 assert state(found[check]) is (State.PASS if good else State.FAIL), told(found[check])
+
+
+def test_the_pin_of_a_mail_server_stands_at_the_name_of_the_mx(lab: Authority, tmp_path: Path) -> None:
+    check, mx, issued = "certificate-dns.pin-matches", "mail.lab.test", lab.issue("mail.lab.test")
+    pins = {True: issued, False: lab.issue(number=63)}
+
+    def zone(good: bool) -> Zone:
+        pin = sha256(spki(pins[good].certificate)).hexdigest()
+        return Zone("lab.test", f"@ MX 10 mail\nmail A {MAIL_HOST}\n_25._tcp.mail TLSA 3 1 1 {pin}\n")
+
+    with postfix(mx, 25, issued), Names(tmp_path, [zone(True)]) as names_:
+        for good in (True, False, True):
+            names_.change(zone(good))
+            for name, wrong in (("", State.UNKNOWN), ("other.lab.test", State.UNKNOWN), (mx, State.FAIL)):
+                service = {"port": 25, "name": "smtp", "tls": True, "server_name": name}
+                target = server_at(MAIL_HOST, service, ports=(25,), domains=("lab.test",))
+                found = look(target, only=[check], resolvers=(RESOLVER,))[check]
+                assert state(found) is (State.PASS if good else wrong), told(found)
+                assert f"{mx}: " in told(found)
+        elsewhere = server_at(MAIL_HOST, service, ports=(25,), domains=())
+        assert state(look(elsewhere, only=[check], resolvers=(RESOLVER,))[check]) is State.PASS
 
 
 # --- across the fleet -----------------------------------------------------------------------------------------

@@ -349,8 +349,9 @@ def chronyd(machine: Machine, folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def snmpd(machine: Machine, folder: Path) -> Iterator[None]:
-    (folder / "snmpd.conf").write_text("agentAddress udp:161,udp6:161\nrocommunity keurmeester-lab\n")
+def snmpd(machine: Machine, folder: Path, *lines: str) -> Iterator[None]:
+    config = ("agentAddress udp:161,udp6:161", "rocommunity keurmeester-lab", *lines, "")
+    (folder / "snmpd.conf").write_text("\n".join(config))
     command = ("snmpd", "-f", "-Lo", "-C", "-c", folder / "snmpd.conf", "-p", folder / "pid")
     with machine.server(
         *command, log=folder / "log", ready=machine.listens(161, "udp"), SNMP_PERSISTENT_DIR=str(folder)
@@ -511,13 +512,25 @@ def test_a_udp_service_answers_until_the_firewall_drops_it(
         ):
             machine.filter(*rules)
             for check, findings in look(host, only=ids, vantage="kantoor").items():
-                assert state(findings) is expected, f"{check}: {told(findings)}"
+                quiet = expected is State.PASS and check == BY_ZONE["snmp"]
+                wanted = State.ERROR if quiet else expected  # an agent of version 2c is as silent
+                assert state(findings) is wanted, f"{check}: {told(findings)}"
                 assert expected is State.PASS or f"{number}/udp ({service})" in told(findings)
         agreed = {"port": number, "protocol": "udp", "name": service, "from": ["any"]}
         declared = target(machine, WEB, agreed, addresses=(), ports="usual")
         assert state(found := looked("exposure.udp-as-declared", declared)) is State.PASS, told(found)
         excluded = target(machine, WEB, {**agreed, "from": ["beheer"]}, addresses=(), ports="usual")
         assert state(looked("exposure.udp-as-declared", excluded)) is State.FAIL
+
+
+def test_an_agent_of_version_2c_alone_is_not_taken_for_none(machine: Machine, tmp_path: Path) -> None:
+    check, host = BY_ZONE["snmp"], target(machine, WEB, addresses=(), ports="usual")
+    with machine.listening(8080):
+        assert state(found := looked(check, host)) is State.PASS, told(found)
+        with snmpd(machine, tmp_path, "[snmp] disableSNMPv3 yes"):
+            assert state(found := looked(check, host)) is State.ERROR, told(found)
+            assert "161/udp is silent" in told(found)
+        assert state(found := looked(check, host)) is State.PASS, told(found)
 
 
 def test_datagrams_are_asked_of_every_address(machine: Machine, tmp_path: Path) -> None:

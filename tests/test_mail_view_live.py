@@ -46,6 +46,17 @@ def test_what_the_outside_does_not_see_is_not_judged(tmp_path: Path) -> None:
     assert "Active Directory" in words
 
 
+def test_a_domain_that_is_not_seen_hides_no_other_mail_server(tmp_path: Path) -> None:
+    records = f"@ MX 10 mail\nmail A {MAIL_HOST}\n_25._tcp.mail TLSA 3 1 1 {'ab' * 32}\n"
+    target = server_at(MAIL_HOST, domains=("gone.test", "seen.test"))
+    with Names(tmp_path, [Zone("seen.test", records)]) as names:
+        found = look(target, only=["dane.present"], resolvers=(RESOLVER,), dns_anchors=(str(names.anchor),))[
+            "dane.present"
+        ]
+    servers = {one.subject: one.status for one in found}
+    assert servers == {"mail.seen.test": State.PASS, "mail servers of gone.test": State.UNKNOWN}, told(found)
+
+
 def test_a_policy_counts_only_with_a_certificate_that_senders_believe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from scanner.model import Cause, Inventory, Target
+from scanner.model import Cause, Inventory, State, Target
 from scanner.sources import Dialogue, Ports, Say, Source, SshHello, TlsWalk
 from scanner.vault import Vault
 from scanner.worker import Worker
@@ -83,6 +83,7 @@ def test_behind_a_jump_host_nobody_is_asked_unless_the_inventory_says_so() -> No
         checks = ["exposure.only-declared", "refused-redis.without-login", "exposure.udp-as-declared"]
         for findings in look(gate, behind, only=checks).values():
             (finding,) = (one for one in findings if one.target == "behind")
+            assert (finding.status, finding.cause) == (State.ERROR, Cause.POLICY), told(findings)
             assert "by way of gate" in finding.observed, told(findings)
         assert not other.visits
         asked = look(gate, behind.model_copy(update={"ports": (other.port,)}), only=checks[:1])

@@ -58,6 +58,15 @@ def test_etcd_with_and_without_login(tmp_path: Path) -> None:
         assert seen(target, ETCD) == "pass"
 
 
+def test_etcd_with_an_open_store_of_version_2(tmp_path: Path) -> None:
+    with etcd(tmp_path / "with", "--enable-v2=true") as target:
+        demand_login(target)
+        assert seen(target, ETCD) == "fail"
+    with etcd(tmp_path / "without", "--enable-v2=false") as target:
+        demand_login(target)
+        assert seen(target, ETCD) == "pass"
+
+
 @pytest.mark.parametrize(("demanded", "expected"), [(False, "fail"), (True, "pass")])
 def test_etcd_over_tls(tmp_path: Path, demanded: bool, expected: str) -> None:
     with etcd(tmp_path / "etcd", tls=True, certificates_demanded=demanded) as target:

@@ -51,6 +51,12 @@ def test_questions_about_others(tmp_path: Path) -> None:
         assert verdict(meant, check, vantage="internet") is State.FAIL
 
 
+def test_recursion_that_is_offered_and_looks_nothing_up(tmp_path: Path) -> None:
+    own = 'local-zone: "example.com." always_nodata'
+    with unbound(tmp_path, "access-control: 127.0.0.0/8 refuse_non_local", own) as target:
+        assert verdict(target, "dns.recursion-refused") is State.UNKNOWN
+
+
 def test_the_version(tmp_path: Path) -> None:
     check = "dns.version-hidden"
     for settings, expected in (("version none",), State.PASS), ((), State.FAIL):

@@ -6,7 +6,8 @@ CouchDB. Their answers are as documented:
 - MongoDB: manual, "MongoDB Wire Protocol" (OP_MSG), and error 13 Unauthorized of src/mongo/base/error_codes.yml;
 - Elasticsearch: guide, "cat indices API" and "Set up minimal security" (security_exception);
 - OpenSearch: documentation, "CAT indices"; the security plugin asks for Basic with its own name as realm;
-- CouchDB: documentation, "/_all_dbs" and "Security" (unauthorized, "You are not a server admin.").
+- CouchDB: documentation, "/_all_dbs" and "Security" (unauthorized, "You are not a server admin.");
+- InfluxDB 2: API of OSS v2, "GET /api/v2/setup"; its refusal as in https://github.com/centreon/centreon-plugins/issues/5037.
 """
 
 from __future__ import annotations
@@ -50,6 +51,19 @@ def test_influxdb_over_tls(tmp_path: Path) -> None:
     with influxdb(tmp_path / "tls", login=False, tls=True) as target:
         assert seen(target, clear) == "pass"
         assert seen(target, INFLUXDB) == "fail"
+
+
+@pytest.mark.parametrize(("allowed", "expected"), [("true", "fail"), ("false", "pass")])
+def test_influxdb_2_that_was_never_set_up(allowed: str, expected: str) -> None:
+    version = ("X-Influxdb-Build: OSS", "X-Influxdb-Version: v2.7.6")
+    answers = {
+        b"/query": _http(
+            "401 Unauthorized", *version, body='{"code":"unauthorized","message":"Unauthorized"}'
+        ),
+        b"/api/v2/setup": _http("200 OK", *version, body=f'{{\n\t"allowed": {allowed}\n}}'),
+    }
+    with recorded("influxdb", answers) as server:
+        assert seen(server.target, INFLUXDB) == expected
 
 
 def _mongodb(elements: str) -> bytes:

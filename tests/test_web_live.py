@@ -340,6 +340,30 @@ def test_without_consent_nothing_is_asked_that_should_be_refused(site: Site) -> 
     assert state(found["web.nosniff"]) is State.PASS
 
 
+def test_files_are_not_sought_over_http_where_all_leads_to_https(site: Site) -> None:
+    files, status = "web.nothing-left-behind", "web.no-status-page"
+    front_only = f"root @folder@/site; location = / {{ {_TO_HTTPS} }}"
+    with_status = f"location = /nginx_status {{ stub_status; }} location / {{ {_TO_HTTPS} }}"
+    for change, expected in (
+        ({}, {files: State.NOTAPPLICABLE, status: State.PASS}),
+        ({_TO_HTTPS: front_only}, {files: State.FAIL, status: State.PASS}),
+        ({_TO_HTTPS: with_status}, {files: State.NOTAPPLICABLE, status: State.FAIL}),
+        ({_TO_HTTPS: "return 301 https://elders.test$request_uri;"}, {files: State.PASS, status: State.PASS}),
+        (
+            {_TO_HTTPS: "return 301 https://www.gemeente.test:1$request_uri;"},
+            {files: State.PASS, status: State.PASS},
+        ),
+    ):
+        site.set_up(change)
+        found = look(site.target(), only=[files, status])
+        over_http = {
+            id_: [one.status for one in findings if one.subject.startswith("http:")]
+            for id_, findings in found.items()
+        }
+        assert over_http == {id_: [one] for id_, one in expected.items()}, told(found[files] + found[status])
+        assert state([one for one in found[files] if one.subject.startswith("https:")]) is State.PASS
+
+
 @pytest.fixture
 def two_addresses(monkeypatch: pytest.MonkeyPatch) -> str:
     """A name that leads to loopback over IPv4 and IPv6, as the hosts file of many a machine has it."""

@@ -102,7 +102,7 @@ def test_whatever_a_page_says_the_next_question_can_be_put(location: str, status
     headers = (("Location", location), ("Content-Type", "text/html"))
     page = Page(SITE, Response(status, headers, f"<img src='{path}'><img src=/a/{path}>".encode(), True))
     assert landing_of(page).port == 443
-    assert SITE.ask(web_content.folder_of(web_content.own_file(page))).port == 443
+    assert SITE.ask(web_content.folder_of(web_content.own_file(SITE, page.answer, page.onward))).port == 443
 
 
 @pytest.mark.parametrize(
@@ -119,11 +119,11 @@ def test_no_page_takes_long_to_judge(part: str) -> None:
     began = time.process_time()
     for judge, fact in (
         (web_content.mixed_content, landing),
-        (web_content.default_page, page),
-        (web_content.directory_listing, web_content.Folder(page, "/a/b.js", answer)),
+        (web_content.default_page, landing),
+        (web_content.directory_listing, web_content.Folder(landing, "/a/b.js", answer)),
         (web_content.error_page_version, missing),
         (web_content.error_page_insides, missing),
-        (web_content.no_compressed_secret, web_content.Squeezed(page, answer, answer)),
+        (web_content.no_compressed_secret, web_content.Squeezed(landing, answer)),
         (web_cookies.no_session_in_url, landing),
         (web.same_over_ipv6, web.SiteOverIpv6(SITE, answer, answer)),
     ):
@@ -153,7 +153,7 @@ def test_no_header_takes_long_to_judge(value: str) -> None:
         except (Absent, NotUnderstood):
             continue
     web._hsts(value)
-    web_cookies._cookie(value)
+    web_cookies._cookie(value, 0.0)
     assert time.process_time() - began < 10
 
 

@@ -7,7 +7,7 @@ dropped and the old directives remembered until the action they are for.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Final
 
@@ -40,13 +40,15 @@ SOCKETS: Final = "/run/rsyslog/additional-log-sockets.conf"
 class Forward:
     """One action that sends records to ``target``. ``secure`` is None when that cannot be told.
 
-    ``safe`` says that records wait on disk while the other side is away, and that sending is tried for ever.
+    ``safe`` says that records wait on disk while the other side is away, and that sending is tried for ever. ``only``
+    is the filter before the action when that may leave the records of logins out.
     """
 
     how: str
     target: str
     secure: bool | None
     safe: bool
+    only: str = ""
 
     @property
     def leaves(self) -> bool:
@@ -66,7 +68,8 @@ def forwards(files: dict[str, list[str]]) -> list[Forward]:
     """Every action that sends records over the network. Raises NotUnderstood when not all was read."""
     found: list[Forward] = []
     old: dict[str, str] = {}
-    for match in _STATEMENT.finditer(_text(files)):
+    text = _text(files)
+    for match in _STATEMENT.finditer(text):
         if match["name"]:
             old[match["name"].lower()] = match["value"].strip().strip('"')
             continue
@@ -83,10 +86,38 @@ def forwards(files: dict[str, list[str]]) -> list[Forward]:
         else:
             made = _old_action(match["at"], match["host"], old)
         if made:
-            found.append(made)
+            chosen = _filter(text[: match.start("at" if match["at"] else 0)])
+            found.append(made if _takes_logins(chosen) else replace(made, only=chosen))
         # The queue of an old-style action is for that action alone.
         old = {name: value for name, value in old.items() if not name.startswith("actionqueue")}
     return found
+
+
+def _filter(before: str) -> str:
+    """What stands before an action on its line; for ``&`` on the last line that has a filter of its own."""
+    *above, line = (one.strip() for one in before.split("\n"))
+    if not line.startswith("&"):
+        return line
+    return next((one for one in reversed(above) if one and not one.startswith("&")), "")
+
+
+def _takes_logins(chosen: str) -> bool:
+    """Whether what stands before an action lets records of logins (auth, authpriv, from info up) through."""
+    if chosen.startswith(":") or re.match(r"if\b", chosen, re.IGNORECASE):
+        return False  # a filter on properties, whose meaning is not read
+    takes: dict[str, bool] = {}
+    for part in "".join(chosen.split()[:1]).split(";"):
+        selector = re.fullmatch(r"([\w*,]+)\.([!=]*)([\w*]+)", part)
+        if not selector:
+            return True  # no selector: an action by itself
+        for facility in ("auth", "authpriv"):
+            if {"*", facility} & set(selector[1].lower().split(",")):
+                sign, level = selector[2], selector[3].lower()
+                if level == "none":
+                    takes[facility] = False
+                elif level in ("*", "info") or (level == "debug" and "=" not in sign):
+                    takes[facility] = "!" not in sign
+    return any(takes.values())
 
 
 def _text(files: dict[str, list[str]]) -> str:

@@ -228,9 +228,19 @@ def routing(kernel: Raw) -> Routing:
 
 @probe("linux")
 def effective_firewall(packets: PacketFilter) -> EffectiveFirewall:
-    """Everything from outside to the host itself."""
+    """Everything from outside to the host itself, and to what answers in its place (a container's published port)."""
     found = reach(packets.rules, "input", packets.interfaces, packets.own, packets.versions)
-    return EffectiveFirewall(packets.versions, found.openings, found.doubts, packets.rules.unseen, found.logs)
+    led = [
+        f"{_NAMES[one.protocol]} {show_ports(one.ports, 3)} is led to another destination"
+        for one in found.led
+    ]
+    return EffectiveFirewall(
+        packets.versions,
+        (*found.openings, *found.led),
+        (*found.doubts, *dict.fromkeys(led)),
+        packets.rules.unseen,
+        found.logs,
+    )
 
 
 @probe("linux")
@@ -822,6 +832,35 @@ examples(
     passes=[seen(recorded.DROP), seen(recorded.FEW_HOSTS)],
     fails=[seen(recorded.WHOLE_NETWORK), seen(recorded.ACCEPT)],
     unknown=seen(recorded.UNCLEAR),
+)
+# Docker publishes a port: it never meets INPUT, where nothing is open but SSH to one network.
+_PUBLISHED: Final = {
+    "addresses": ONLY_IPV4,
+    "ip4": """*nat
+:PREROUTING ACCEPT [0:0]
+:DOCKER - [0:0]
+-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+-A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80
+COMMIT
+*filter
+:INPUT DROP [0:0]
+:FORWARD DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+-A INPUT -i lo -j ACCEPT
+-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A INPUT -s 10.1.0.0/16 -p tcp -m tcp --dport 22 -j ACCEPT
+COMMIT
+""",
+}
+examples(refuses_by_default, passes=_PUBLISHED)
+examples(
+    only_declared_open,
+    passes={**_PUBLISHED, "target": {"services": [{"port": 8080}]}},
+    unknown={**_PUBLISHED, "target": _WEB},
+)
+examples(
+    sources_as_declared,
+    unknown={**_PUBLISHED, "target": {"services": [{"port": 8080, "from": ["10.1.0.0/16"]}]}},
 )
 examples(
     only_declared_open,

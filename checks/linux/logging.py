@@ -170,6 +170,9 @@ def leaves_the_host(forwarding: Forwarding) -> Verdict:
         sent.append(f"journal-upload {forwarding.upload}")
     if not sent and forwarding.agents:
         raise NotUnderstood(f"{named(list(forwarding.agents))} runs: what it sends, and where, is not read")
+    if sent and not forwarding.upload and all(one.only for one in forwarding.forwards):
+        filters = named([f"{one.only} to {one}" for one in forwarding.forwards], 3)
+        raise NotUnderstood(f"whether logins are among what is sent is not sure: {filters}")
     idle = f"; not running: {named(list(forwarding.idle))}" if forwarding.idle else ""
     return holds(bool(sent), f"sent to: {named(sent) or 'nowhere'}{idle}", "at least one other host")
 
@@ -180,6 +183,9 @@ examples(
         {"files": _rsyslog(_LOCAL, _GOOD), "shown": _RUNS},
         {"files": _rsyslog(_LOCAL + _OLD_GOOD), "shown": _RUNS},
         {"files": _rsyslog("*.* @192.0.2.1"), "shown": _RUNS},
+        {"files": _rsyslog("*.info;mail.none;authpriv.*\t@192.0.2.1"), "shown": _RUNS},
+        {"files": _rsyslog("*.*;*.!=debug @192.0.2.1"), "shown": _RUNS},
+        {"files": _rsyslog("local0.* @192.0.2.9\nauth,authpriv.* @192.0.2.1"), "shown": _RUNS},
         {"files": _rsyslog("/* after the pattern of the line above */\n*.* @192.0.2.1"), "shown": _RUNS},
         {"files": _rsyslog(_RELP), "shown": _RUNS},
         {
@@ -199,6 +205,18 @@ examples(
         {"files": _NO_FILES, "shown": shown()},
     ],
     unknown=[
+        *(
+            {"files": _rsyslog(_LOCAL + only), "shown": _RUNS}
+            for only in (
+                "local0.* @192.0.2.1",
+                "local0.* /var/log/haproxy.log\n& @192.0.2.1",
+                "*.*;auth,authpriv.none @@log.example.nl",
+                "*.crit @@log.example.nl",
+                ':programname, isequal, "haproxy" @@log.example.nl',
+                "if $programname == 'haproxy' then @@log.example.nl",
+                'mail.* action(type="omfwd" target="log.example.nl")',
+            )
+        ),
         _UNREAD,
         {"files": _rsyslog(_LOCAL), "shown": shown("filebeat.service active enabled")},
         {"files": _rsyslog("*.* @@127.0.0.1:5140"), "shown": _RUNS},

@@ -44,6 +44,9 @@ _OTHER_SHARES: Final = frozenset(
         "lustre",
     }
 )
+# Mounted when it is used by systemd itself, from a disk of the host.
+_IDLE_LOCAL: Final = ("/boot", "/efi", "/proc/")
+_UNSEEN: Final = "is mounted only when it is used: with which options is not seen"
 
 
 @fact
@@ -201,14 +204,20 @@ ROWS: Final = (
 
 @table(*ROWS)
 def restricted(mounts: Mounts, *, row: Restricted) -> Verdict:
-    """The file system that the row's path is on has the row's options."""
-    mount = mounts.holding(row.path)
-    lacking = [option for option in row.options if option not in mount.options]
-    where = f"{row.path} is on {mount.target} ({mount.kind})"
-    observed = (
-        f"{where} without {', '.join(lacking)}" if lacking else f"{where} with {', '.join(row.options)}"
-    )
-    return holds(not lacking, observed, ", ".join(row.options))
+    """The file system that the row's path is on has the row's options, and so has what is mounted below it."""
+    first = mounts.holding(row.path)
+    where = f"{row.path} is on {first.target} ({first.kind})"
+    below = [mount for mount in mounts.mounted if mount.target.startswith(f"{row.path}/")]
+    wrong = [
+        f"{where if mount is first else mount.target} without {', '.join(lacking)}"
+        for mount in (first, *below)
+        if mount.kind != "autofs"
+        and (lacking := [option for option in row.options if option not in mount.options])
+    ]
+    idle = [mount.target for mount in (first, *below) if mount.kind == "autofs"]
+    if idle and not wrong:
+        raise NotUnderstood(f"{named(idle)} {_UNSEEN}")
+    return holds(not wrong, named(wrong) or f"{where} with {', '.join(row.options)}", ", ".join(row.options))
 
 
 @check(
@@ -278,6 +287,8 @@ def shares_restricted(mounts: Mounts) -> Verdict:
     """
     shares = _shares(mounts, _SHARES | _OTHER_SHARES)
     wrong = [mount.target for mount in shares if not {"nodev", "nosuid"} <= mount.options]
+    if not wrong and (idle := _idle(mounts)):
+        raise NotUnderstood(f"{named(idle)} {_UNSEEN}")
     return holds(not wrong, named(wrong) or "all shares are nodev, nosuid", "nodev, nosuid")
 
 
@@ -310,14 +321,29 @@ def shares_encrypted(mounts: Mounts) -> Verdict:
     ]
     if other and not wrong:
         raise NotUnderstood(f"whether {named(other)} is encrypted on its way is not seen")
+    if not wrong and (idle := _idle(mounts)):
+        raise NotUnderstood(f"{named(idle)} {_UNSEEN}")
     return holds(not wrong, f"in clear: {named(wrong)}" if wrong else "all shares", "krb5p, TLS or seal")
 
 
 def _shares(mounts: Mounts, kinds: frozenset[str]) -> list[Mount]:
     found = [mount for mount in mounts.mounted if mount.kind in kinds]
+    if not found and (idle := _idle(mounts)):
+        raise NotUnderstood(f"{named(idle)} {_UNSEEN}")
     if not found:
         raise Absent("no network share is mounted")
     return found
+
+
+def _idle(mounts: Mounts) -> list[str]:
+    """Where something is mounted as soon as it is used, and nothing is now."""
+    return [
+        mount.target
+        for mount in mounts.mounted
+        if mount.kind == "autofs"
+        and not mount.target.startswith(_IDLE_LOCAL)
+        and not any(other.target.startswith(f"{mount.target}/") for other in mounts.mounted)
+    ]
 
 
 def _encrypted(mount: Mount) -> bool:
@@ -348,6 +374,12 @@ def _mounted(**extra: tuple[str, str, str]) -> str:
     )
 
 
+_HOME: Final = ("/dev/mapper/vg0-home", "ext4", "rw,nosuid,nodev,relatime")
+_AUTOFS: Final = (
+    "auto.home",
+    "autofs",
+    "rw,relatime,fd=6,pgrp=801,timeout=300,minproto=5,maxproto=5,indirect",
+)
 _CLOSED: Final = ("tmpfs", "tmpfs", "rw,nosuid,nodev,noexec,relatime")
 examples(
     "mounts.tmp",
@@ -362,9 +394,16 @@ examples(
 examples("mounts.shared-memory", passes=_mounted(dev_shm=_CLOSED), fails=_mounted())
 examples(
     "mounts.home",
-    passes=_mounted(home=("/dev/mapper/vg0-home", "ext4", "rw,nosuid,nodev,relatime")),
-    fails=_mounted(),
-    unknown='{"filesystems": []}',
+    passes=[
+        _mounted(home=_HOME),
+        _mounted(home=_HOME, home_anna=("nas:/home/anna", "nfs4", "rw,nosuid,nodev,sec=krb5p")),
+    ],
+    fails=[
+        _mounted(),
+        _mounted(home=_HOME, home_anna=("nas:/home/anna", "nfs4", "rw,relatime,sec=krb5p")),
+        _mounted(home=_AUTOFS, home_anna=("nas:/home/anna", "nfs4", "rw,relatime,sec=krb5p")),
+    ],
+    unknown=['{"filesystems": []}', _mounted(home=_AUTOFS)],
 )
 examples(
     logs_apart,
@@ -390,7 +429,11 @@ examples(
         _mounted(srv=("files01:/export", "nfs4", "rw,relatime,vers=4.2,sec=sys")),
         _mounted(srv=("store01:/volume", "fuse.glusterfs", "rw,relatime,allow_other")),
     ],
-    notapplicable=_mounted(),
+    unknown=_mounted(srv=_AUTOFS),
+    notapplicable=[
+        _mounted(),
+        _mounted(proc_sys_fs_binfmt=("systemd-1", "autofs", "rw,relatime,fd=29,direct")),
+    ],
 )
 examples(
     shares_encrypted,
@@ -402,6 +445,9 @@ examples(
         _mounted(srv=("files01:/export", "nfs4", "rw,relatime,vers=4.2,sec=sys")),
         _mounted(srv=("//files01/data", "cifs", "rw,relatime,vers=3.1.1,cache=strict")),
     ],
-    unknown=_mounted(srv=("192.0.2.9:6789:/", "ceph", "rw,relatime,name=web,acl")),
+    unknown=[
+        _mounted(srv=("192.0.2.9:6789:/", "ceph", "rw,relatime,name=web,acl")),
+        _mounted(srv=("files01:/export", "nfs4", "rw,relatime,vers=4.2,sec=krb5p"), mnt=_AUTOFS),
+    ],
     notapplicable=_mounted(),
 )

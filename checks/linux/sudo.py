@@ -178,7 +178,7 @@ _ALIAS: Final = re.compile(r"(User|Runas|Host|Cmnd|Cmd)_Alias\s+(.+)")
 def _from_files(found: dict[str, list[str]]) -> tuple[tuple[Rule, ...], tuple[Default, ...]]:
     """sudoers(5) as far as its meaning is certain; raises NotUnderstood for the rest."""
     lines: list[str] = []
-    for path, texts in found.items():
+    for path, texts in sorted(found.items()):  # sudo reads a folder by name; of a setting the last one counts
         name = path.removeprefix("/etc/sudoers.d/")
         if path == "/etc/sudoers" or ("." not in name and not name.endswith("~") and "/" not in name):
             lines += re.sub(r"\\\n\s*", " ", "\n".join(texts)).split("\n")
@@ -356,10 +356,14 @@ def authenticates(
     without, and only for commands that are fixed word for word.
     """
     broken = [
-        f"Defaults{default.scope and ':' + default.scope} {told}"
+        f"Defaults{default.scope and ':' + default.scope} !authenticate"
+        for default in _unasked(sudo)
+        if default.scope not in ("root", "#0")
+    ]
+    broken += [
+        f"Defaults exempt_group={default.value}"
         for default in sudo.defaults
-        for told in (_lets_through(default, automatic),)
-        if told
+        if default.name == "exempt_group" and default.value
     ]
     for rule in sudo.rules:
         if rule.authenticate is not False or rule.negated or set(rule.users) <= {"root", "#0"}:
@@ -367,17 +371,16 @@ def authenticates(
         exact = set(rule.users) <= set(automatic) and _is_exact(rule.command)
         if not exact:
             broken.append(f"NOPASSWD {rule}")
+    if not broken and any(default.scope in ("root", "#0") for default in _unasked(sudo)):
+        # cvtsudoers writes both alike: what root runs, and what anybody runs as root.
+        raise NotUnderstood("!authenticate for root: whether Defaults:root or Defaults>root is not seen")
     return sudo.judged(
         not broken, named(broken) or "every rule asks for a password", "no NOPASSWD but exact commands"
     )
 
 
-def _lets_through(default: Default, automatic: tuple[str, ...]) -> str:
-    if default.name == "authenticate" and default.value is False and default.scope not in ("root", "#0"):
-        return "!authenticate"
-    if default.name == "exempt_group" and default.value:
-        return f"exempt_group={default.value}"
-    return ""
+def _unasked(sudo: Sudo) -> list[Default]:
+    return [default for default in sudo.defaults if default.name == "authenticate" and default.value is False]
 
 
 def _is_exact(command: str) -> bool:
@@ -422,7 +425,15 @@ examples(
             + "Cmnd_Alias WEB = /usr/sbin/nginx -t, /usr/bin/systemctl reload nginx\n%ops ALL = NOPASSWD: WEB\n"
         ),
     ],
-    unknown=[*_UNKNOWN, {**_PLAIN, "switch": "sudoers: files sss\n"}],
+    unknown=[
+        *_UNKNOWN,
+        {**_PLAIN, "switch": "sudoers: files sss\n"},
+        # What cvtsudoers 1.9.13p3 makes of both Defaults:root and Defaults>root !authenticate.
+        {
+            **_PLAIN,
+            "rules": '{"Defaults": [{"Binding": [{"username": "root"}], "Options": [{"authenticate": false}]}]}',
+        },
+    ],
     notapplicable=_BARE,
 )
 
@@ -767,6 +778,12 @@ examples(
     fails=[
         _policy(_ROOT, timestamp_timeout="-1"),
         _policy(_ROOT, timestamp_timeout="480"),
+        # grep lists a folder in any order; the last by name counts.
+        {
+            **_text(""),
+            "files": "/etc/sudoers.d/99-late\0Defaults timestamp_timeout=480\n"
+            "/etc/sudoers.d/10-early\0Defaults timestamp_timeout=5\n/etc/sudoers\0@includedir /etc/sudoers.d\n",
+        },
         _text(_DEBIAN + "Defaults:%dev timestamp_timeout=60\n"),
     ],
     unknown=[*_UNKNOWN, _policy(_ROOT, timestamp_timeout="long")],

@@ -102,12 +102,16 @@ examples(
 
 @fact
 class Tracking:
-    """What chrony says of its clock, chronyc(1) tracking. ``alone`` is its local mode: it follows nobody but itself."""
+    """What chrony says of its clock, chronyc(1) tracking. ``alone`` is its local mode: it follows nobody but itself.
+
+    ``age_seconds`` is how long ago a source was last heard; chrony stays as sure as it was then.
+    """
 
     alone: bool
     stratum: int
     offset_seconds: float
     leap: str
+    age_seconds: float
 
 
 @fact
@@ -125,7 +129,7 @@ class Container:
 
 
 @probe("linux", tracking=Command("chronyc -c tracking", needs="chronyc", exits=(0, 1)))
-def tracking(tracking: Raw) -> Tracking:
+def tracking(tracking: Timed) -> Tracking:
     """Fourteen values with commas between them; one line in words when chronyd does not run."""
     line = tracking.text.strip()
     if line == _OFF:
@@ -133,7 +137,8 @@ def tracking(tracking: Raw) -> Tracking:
     values = line.split(",")
     if len(values) != 14:
         raise NotUnderstood(f"chronyc tracking says {line[:60]!r}")
-    return Tracking(values[0] == _LOCAL_MODE, int(values[2]), float(values[4]), values[13])
+    age = tracking.at - float(values[3])
+    return Tracking(values[0] == _LOCAL_MODE, int(values[2]), float(values[4]), values[13], age)
 
 
 @probe("linux", shown=Command("timedatectl show"))
@@ -169,6 +174,7 @@ def synchronised(
     kernel: KernelClock,
     *,
     seconds: Annotated[float, "seconds that the clock may be off by its own measure"] = 0.1,
+    silence: Annotated[float, "seconds that all sources of chrony may be silent"] = 86400.0,
 ) -> Verdict:
     """The clock keeps time with a source.
 
@@ -178,21 +184,23 @@ def synchronised(
     if chrony is None:
         said = "synchronised" if kernel.synchronised else "not synchronised"
         return holds(kernel.synchronised, f"the kernel's clock is {said}", expected)
+    silent = chrony.age_seconds > silence
     good = (
         chrony.leap in ("Normal", "Insert second", "Delete second")
         and chrony.stratum > 0
         and not chrony.alone
+        and not silent
     )
     return holds(
         good and abs(chrony.offset_seconds) <= seconds,
         f"chrony: {'its own clock, ' if chrony.alone else ''}{chrony.leap}, stratum {chrony.stratum},"
-        f" off by {chrony.offset_seconds:+.6f} s",
+        f" off by {chrony.offset_seconds:+.6f} s{', but no source was heard of late' if silent else ''}",
         expected,
     )
 
 
 _TRACKED: Final = (
-    "7F000002,ntp.example.nl,4,1795459870.156149866,-0.000001577,0.000000071,0.000002062,0.088,0.003,0.992,"
+    "7F000002,ntp.example.nl,4,1795434870.156149866,-0.000001577,0.000000071,0.000002062,0.088,0.003,0.992,"
     "0.000006166,0.000003320,1.0,Normal\n"
 )
 _LOST: Final = (
@@ -212,6 +220,8 @@ examples(
         {"tracking": _LOST, "shown": _SHOW},
         {"tracking": _TRACKED.replace("7F000002,ntp.example.nl,4", "7F7F0101,,10"), "shown": _SHOW},
         {"tracking": _TRACKED.replace("-0.000001577", "3.250000000"), "shown": _SHOW},
+        # chronyd 4.3 says Normal for ever after its only source went away.
+        {"tracking": _TRACKED.replace("1795434870", "1794830070"), "shown": _SHOW},
         {"tracking": _NO_CHRONY, "shown": _ALONE},
     ],
     unknown=[

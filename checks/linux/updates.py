@@ -175,13 +175,15 @@ def lists(system: OsRelease, apt: Raw | None, dnf: Raw | None) -> Lists:
     if dnf is None:
         raise NotUnderstood(f"{system.name}: no package manager that is known here (apt, dnf)")
     only_missing(dnf)
-    times, advisories = [], False
+    times: dict[str, float] = {}
+    advisories = set()
     for line in dnf.lines:
         seconds, _, path = line.partition(" ")
+        repository = path.partition("/repodata/")[0]
         if path.endswith("/repomd.xml"):
-            times.append(float(seconds))
+            times[repository] = float(seconds)
         elif "updateinfo" in path:
-            advisories = True
+            advisories.add(repository)
         else:
             raise NotUnderstood("not an answer of find")
     if not times:
@@ -191,7 +193,10 @@ def lists(system: OsRelease, apt: Raw | None, dnf: Raw | None) -> Lists:
         raise NotUnderstood(
             "the package lists of dnf hold no advisories: which updates are for security is not known"
         )
-    return Lists(datetime.fromtimestamp(min(times), UTC), "dnf")
+    # Those of another repository (EPEL) say nothing of the system itself.
+    if silent := [one for one in times if one not in advisories and re.search(r"baseos|appstream", one)]:
+        raise NotUnderstood(f"no advisories in {named(silent)}: what waits from there is not known")
+    return Lists(datetime.fromtimestamp(min(times.values()), UTC), "dnf")
 
 
 def _apt_lists(apt: Raw) -> Lists:
@@ -232,7 +237,7 @@ def kernels(release: Raw, boot: Raw, required: Raw | None) -> Kernels:
 
 @probe(
     "linux",
-    config=Command("apt-config dump APT::Periodic", needs="apt-config"),
+    config=Command("apt-config dump APT::Periodic Unattended-Upgrade", needs="apt-config"),
     installed=Command(
         "dpkg-query -W -f '${db:Status-Status}' unattended-upgrades", needs="dpkg-query", exits=(0, 1)
     ),
@@ -244,11 +249,16 @@ def automatic(
     """apt.conf(5) of unattended-upgrades, or dnf-automatic(8) with its timers."""
     if config is not None and installed is not None:
         on = dict(re.findall(r'(?m)^APT::Periodic::([\w-]+) "([^"]*)";$', config.text))
-        if not re.fullmatch(r"(APT::Periodic.*;\n?)*", config.text):
+        if not re.fullmatch(r"((APT::Periodic|Unattended-Upgrade)\b.*;\n?)*", config.text):
             raise NotUnderstood("not an answer of apt-config")
+        origins = re.findall(
+            r'(?m)^Unattended-Upgrade::(?:Allowed-Origins|Origins-Pattern)::\S* "([^"]+)";$', config.text
+        )
         faults = []
         if installed.code or installed.text.strip() != "installed":
             faults.append("unattended-upgrades is not installed")
+        if on.get("Enable", "1") == "0":
+            faults.append('APT::Periodic::Enable "0"')
         if on.get("Unattended-Upgrade", "0") == "0":
             faults.append('APT::Periodic::Unattended-Upgrade "0"')
         if on.get("Update-Package-Lists", "0") == "0":
@@ -257,6 +267,10 @@ def automatic(
             timer = units.get(name)
             if timer is None or not timer.is_active:
                 faults.append(f"{name} does not run")
+        if not origins:
+            faults.append("unattended-upgrades may take updates from nowhere: no Origins-Pattern")
+        if not faults and not any("security" in origin.lower() for origin in origins):
+            raise NotUnderstood(f"whether updates of security come from {named(origins)} is not known here")
         return Automatic(not faults, "; ".join(faults) or "unattended-upgrades")
     if "fedora" not in (system.id, *system.like):
         raise NotUnderstood(f"{system.name}: what installs updates there is not known here")
@@ -443,7 +457,7 @@ def _order(release: str) -> list[int]:
     fix="apt-get install unattended-upgrades\n"
     'printf \'APT::Periodic::Update-Package-Lists "1";\\nAPT::Periodic::Unattended-Upgrade "1";\\n\''
     " > /etc/apt/apt.conf.d/20auto-upgrades",
-    verify="apt-config dump APT::Periodic",
+    verify="apt-config dump APT::Periodic Unattended-Upgrade",
     advice="RHEL: dnf install dnf-automatic && systemctl enable --now dnf-automatic-install.timer. When another tool"
     " installs updates, accept the finding and name that tool.",
     advice_nl="RHEL: dnf install dnf-automatic && systemctl enable --now dnf-automatic-install.timer. Installeert ander"
@@ -528,6 +542,7 @@ examples(
         ),
         _rocky("", _CENTOS),
         {**_rocky(""), "lists.dnf": _NO_ADVISORIES},
+        {**_rocky(""), "lists.dnf": _NO_ADVISORIES + _CACHE.replace("baseos", "epel")},
         {"text": DEBIAN_12},
     ],
 )
@@ -584,8 +599,10 @@ examples(
     unknown={"release": "6.1.0-9-amd64\n", "boot": "vmlinuz-6.1.0-28-amd64\n"},
     notapplicable={"release": "6.8.0-cloud\n", "boot": ""},
 )
+_SECURITY: Final = 'Unattended-Upgrade::Origins-Pattern:: "origin=Debian,label=Debian-Security";\n'
 _PERIODIC: Final = (
     'APT::Periodic "";\nAPT::Periodic::Update-Package-Lists "1";\nAPT::Periodic::Unattended-Upgrade "1";\n'
+    f'Unattended-Upgrade "";\nUnattended-Upgrade::Origins-Pattern "";\n{_SECURITY}'
 )
 _TIMER: Final = shown("apt-daily.timer active enabled", "apt-daily-upgrade.timer active enabled")
 examples(
@@ -601,6 +618,20 @@ examples(
     ],
     fails=[
         {"text": DEBIAN_12, "config": _PERIODIC.replace("1", "0"), "installed": "installed", "shown": _TIMER},
+        # The line of security made a remark in 50unattended-upgrades.
+        {
+            "text": DEBIAN_12,
+            "config": _PERIODIC.replace(_SECURITY, ""),
+            "installed": "installed",
+            "shown": _TIMER,
+        },
+        # The timers still run apt.systemd.daily, which stops at once.
+        {
+            "text": DEBIAN_12,
+            "config": _PERIODIC + 'APT::Periodic::Enable "0";\n',
+            "installed": "installed",
+            "shown": _TIMER,
+        },
         {
             "text": DEBIAN_12,
             "config": _PERIODIC,
@@ -622,6 +653,12 @@ examples(
         {"text": ROCKY_9, "shown": shown("cron.service active enabled")},
     ],
     unknown=[
+        {
+            "text": DEBIAN_12,
+            "config": _PERIODIC.replace("-Security", ""),
+            "installed": "installed",
+            "shown": _TIMER,
+        },
         {"text": _SLES, "shown": shown("cron.service active enabled")},
         {"text": ROCKY_9, "shown": shown("dnf-automatic.timer active enabled")},
     ],

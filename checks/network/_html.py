@@ -18,9 +18,16 @@ _TAG: Final = re.compile(
 _ATTRIBUTE: Final = re.compile(r"""([^\s/>=]++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'>][^\s>]*+)))?+""")
 #: Elements whose content is no markup.
 _OPAQUE: Final = frozenset({"script", "style", "textarea", "title", "xmp", "noembed", "noframes"})
-_STYLES: Final = frozenset({"stylesheet", "preload", "modulepreload", "prefetch", "manifest"})
-#: What a link fetches beforehand that is no script or style, by its "as".
-_BEFOREHAND: Final = {"font": "font", "image": "media", "audio": "media", "video": "media", "track": "media"}
+#: What a link fetches, by its "rel"; the first that it has counts.
+_LINKS: Final = {
+    "stylesheet": "style", "modulepreload": "script", "preload": "data", "prefetch": "data", "manifest": "data",
+    "icon": "media",
+}  # fmt: skip
+#: What a link fetches beforehand, by its "as"; anything else is data.
+_BEFOREHAND: Final = {
+    "script": "script", "style": "style", "font": "font", "image": "media", "audio": "media", "video": "media",
+    "track": "media",
+}  # fmt: skip
 #: Element -> the attribute that says what it loads, and what that is to the page.
 _SOURCES: Final = {
     "script": ("src", "script"), "iframe": ("src", "frame"), "frame": ("src", "frame"), "embed": ("src", "frame"),
@@ -44,7 +51,7 @@ class Element(NamedTuple):
 class Load(NamedTuple):
     """What a browser fetches for a page, or sends a form to: the element, what it is, and the address made whole.
 
-    ``kind`` is script, style, frame, form or media.
+    ``kind`` is script, style, frame, form, media, font or data.
     """
 
     element: Element
@@ -116,8 +123,8 @@ def loads(page: str, address: str) -> list[Load]:
 def _references(one: Element) -> list[tuple[str, str]]:
     if one.tag == "link":
         relations = set(one.get("rel").lower().split())
-        kind = "style" if _STYLES & relations else "media" if "icon" in relations else ""
-        if _STYLES & relations and relations <= {"preload", "prefetch"}:
+        kind = next((kind for relation, kind in _LINKS.items() if relation in relations), "")
+        if kind == "data" and not relations.isdisjoint({"preload", "prefetch"}):
             kind = _BEFOREHAND.get(one.get("as").lower(), kind)
         return [(kind, one.get("href"))] if kind and one.get("href") else []
     attribute, kind = _SOURCES.get(one.tag, ("", ""))

@@ -43,7 +43,7 @@ _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]
 #: How other protocols begin: TLS records, SSH, SMTP or FTP, POP3, IMAP, a telnet negotiation, MySQL.
 _OTHERS: Final = re.compile(rb"[\x15\x16]\x03[\x00-\x04]|SSH-|220[ -]|\+OK|\* OK|\xff[\xfb-\xfe]|.\0\0\0\x0a")
 #: What nginx, Apache, Go and Tomcat say over plain HTTP on a port of TLS.
-_WANTS_TLS: Final = re.compile(
+WANTS_TLS: Final = re.compile(
     rb"plain HTTP request was sent to HTTPS port|speaking plain HTTP to an SSL-enabled server port"
     rb"|Client sent an HTTP request to an HTTPS server|combination of host and port requires TLS"
 )
@@ -162,7 +162,7 @@ def answer(raw: Raw, method: str = "GET") -> Response:
     if not data.startswith(b"HTTP/1."):
         raise NotUnderstood("the answer does not begin with a status line of HTTP/1")
     response = _read(data, exchange.end, method)
-    if response.status == 400 and _WANTS_TLS.search(response.body):
+    if response.status == 400 and WANTS_TLS.search(response.body):
         raise Absent("this port speaks HTTP over TLS only")
     if response.status == 400 and _WANTS_CERTIFICATE.search(response.body):
         raise NotUnderstood("the site asks for a client certificate, which the scanner does not have")

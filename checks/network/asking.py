@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from checks.network._http import WANTS_TLS
 from checks.network.ports import OpenPort
 from scanner import (
     Absent,
@@ -191,12 +192,6 @@ def said(exchange: Exchange, limit: int = 80) -> str:
 
 
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] (\d{3})(?: [^\r\n]*)?(?:\r\n|\Z)")
-#: What servers with TLS say to HTTP in the clear: nginx, Go, Apache and others, in that order.
-_COME_BACK_WITH_TLS: Final = re.compile(
-    rb"plain HTTP request was sent to HTTPS port|HTTP request to an HTTPS server|plain HTTP to an SSL-enabled|"
-    rb"requires TLS",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,8 +224,8 @@ def request(path: str, *fields: str, host: str = "", method: str = "GET", body: 
 
 def speaks_http(exchange: Exchange) -> bool:
     """Whether this is an HTTP answer, and not one that says to come back with TLS."""
-    answer = exchange.received
-    return _STATUS.match(answer) is not None and _COME_BACK_WITH_TLS.search(answer) is None
+    status = _STATUS.match(exchange.received)
+    return status is not None and not (status[1] == b"400" and WANTS_TLS.search(exchange.received))
 
 
 def response(exchange: Exchange) -> Response:

@@ -16,12 +16,16 @@ from scanner import Dialogue, Each, NotUnderstood, Raw, Say, Target, exchanges, 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to ask of one kind of service, where, and what an answer of it looks like."""
+    """What to ask of one kind of service, where, and what an answer of it looks like.
+
+    ``always`` when each service of the kind answers it, so that silence says that none is within reach.
+    """
 
     port: int
     data: bytes
     answer: bytes
     what: str
+    always: bool = True
 
 
 def _discovery_of_ike() -> bytes:
@@ -59,14 +63,15 @@ QUESTIONS: Final = {
     "netbios": Question(
         137, b"KM\0\0\0\1\0\0\0\0\0\0 CKAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\0\0!\0\1", rb"KM[\x80-\xff]", "node status",
     ),
-    # RFC 3414 section 4: which engine is there, without a user and without a community.
+    # RFC 3414 section 4: which engine is there, without a user and without a community. An agent of version 1 or 2c
+    # alone has no such question, and is silent to all who do not know its community.
     "snmp": Question(
         161,
         bytes.fromhex(
             "303e020103301102046b65757202030 0ffe3040104020103041030 0e0400020100020100040004000400"
             "30140400 0400a00e02046b6575720201000201003000".replace(" ", "")
         ),
-        rb"0.{1,4}?\x02\x01\x03", "engine discovery",
+        rb"0.{1,4}?\x02\x01\x03", "engine discovery", always=False,
     ),
     # RFC 4511 section 4.5.1 over UDP: the root entry of the directory.
     "cldap": Question(
@@ -128,6 +133,11 @@ class Datagram:
     def answers(self) -> bool:
         """Whether there is something for sure."""
         return self.state == "answers"
+
+    @property
+    def tells_nothing(self) -> bool:
+        """Whether the service may be there all the same, and be silent."""
+        return self.state == "silent" and not QUESTIONS[self.asked.service].always
 
     @property
     def service(self) -> str:

@@ -12,10 +12,11 @@ from typing import Annotated, Any, Final
 import dns.dnssec
 import dns.name
 import dns.rdatatype
+from pydantic import InstanceOf
 
 from checks.network import example_chains as recorded
-from checks.network.answers import Answer, Answers, Question, host_name
-from checks.network.dnssec import Status, Validator, chain_questions, read_anchors
+from checks.network.answers import Answer, Answers, Question, Untold, host_name
+from checks.network.dnssec import Outcome, Status, Validator, chain_questions, read_anchors
 from checks.network.domains import Domain
 from checks.network.example_answers import Said
 from scanner import (
@@ -88,8 +89,7 @@ class Signing:
 
     ``zone`` begins at the domain or above it. ``status`` and ``why`` are those of the chain down to
     it. ``denial`` is NSEC or NSEC3, whichever the zone denies with, or empty when nothing shows it. ``signatures`` are
-    the times of its signatures. ``mail_proved`` says that the domain's MX records, or their absence, are
-    proved.
+    the times of its signatures.
     """
 
     domain: str
@@ -102,7 +102,6 @@ class Signing:
     iterations: int
     salt: str
     signatures: tuple[Signature, ...]
-    mail_proved: bool
 
     def __str__(self) -> str:
         return self.domain
@@ -115,21 +114,29 @@ class Signing:
         return self
 
 
+@fact
+class MailRoute:
+    """Whether the MX records of a domain, or their absence, are proved (RFC 4033 section 5)."""
+
+    domain: str
+    proved: InstanceOf[Outcome]
+
+    def __str__(self) -> str:
+        return self.domain
+
+
 def signing_questions(name: str) -> tuple[Question, ...]:
     """The chain to a domain, and what tells of its own zone."""
     return (*chain_questions(name), (name, "SOA"), (name, "NSEC3PARAM"), (name, "MX"))
 
 
-@probe(
-    "outside",
-    chain=Each(
-        Domain,
-        lambda domain: Lookup(
-            questions=signing_questions(domain.name), limit=CHAIN_LIMIT, timeout=CHAIN_TIMEOUT
-        ),
-    ),
-    anchors=NameAnchors(),
+_CHAIN: Final = Each(
+    Domain,
+    lambda domain: Lookup(questions=signing_questions(domain.name), limit=CHAIN_LIMIT, timeout=CHAIN_TIMEOUT),
 )
+
+
+@probe("outside", chain=_CHAIN, anchors=NameAnchors())
 def signing(chain: Raw, anchors: Raw, domain: Domain, now: ScanTime) -> Signing:
     """RFC 4034 for the records, RFC 4035 section 5 for the chain."""
     answers = Answers(chain)
@@ -158,8 +165,17 @@ def signing(chain: Raw, anchors: Raw, domain: Domain, now: ScanTime) -> Signing:
         iterations=iterations,
         salt=salt,
         signatures=_signatures(answers, zone),
-        mail_proved=validator.answer(domain.name, "MX").status is Status.SECURE,
     )
+
+
+@probe("outside", chain=_CHAIN, anchors=NameAnchors())
+def mail_route(chain: Raw, anchors: Raw, domain: Domain, now: ScanTime) -> MailRoute:
+    """What cannot be told of one domain is an outcome here, so that it is no gap for another."""
+    try:
+        proved = Validator(Answers(chain), read_anchors(anchors.text), now).answer(domain.name, "MX")
+    except Untold as reason:
+        proved = Outcome(Status.UNESTABLISHED, str(reason))
+    return MailRoute(domain.name, proved)
 
 
 def _zone(answers: Answers, soa: Answer) -> dns.name.Name:

@@ -567,7 +567,8 @@ def described(exposure: Exposure, datagrams: list[Datagram], target: Target) -> 
     title_nl="Van buitenaf antwoorden alleen UDP-diensten die zijn afgesproken voor deze zone",
     why_nl=(
         "UDP wordt bij het afschermen vaak vergeten. Gevraagd is naar DNS, NTP, SNMP, LDAP, IKE, rpcbind, NetBIOS,"
-        " IPMI, memcached en hun soort: wat daarvan antwoordt zonder afspraak, is te veel."
+        " IPMI, memcached en hun soort: wat daarvan antwoordt zonder afspraak, is te veel. Een SNMP-agent zonder versie"
+        " 3 zwijgt tegen wie zijn community niet kent, en is zo niet te zien."
     ),
     fix="ss -Hlunp    # which program listens\nsystemctl disable --now NAME.service NAME.socket",
     verify="ss -Hlunp",
@@ -579,7 +580,8 @@ def udp_as_declared(exposure: Exposure, datagrams: list[Datagram], target: Targe
     """From outside only UDP services answer that were agreed for this zone.
 
     UDP is often forgotten when a host is shut off. Asked were DNS, NTP, SNMP, LDAP, IKE, rpcbind, NetBIOS, IPMI,
-    memcached and their kind: what answers without agreement is too much.
+    memcached and their kind: what answers without agreement is too much. An SNMP agent without version 3 is silent to
+    who does not know its community, and is not seen this way.
     """
     services = declared(target, "udp")
     extra, doubts = [], False
@@ -701,17 +703,15 @@ def translated(seen: str) -> str:
     return seen.replace("198.51.100.7", "192.168.1.7").replace("192.0.2.10", "93.184.215.14")
 
 
-def said(**answers: bytes) -> dict[str, str]:
-    """Transcripts of all datagrams: these services answer so, the others stay silent."""
-    return {
-        f"{question.port}/udp": _transcript(question.data, answers.get(service.replace("-", "_")))
-        for service, question in QUESTIONS.items()
-    }
-
-
-def _transcript(sent: bytes, back: bytes | None) -> str:
-    turn = [base64.b64encode(data).decode() for data in (sent, back or b"")]
-    return json.dumps({"ask": "x", "end": "timeout" if back is None else "done", "turns": [turn]}) + "\n"
+def said(**answers: bytes | None) -> dict[str, str]:
+    """Transcripts of all datagrams: these services answer so, or are refused (None); the others stay silent."""
+    found = {}
+    for service, question in QUESTIONS.items():
+        back = answers.get(service.replace("-", "_"), b"")
+        end = "refused" if back is None else "done" if back else "timeout"
+        turn = [base64.b64encode(data).decode() for data in (question.data, back or b"")]
+        found[f"{question.port}/udp"] = json.dumps({"ask": "x", "end": end, "turns": [turn]}) + "\n"
+    return found
 
 
 _WEB: Final = {"port": 443, "name": "https", "purpose": "website", "tls": True, "from": ["any"]}

@@ -16,7 +16,7 @@ from checks.network import example_policy_host as policy_host
 from checks.network import served, spf
 from checks.network.answers import Answers, Question, askable, host_name
 from checks.network.dns import TLSA_LENGTH, tlsa_fault, tlsa_text
-from checks.network.dns_signing import CHAIN_LIMIT, CHAIN_TIMEOUT, Signing, signing_questions
+from checks.network.dns_signing import CHAIN_LIMIT, CHAIN_TIMEOUT, MailRoute, signing_questions
 from checks.network.dnssec import Outcome, Status, Validator, chain_questions, read_anchors
 from checks.network.example_answers import Said
 from checks.network.example_shown import plain, seen, trusted
@@ -221,7 +221,7 @@ def mx_signed(one: ExchangerRecords) -> Verdict:
         "BIO2 1.3, measure 5.14.01",
     ),
 )
-def dane_present(one: ExchangerRecords, signing: list[Signing]) -> Verdict:
+def dane_present(one: ExchangerRecords, routes: list[MailRoute]) -> Verdict:
     """The mail server has a proved TLSA record (DANE).
 
     Without DANE a sender may deliver without encryption, or to a server that pretends to be this one. Both the domain's
@@ -233,14 +233,17 @@ def dane_present(one: ExchangerRecords, signing: list[Signing]) -> Verdict:
         raise NotUnderstood(one.tlsa_proved.why)
     if one.tlsa_proved.status is not Status.SECURE:
         return holds(False, f"TLSA {one.tlsa_proved}", "a proved TLSA record")
-    unproved = [each for each in signing if each.domain in one.domains and not each.mail_proved]
-    if any(each.status is Status.UNESTABLISHED for each in unproved):
-        raise NotUnderstood("; ".join(each.why for each in unproved))
-    names = ", ".join(each.domain for each in unproved)
+    proved = {route.domain: route.proved for route in routes}
+    unsure = [name for name in one.domains if proved[name].status is Status.UNESTABLISHED]
+    unproved = [
+        name for name in one.domains if name not in unsure and proved[name].status is not Status.SECURE
+    ]
     usable = [each for each in one.tlsa if each.usage in (2, 3) and not tlsa_fault(each)]
+    if unsure and usable and not unproved:
+        raise NotUnderstood("; ".join(f"the MX of {name}: {proved[name].why}" for name in unsure))
     return holds(
         bool(usable) and not unproved,
-        f"the MX of {names} is not proved" if unproved else f"TLSA {tlsa_text(one.tlsa)}",
+        f"the MX of {', '.join(unproved)} is not proved" if unproved else f"TLSA {tlsa_text(one.tlsa)}",
         "a proved TLSA record with usage 2 or 3",
     )
 
@@ -844,7 +847,7 @@ _NONE: Final[dict[str, Any]] = {"target": {}}
 def _mail(*lines: str, fails: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
     return {
         "mail_records.reply": Said(mail_questions(_DOMAIN), _SOA, *lines, fails=fails),
-        "signing.chain": Said(signing_questions(_DOMAIN), _SOA, *lines),
+        "mail_route.chain": Said(signing_questions(_DOMAIN), _SOA, *lines),
         "anchors": "",
         "target": {"domains": (_DOMAIN,), **more},
     }
@@ -867,7 +870,7 @@ def _proved(name: str) -> dict[str, Any]:
         ),
         "exchanger_records.reply": recorded.recorded(f"exchanger mail.{domain}"),
         "anchors": recorded.ANCHOR,
-        "signing.chain": recorded.recorded(f"chain {domain}"),
+        "mail_route.chain": recorded.recorded(f"chain {domain}"),
         "now": recorded.TAKEN,
         "target": {"domains": (domain,)},
     }
@@ -877,7 +880,7 @@ _A: Final = f"mail.{_DOMAIN}. IN A 192.0.2.25"
 _AAAA: Final = f"mail.{_DOMAIN}. IN AAAA 2001:db8::25"
 _TLSA: Final = f"_25._tcp.mail.{_DOMAIN}. IN TLSA"
 _GONE: Final = {**_mail(), "mail_records.reply": Said(mail_questions(_DOMAIN)), "exchanger_records.reply": ""}
-_TAKES_NONE: Final = {**_mail(), "exchanger_records.reply": "", "anchors": "", "signing.chain": ""}
+_TAKES_NONE: Final = {**_mail(), "exchanger_records.reply": "", "anchors": "", "mail_route.chain": ""}
 
 examples(
     mx_resolves,
@@ -1006,9 +1009,9 @@ examples(
     unknown=[
         _page(head="SSH-2.0-x"),
         {**_page(*_POLICY), "hello": plain},
-        {**_page(*_POLICY), **_mail(_MX, fails=(f"_mta-sts.{_DOMAIN}",))},
         {**_page(*_POLICY), **_GONE},
     ],
+    error={**_page(*_POLICY), **_mail(_MX, fails=(f"_mta-sts.{_DOMAIN}",))},
 )  # fmt: skip
 
 

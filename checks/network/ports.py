@@ -13,7 +13,22 @@ from ipaddress import ip_address
 from typing import Final, Literal
 
 from checks.linux.sockets import ListeningSocket
-from scanner import Absent, Each, Gap, NotUnderstood, Ports, Raw, Service, State, Target, Unseen, fact, probe
+from scanner import (
+    Absent,
+    Blind,
+    Cause,
+    Each,
+    Gap,
+    NotUnderstood,
+    Ports,
+    Raw,
+    Service,
+    State,
+    Target,
+    Unseen,
+    fact,
+    probe,
+)
 
 #: TCP ports that are tried on every target, beside those the inventory declares: services that are asked further when
 #: they answer, and those that should never be open to many (IANA service names; the usual ones of well-known products).
@@ -223,13 +238,14 @@ def radius_servers(target: Target) -> list[RadiusServer]:
 
 
 def must_be_outside(target: Target) -> None:
-    """Raises Absent where there is no outside to look from: on the scanner's own host, and behind a jump host."""
+    """Raises Absent where there is no outside to look from, on the scanner's own host; Blind behind a jump host."""
     if target.channel == "local":
         raise Absent("the scanner runs on this host itself: nothing is seen from outside")
-    if target.jump and target.ports is None:
-        raise Absent(
+    if target.is_out_of_sight:
+        raise Blind(
             f"reached by way of {target.jump}: where the scanner stands its address may be another host's, so nothing"
-            " is asked from outside; write 'ports: usual' when it leads there from here too"
+            " is asked from outside; write 'ports: usual' when it leads there from here too",
+            Cause.POLICY,
         )
 
 

@@ -11,6 +11,7 @@ from scanner import (
     DATA_FIRST,
     FAIL_SECURE,
     Layer,
+    NotUnderstood,
     Raw,
     Say,
     Severity,
@@ -28,6 +29,8 @@ _KUBELET: Final = ("kubelet", "kubelet-open")
 _KUBERNETES: Final = ("kubernetes", "kube-apiserver")
 #: The key "keurmeester-test", in base64 as etcd wants it.
 _KEY: Final = '{"key":"a2V1cm1lZXN0ZXItdGVzdA=="}'
+#: Of the store of version 2: no such key; a login is required (v2 API, "Errors").
+_NO_KEY, _NO_LOGIN = 100, 110
 #: RPC status codes of gRPC: invalid argument (as etcd 3 says it of a missing name), permission denied, unauthenticated.
 _RPC_REFUSES: Final = (3, 7, 16)
 
@@ -40,6 +43,11 @@ class DockerAnswer(Answered):
 @fact
 class EtcdAnswer(Answered):
     """What etcd did when somebody who has not logged in asked for a key that is not there."""
+
+
+@fact
+class EtcdStores(Answered):
+    """The same of both its stores: the one of version 2, which older servers have besides, has logins of its own."""
 
 
 @fact
@@ -81,17 +89,38 @@ def _docker_refused(answer: Response) -> bool | None:
     return True if answer.status in (401, 403) else None
 
 
-@probe(
-    "outside",
-    **twice(
-        _ETCD,
-        "etcd: a key that is not there, without logging in",
-        Say(request("/v3/kv/range", method="POST", body=_KEY)),
-    ),
+_NEW_STORE: Final = twice(
+    _ETCD,
+    "etcd: a key that is not there, without logging in",
+    Say(request("/v3/kv/range", method="POST", body=_KEY)),
 )
+_OLD_STORE: Final = twice(
+    _ETCD,
+    "etcd: a key that is not there in the store of version 2, without logging in",
+    Say(request("/v2/keys/keurmeester-test")),
+)
+
+
+@probe("outside", **_NEW_STORE)
 def etcd_answer(clear: Raw, secured: Raw, port: OpenPort) -> EtcdAnswer:
     """etcd documentation, "gRPC gateway": a question is a POST, and changes nothing."""
     return asked_over_http(EtcdAnswer, port, (clear, secured), "etcd", _etcd_refused)
+
+
+@probe("outside", **_NEW_STORE, old=_OLD_STORE["clear"], secured_old=_OLD_STORE["secured"])
+def etcd_stores(clear: Raw, secured: Raw, old: Raw, secured_old: Raw, port: OpenPort) -> EtcdStores:
+    """etcd documentation of 2.3, "v2 API" and "v2 Auth and Security"; before 3.4 the gateway was at another path."""
+    try:
+        answer = asked_over_http(EtcdStores, port, (clear, secured), "etcd", _etcd_refused)
+    except NotUnderstood:
+        older = asked_over_http(EtcdStores, port, (old, secured_old), "etcd", _old_store_refused)
+        if older.refused:
+            raise
+        return older
+    if answer.refused:
+        older = asked_over_http(EtcdStores, port, (old, secured_old), "etcd", _old_store_refused)
+        return answer if older.refused else older
+    return answer
 
 
 def _etcd_refused(answer: Response) -> bool | None:
@@ -106,6 +135,19 @@ def _etcd_refused(answer: Response) -> bool | None:
         "user name is empty" in error or "permission denied" in error
     )
     return True if answer.status in (400, 401, 403) and named and told.get("code") in _RPC_REFUSES else None
+
+
+def _old_store_refused(answer: Response) -> bool | None:
+    if answer.status == 404 and answer.body == b"404 page not found\n":
+        return True  # there is no such store
+    told = answer.json()
+    if not isinstance(told, dict):
+        return None
+    if answer.status == 200 and told.get("action") == "get":
+        return False
+    if (answer.status, told.get("errorCode")) == (404, _NO_KEY):
+        return False
+    return True if (answer.status, told.get("errorCode")) == (401, _NO_LOGIN) else None
 
 
 @probe("outside", **twice(_KUBELET, "kubelet: the pods, without logging in", Say(request("/pods"))))
@@ -191,13 +233,18 @@ def docker_refuses(answer: DockerAnswer) -> Verdict:
     title_nl="Etcd weigert vragen van wie niet is ingelogd",
     why_nl="In etcd staat alles van een cluster, ook de geheimen: wie het leest, heeft het cluster.",
     fix="etcdctl user add root\netcdctl auth enable",
-    verify='curl -X POST -d \'{"key":"a2V1cm1lZXN0ZXItdGVzdA=="}\' http://HOST:2379/v3/kv/range',
+    verify='curl -X POST -d \'{"key":"a2V1cm1lZXN0ZXItdGVzdA=="}\' http://HOST:2379/v3/kv/range\n'
+    "curl http://HOST:2379/v2/keys/keurmeester-test",
     references=(
         "etcd documentation, Role-based access control",
         "etcd documentation, Transport security model",
+        "etcd documentation 2.3, v2 Auth and Security",
     ),
+    advice="The store of version 2 has logins of its own: when nothing uses it, start etcd with --enable-v2=false.",
+    advice_nl="De opslag van versie 2 heeft eigen aanmeldingen: gebruikt niets haar, start etcd dan met"
+    " --enable-v2=false.",
 )
-def etcd_refuses(answer: EtcdAnswer) -> Verdict:
+def etcd_refuses(answer: EtcdStores) -> Verdict:
     """Etcd refuses questions of who has not logged in.
 
     Etcd holds everything of a cluster, the secrets too: who reads it has the cluster.
@@ -314,6 +361,11 @@ examples(
     fails=[
         _clear("docker", "200 OK", *_ENGINE, body="[]\n"),
         _secured("docker", "200 OK", *_ENGINE, body='[{"Id":"8dfafdbc3a40"}]\n'),
+        at(
+            "docker",
+            clear=http("200 OK", *_ENGINE, body='[{"Labels":{"note":"requires TLS"}}]\n'),
+            secured=_LOCKED["secured"],
+        ),
     ],
     unknown=[
         _clear("docker", "200 OK", body="[]"),
@@ -324,22 +376,43 @@ examples(
     notapplicable=[at("http"), at("docker", clear=talk(b"SSH-2.0-x\r\n"), secured=NO_TLS)],
 )
 _EMPTY: Final = "etcdserver: user name is empty"
+_NO_STORE: Final = http(
+    "404 Not Found", "Content-Type: text/plain; charset=utf-8", body="404 page not found\n"
+)
+_OLD_LOGIN: Final = (
+    '{"errorCode":110,"message":"The request requires user authentication","cause":"Insufficient credentials",'
+    '"index":0}'
+)
+_OLD_KEY: Final = '{"errorCode":100,"message":"Key not found","cause":"/keurmeester-test","index":4}'
+_NAMELESS: Final = f'{{"error":"{_EMPTY}","message":"{_EMPTY}","code":3}}'
+_LOGIN: Final = http("400 Bad Request", _JSON, body=_NAMELESS)
+
+
+def _etcd(answer: str, old: str = _NO_STORE) -> dict[str, object]:
+    return at("etcd", clear=answer, secured=NO_TLS, old=old, secured_old=NO_TLS)
+
+
 examples(
     etcd_refuses,
     passes=[
-        _clear(
-            "etcd", "400 Bad Request", _JSON, body=f'{{"error":"{_EMPTY}","message":"{_EMPTY}","code":3}}'
-        ),
-        at("etcd", **_LOCKED),
+        _etcd(_LOGIN),
+        _etcd(_LOGIN, http("401 Unauthorized", _JSON, body=_OLD_LOGIN)),
+        at("etcd", **_LOCKED, old=_LOCKED["clear"], secured_old=_LOCKED["secured"]),
     ],
-    fails=_clear(
-        "etcd", "200 OK", _JSON, body='{"header":{"cluster_id":"14841639068965178418","revision":"1"}}'
-    ),
+    fails=[
+        _etcd(http("200 OK", _JSON, body='{"header":{"cluster_id":"14841639068965178418","revision":"1"}}')),
+        _etcd(_LOGIN, http("404 Not Found", _JSON, body=_OLD_KEY)),
+        _etcd(_NO_STORE, http("404 Not Found", _JSON, body=_OLD_KEY)),
+        _etcd(_LOGIN, http("200 OK", _JSON, body='{"action":"get","node":{"key":"/keurmeester-test","value":"x"}}')),
+    ],
     unknown=[
-        _clear("etcd", "404 Not Found", body="404 page not found"),
-        _clear("etcd", "400 Bad Request", _JSON, body='{"error":"invalid character","code":3}'),
+        _etcd(_NO_STORE),
+        _etcd(_NO_STORE, http("401 Unauthorized", _JSON, body=_OLD_LOGIN)),
+        _etcd(http("400 Bad Request", _JSON, body='{"error":"invalid character","code":3}')),
+        _etcd(_LOGIN, http("503 Service Unavailable")),
+        _etcd(_LOGIN, http("404 Not Found", body="<html>")),
     ],
-)
+)  # fmt: skip
 _ANONYMOUS: Final = "Forbidden (user=system:anonymous, verb=get, resource=nodes, subresource=proxy)"
 examples(
     kubelet_refuses,
@@ -385,7 +458,6 @@ examples(
     unknown=[_clear("registry", "200 OK", body="{}"), _clear("registry", "503 Service Unavailable", _REGISTRY)],
 )  # fmt: skip
 
-_NAMELESS: Final = f'{{"error":"{_EMPTY}","message":"{_EMPTY}","code":3}}'
 examples(
     etcd_clear_text_refused,
     passes=[at("etcd", **_LOCKED), _secured("etcd", "400 Bad Request", _JSON, body=_NAMELESS)],

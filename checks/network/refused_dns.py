@@ -74,14 +74,16 @@ class Transfer:
 class Recursion(OnTcp):
     """How a name server answers a question about a name that is not its own.
 
-    ``available`` is what it says of itself, ``answered`` that records came, ``authoritative`` that it calls them its
-    own. ``meant`` says that the inventory lets the zone in which the scanner stands use this server.
+    ``available`` is what it says of itself, ``answered`` that records came, ``denied`` that it says there are none
+    (RFC 2308 section 2), ``authoritative`` that it calls them its own. ``meant`` says that the inventory lets the zone
+    in which the scanner stands use this server.
     """
 
     port: int
     code: str
     available: bool
     answered: bool
+    denied: bool
     authoritative: bool
     meant: bool
 
@@ -213,6 +215,8 @@ def recursion(foreign: Raw, port: OpenPort, sweep: list[Sweep], target: Target) 
         _code(message),
         available=bool(message.flags & dns.flags.RA),
         answered=bool(message.answer),
+        denied=message.rcode() == dns.rcode.NXDOMAIN
+        or any(one.rdtype == dns.rdatatype.SOA for one in message.authority),
         authoritative=bool(message.flags & dns.flags.AA),
         meant=bool(vantages & users),
     )
@@ -291,8 +295,10 @@ def recursion_refused(recursion: Recursion) -> Verdict:
     silent = recursion.code == "NOERROR" and not recursion.available and not recursion.answered
     if recursion.code == "REFUSED" or silent:
         return holds(True, observed, "REFUSED")
-    # What it knows of another's name it has looked up, whatever its flags say; its own zone tells nothing.
-    looked_up = recursion.available or (recursion.answered and not recursion.authoritative)
+    # What it knows of another's name it has looked up, whatever its flags say; its own zone tells nothing. Recursion
+    # that is offered, and gives neither records nor a denial, was none.
+    told = recursion.answered or recursion.denied
+    looked_up = (recursion.available and told) or (recursion.answered and not recursion.authoritative)
     if recursion.code not in {"NOERROR", "NXDOMAIN"} or not looked_up:
         raise NotUnderstood(f"neither an answer of another's name nor a refusal: {observed}")
     return holds(False, observed, "REFUSED")
@@ -356,9 +362,12 @@ def _within(records: str = "", authority: str = "", code: str = "NOERROR") -> di
 
 
 def _foreign(
-    code: str = "NOERROR", flags: str = "QR RA", records: str = "example.com. 60 IN A 192.0.2.1"
+    code: str = "NOERROR",
+    flags: str = "QR RA",
+    records: str = "example.com. 60 IN A 192.0.2.1",
+    authority: str = "",
 ) -> dict[str, object]:
-    return open_port(53, foreign=talk(_answer(code, flags, records, "example.com.", "A")))
+    return open_port(53, foreign=talk(_answer(code, flags, records, "example.com.", "A", authority)))
 
 
 def _version(code: str = "NOERROR", text: str = "") -> dict[str, object]:
@@ -391,9 +400,16 @@ examples(
 examples(
     recursion_refused,
     passes=[_foreign("REFUSED", records=""), _foreign(flags="QR", records="")],
-    fails=[_foreign(), _foreign("NXDOMAIN", records=""), _foreign(flags="QR")],
+    fails=[
+        _foreign(),
+        _foreign("NXDOMAIN", records=""),
+        _foreign(records="", authority=_SOA_RECORD.replace("lab.test", "example.com")),
+        _foreign(flags="QR"),
+    ],
     unknown=[
         _foreign("SERVFAIL", records=""),
+        _foreign(records=""),
+        _foreign(records="", authority="example.com. 60 IN NS ns.example.com."),
         _foreign(flags="QR AA"),
         _foreign(flags="RD", records=""),
         open_port(53, foreign=talk(end="closed")),

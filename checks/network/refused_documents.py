@@ -60,6 +60,11 @@ class InfluxdbAnswer(Answered):
     """What InfluxDB did when somebody who has not logged in asked for the names of the databases."""
 
 
+@fact
+class InfluxdbDoor(Answered):
+    """The same; and when it refused, whether he may set it up, and so make himself its administrator."""
+
+
 # --- MongoDB --------------------------------------------------------------------------------------------------
 
 _OP_MSG: Final = 2013
@@ -218,14 +223,19 @@ def _couchdb_refused(answer: Response) -> bool | None:
     return True if answer.status in (401, 403) and named else None
 
 
-@probe(
-    "outside",
-    **twice(
-        _INFLUXDB,
-        "InfluxDB: the names of the databases, without logging in",
-        Say(request("/query?q=SHOW+DATABASES")),
-    ),
+_DATABASES: Final = twice(
+    _INFLUXDB,
+    "InfluxDB: the names of the databases, without logging in",
+    Say(request("/query?q=SHOW+DATABASES")),
 )
+_SETUP: Final = twice(
+    _INFLUXDB,
+    "InfluxDB: whether anybody may set it up",
+    Say(request("/api/v2/setup")),
+)
+
+
+@probe("outside", **_DATABASES)
 def influxdb_answer(clear: Raw, secured: Raw, port: OpenPort) -> InfluxdbAnswer:
     """InfluxDB documentation, "InfluxDB API reference": /query."""
     return asked_over_http(InfluxdbAnswer, port, (clear, secured), "InfluxDB", _influxdb_refused)
@@ -240,6 +250,25 @@ def _influxdb_refused(answer: Response) -> bool | None:
     if answer.status == 403 and b"create admin user first" in answer.body:
         return False  # whoever comes first may make himself its administrator
     return True if answer.status == 401 else None
+
+
+@probe("outside", **_DATABASES, setup=_SETUP["clear"], secured_setup=_SETUP["secured"])
+def influxdb_door(clear: Raw, secured: Raw, setup: Raw, secured_setup: Raw, port: OpenPort) -> InfluxdbDoor:
+    """InfluxDB OSS v2 API: GET /api/v2/setup. Version 2 refuses every question, even before anybody has set it up."""
+    answer = asked_over_http(InfluxdbDoor, port, (clear, secured), "InfluxDB", _influxdb_refused)
+    if not answer.refused:
+        return answer
+    to_set_up = asked_over_http(InfluxdbDoor, port, (setup, secured_setup), "InfluxDB", _setup_refused)
+    return answer if to_set_up.refused else to_set_up
+
+
+def _setup_refused(answer: Response) -> bool | None:
+    if "x-influxdb-version" not in answer.fields:
+        return None
+    told = answer.json()
+    if answer.status == 200 and isinstance(told, dict) and isinstance(told.get("allowed"), bool):
+        return not told["allowed"]
+    return True if answer.status == 404 else None  # version 1 knows no such thing
 
 
 # --- checks ---------------------------------------------------------------------------------------------------
@@ -317,10 +346,15 @@ def couchdb_refuses(answer: CouchdbAnswer) -> Verdict:
     why_nl="Zonder aanmelding leest, vervalst en wist wie de poort bereikt alle metingen.",
     fix="sed -i 's/# *auth-enabled = false/auth-enabled = true/' /etc/influxdb/influxdb.conf\n"
     "systemctl restart influxdb",
-    verify="curl 'http://HOST:8086/query?q=SHOW+DATABASES'",
-    references=("InfluxDB documentation, Authentication and authorization",),
+    verify="curl 'http://HOST:8086/query?q=SHOW+DATABASES'; curl http://HOST:8086/api/v2/setup",
+    references=(
+        "InfluxDB documentation, Authentication and authorization",
+        "InfluxDB OSS v2 API, Setup: GET /api/v2/setup",
+    ),
+    advice="Version 2 that was never set up takes whoever comes first for its administrator: run 'influx setup'.",
+    advice_nl="Versie 2 die nooit is ingericht, maakt wie het eerst komt beheerder: voer 'influx setup' uit.",
 )
-def influxdb_refuses(answer: InfluxdbAnswer) -> Verdict:
+def influxdb_refuses(answer: InfluxdbDoor) -> Verdict:
     """InfluxDB refuses questions of who has not logged in.
 
     Without a login, who reaches the port reads, forges and wipes all readings.
@@ -476,20 +510,41 @@ examples(
     fails=_web("couchdb", "200 OK", _COUCH, body='["_replicator","_users","zaken"]'),
     unknown=[_web("couchdb", "200 OK", body="[]"), _web("couchdb", "404 Object Not Found", _COUCH)],
 )
-_INFLUX: Final = "X-Influxdb-Version: 1.6.7~rc0"
+_INFLUX, _INFLUX_2 = "X-Influxdb-Version: 1.6.7~rc0", "X-Influxdb-Version: v2.7.6"
+_NO_SETUP: Final = http("404 Not Found", _INFLUX, body="404 page not found\n")
+_NO_TOKEN: Final = http(
+    "401 Unauthorized", _INFLUX_2, body='{"code":"unauthorized","message":"Unauthorized"}'
+)
+_NO_ACCOUNT: Final = '{"error":"error authorizing query: create admin user first or disable authentication"}'
+
+
+def _influxdb(answer: str, setup: str = _NO_SETUP) -> dict[str, object]:
+    return at("influxdb", clear=answer, secured=NO_TLS, setup=setup, secured_setup=NO_TLS)
+
+
+def _set_up(answer: str) -> dict[str, object]:
+    return _influxdb(_NO_TOKEN, http("200 OK", _INFLUX_2, body=answer))
+
+
 examples(
     influxdb_refuses,
-    passes=_web(
-        "influxdb", "401 Unauthorized", _INFLUX, body='{"error":"unable to parse authentication credentials"}'
-    ),
-    fails=[
-        _web("influxdb", "200 OK", _INFLUX, body='{"results":[{"statement_id":0}]}'),
-        _web(
-            "influxdb", "403 Forbidden", _INFLUX,
-            body='{"error":"error authorizing query: create admin user first or disable authentication"}',
-        ),
+    passes=[
+        _influxdb(http("401 Unauthorized", _INFLUX, body='{"error":"unable to parse authentication credentials"}')),
+        _set_up('{\n\t"allowed": false\n}'),
     ],
-    unknown=[_web("influxdb", "401 Unauthorized"), _web("influxdb", "404 Not Found", _INFLUX)],
+    fails=[
+        _influxdb(http("200 OK", _INFLUX, body='{"results":[{"statement_id":0}]}')),
+        _influxdb(http("403 Forbidden", _INFLUX, body=_NO_ACCOUNT)),
+        _set_up('{\n\t"allowed": true\n}'),
+    ],
+    unknown=[
+        _influxdb(http("401 Unauthorized")),
+        _influxdb(http("404 Not Found", _INFLUX)),
+        _influxdb(_NO_TOKEN, http("503 Service Unavailable", _INFLUX_2)),
+        _influxdb(_NO_TOKEN, http("404 Not Found")),
+        _set_up("{}"),
+    ],
+    error=_influxdb(_NO_TOKEN, SILENCE),
 )  # fmt: skip
 
 _UNAUTHORIZED_ANSWER: Final = _NOT_OK + _text("errmsg", _REQUIRES) + _int("code", _UNAUTHORIZED)

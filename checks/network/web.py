@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from checks.network import example_pages as made
 from checks.network._html import host_of, title
-from checks.network._http import Response, answer, spoken
+from checks.network._http import WHOLE, Response, answer, must_be_site, must_work, spoken
 from checks.network._site import NoSuchPage, Page, Site
 from checks.network.ports import Sweep
 from scanner import (
@@ -70,7 +70,8 @@ def https_available(page: Page, pages: list[Page]) -> Verdict:
     """A web site that answers over HTTP is there over HTTPS as well.
 
     Without HTTPS everyone on the way reads and changes what visitors see and fill in. For governments it is law. It is
-    sought where HTTP sends the visitor, else on port 443, under the same name and at the same address.
+    sought where HTTP sends the visitor, else on port 443, under the same name and at the same address. What sends back
+    to HTTP is not there.
     """
     port = page.site.port if page.site.tls else 443
     if not page.site.tls and _leads_to_https(page, page.location):
@@ -81,6 +82,7 @@ def https_available(page: Page, pages: list[Page]) -> Verdict:
         if one.site.tls
         and (one.site.name, one.site.port) == (page.site.name, port)
         and one.site.further_address == page.site.further_address
+        and not _leads_back(one)
     ]
     return holds(
         bool(secure), f"over HTTPS: {', '.join(secure) or 'nothing answers'}", "an answer over HTTPS"
@@ -90,6 +92,11 @@ def https_available(page: Page, pages: list[Page]) -> Verdict:
 def _leads_to_https(page: Page, location: str) -> bool:
     """Whether a browser is sent to HTTPS on the same host."""
     return location.lower().startswith("https://") and host_of(location) == page.site.name
+
+
+def _leads_back(page: Page) -> bool:
+    """Whether a browser is sent to HTTP on the same host."""
+    return page.location.lower().startswith("http://") and host_of(page.location) == page.site.name
 
 
 def _plain(page: Page) -> None:
@@ -433,12 +440,16 @@ class SiteOverIpv6:
 
 @probe(
     "outside",
-    over_four=Each(BothWays, lambda both: both.site.ask(address=both.four)),
-    over_six=Each(BothWays, lambda both: both.site.ask(address=both.six)),
+    over_four=Each(BothWays, lambda both: both.site.ask(address=both.four, read=WHOLE)),
+    over_six=Each(BothWays, lambda both: both.site.ask(address=both.six, read=WHOLE)),
 )
 def twin(over_four: Raw, over_six: Raw, both: BothWays) -> SiteOverIpv6:
-    """Two answers in HTTP."""
-    return SiteOverIpv6(both.site, answer(over_four), answer(over_six))
+    """Two answers in HTTP of the site itself; as much of both, so that a title is in both or in none."""
+    four, six = answer(over_four), answer(over_six)
+    for kind, found in (("IPv4", four), ("IPv6", six)):
+        must_be_site(found)
+        must_work(found, f"the site over {kind}")
+    return SiteOverIpv6(both.site, four, six)
 
 
 #: Headers that are part of what a site promises, and so the same over both.
@@ -467,8 +478,6 @@ def same_over_ipv6(twin: SiteOverIpv6) -> Verdict:
     are the status, the title and the headers that make a promise; what differs from visit to visit is not.
     """
     statuses = (twin.four.status, twin.six.status)
-    if max(statuses) >= 500:
-        raise NotUnderstood(f"the site fails over one of both: {statuses[0]} and {statuses[1]}")
     differs = [f"status {statuses[0]} and {statuses[1]}"] if statuses[0] != statuses[1] else []
     for name in _PROMISES:
         steady = _where if name == "Location" else _steady
@@ -486,8 +495,8 @@ def _steady(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _where(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Redirects without their query: to a login it takes along what is new for every visit."""
-    return tuple(value.partition("?")[0] for value in values)
+    """Redirects without their query and parameters: to a login they take along what is new for every visit."""
+    return tuple(re.split("[?;]", value, maxsplit=1)[0] for value in values)
 
 
 # --- addresses that leak --------------------------------------------------------------------------------------
@@ -506,10 +515,18 @@ class OldQuestion:
 
 @probe("outside", old=Each(Page, lambda page: page.site.ask(version="1.0")))
 def old_question(old: Raw, page: Page) -> OldQuestion:
-    """An answer in HTTP, or an end without one: the front page has shown that the server speaks it."""
+    """An answer in HTTP, or an end without one: the front page has shown that the server speaks it.
+
+    That it is busy tells nothing, but that it does not know the version (505) is an answer.
+    """
     (exchange,) = exchanges(old)
-    ended = not exchange.received and exchange.end in {"closed", "reset"}
-    return OldQuestion(page, None if ended else answer(old))
+    if not exchange.received and exchange.end in {"closed", "reset"}:
+        return OldQuestion(page, None)
+    found = answer(old)
+    must_be_site(found, blocked_too=False)
+    if found.status != 505:
+        must_work(found, "HTTP/1.0")
+    return OldQuestion(page, found)
 
 
 _WITH_ADDRESS: Final = (
@@ -594,6 +611,7 @@ examples(
         made.plain(_PAGE),
         made.plain(_TO_HTTPS),
         made.both(_TO_HTTPS.replace("example.nl/", "example.nl:8443/"), _PAGE),
+        made.both(_PAGE, made.redirect("http://www.example.nl/")),
     ],
     unknown=[made.both(_TO_HTTPS, _GONE), made.plain("<h1>HTTP/0.9</h1>")],
     error=made.both(_TO_HTTPS, Gap(State.ERROR, Cause.TIMEOUT, "no complete answer in 10 seconds")),
@@ -714,6 +732,7 @@ examples(
         ),
     ],
 )
+_CHALLENGE: Final = made.page("cf-mitigated: challenge", status="403 Forbidden")
 _TWO: Final = {"addresses": ["192.0.2.10", "2001:db8::10"]}
 _OTHER_PAGE: Final = made.page(body="<!doctype html><title>Welcome to nginx!</title>\n")
 _NONCE: Final = "Content-Security-Policy: script-src 'nonce-{}'"
@@ -725,6 +744,12 @@ examples(
             _PAGE,
             over_four=_TO_OTHER.replace("example.nl/", "example.nl/login?state=8f14"),
             over_six=_TO_OTHER.replace("example.nl/", "example.nl/login?state=e45f"),
+            **_TWO,
+        ),
+        made.site(
+            _PAGE,
+            over_four=made.redirect("/portaal;jsessionid=8F14", "302 Found"),
+            over_six=made.redirect("/portaal;jsessionid=E45F", "302 Found"),
             **_TWO,
         ),
         made.site(
@@ -742,6 +767,8 @@ examples(
     unknown=[
         made.site(_PAGE, over_four=_PAGE, over_six=_GONE, **_TWO),
         made.site(_PAGE, over_four=_PAGE, over_six="HTTP/1.1 502 Bad Gateway\nContent-Length: 0\n\n", **_TWO),
+        made.site(_PAGE, over_four=_PAGE, over_six=made.page(status="429 Too Many Requests"), **_TWO),
+        made.site(_PAGE, over_four=_PAGE, over_six=_CHALLENGE, **_TWO),
     ],
     notapplicable=made.site(_PAGE),
 )
@@ -751,8 +778,13 @@ examples(
     passes=[
         made.site(_PAGE, old=_PAGE),
         made.site(_PAGE, old=spoken("", end="closed")),
+        made.site(_PAGE, old="HTTP/1.1 505 HTTP Version Not Supported\nContent-Length: 0\n\n"),
         made.site(_PAGE, old=_TO_OTHER.replace("portal.example.nl", "192.0.20.1")),
     ],
     fails=made.site(_PAGE, old=_TO_OTHER.replace("portal.example.nl", "10.20.30.40")),
-    unknown=made.site(_PAGE, old="10.20.30.40"),
+    unknown=[
+        made.site(_PAGE, old="10.20.30.40"),
+        made.site(_PAGE, old=_CHALLENGE),
+        made.site(_PAGE, old=made.BUSY),
+    ],
 )

@@ -10,8 +10,8 @@ from typing import Final
 
 from checks.network import example_pages as made
 from checks.network._html import Load, elements, joined, loads
-from checks.network._http import WHOLE, Response, answer, must_be_site, spoken
-from checks.network._site import Landing, NoSuchPage, Page, landing_of
+from checks.network._http import WHOLE, Response, answer, must_be_site, must_work, spoken
+from checks.network._site import Landing, NoSuchPage, Page, Site, landing, landing_of
 from checks.network.web_headers import policies
 from scanner import (
     DATA_FIRST,
@@ -74,7 +74,7 @@ def mixed_content(landing: Landing) -> Verdict:
     """The page fetches nothing over HTTP that can change it, and sends nothing away over it.
 
     One script over HTTP, and everyone on the way writes along on the page. What a form sends over HTTP lies open.
-    Looked at are the scripts, styles, frames and forms in the HTML of the front page.
+    Looked at is all but pictures, sound and film in the HTML of the front page.
     """
     if not landing.page.site.tls:
         raise Absent("this site is not over TLS")
@@ -162,28 +162,30 @@ def third_parties(landing: Landing, target: Target) -> Verdict:
 
 @fact
 class Squeezed:
-    """A page, and what the site answers when it is asked for it in compressed form."""
+    """The page a visitor sees, and what the site answers when it is asked for it in compressed form."""
 
-    page: Page
-    answer: Response
+    landing: Landing
     compressed: Response
 
     def __str__(self) -> str:
-        return str(self.page)
+        return str(self.landing)
 
 
 @probe(
     "outside",
     landed=Each(Page, landing_of),
-    squeezed=Each(Page, lambda page: page.site.ask(page.onward, encoding="gzip, deflate, br, zstd", read=0)),
+    squeezed=Each(Page, lambda page: page.site.ask(page.onward, encoding="gzip, deflate, br, zstd")),
 )
 def squeezed(landed: Raw, squeezed: Raw, page: Page) -> Squeezed:
-    """Only the headers of the compressed answer are read; it must be the same page."""
-    shown, compressed = answer(landed), answer(squeezed)
+    """The compressed answer must be one of the same page, by its status and kind; in its bytes nothing is sought."""
+    shown, compressed = landing(landed, page), answer(squeezed)
     must_be_site(compressed)
-    if compressed.status != shown.status:
-        raise NotUnderstood(f"{shown.status}, and {compressed.status} when asked for in compressed form")
-    return Squeezed(page, shown, compressed)
+    if (compressed.status, compressed.kind) != (shown.answer.status, shown.answer.kind):
+        raise NotUnderstood(
+            f"{shown.answer.status} {shown.answer.kind}, and {compressed.status} {compressed.kind} when asked for in"
+            " compressed form"
+        )
+    return Squeezed(shown, compressed)
 
 
 _SECRET: Final = re.compile(r"(?i).*(?:csrf|xsrf|token|nonce|viewstate|verification)")
@@ -210,12 +212,15 @@ def no_compressed_secret(found: Squeezed) -> Verdict:
     From the length of compressed pages a secret can be guessed letter by letter (BREACH), when there is input in it
     too. A secret is a hidden field of a form on the front page that is called a token or the like.
     """
-    if not found.page.site.tls:
+    shown = found.landing.answer
+    if not found.landing.page.site.tls:
         raise Absent("this site is not over TLS")
-    if not found.answer.is_html:
+    if not shown.is_html:
         raise Absent("no page for a browser")
+    if shown.status >= 400:
+        raise NotUnderstood(f"the front page answers {shown.status}")
     coding = found.compressed.value("Content-Encoding").strip().lower()
-    text = found.answer.text
+    text = shown.text
     secrets = {
         one.get("name")
         for one in elements(text)
@@ -223,7 +228,7 @@ def no_compressed_secret(found: Squeezed) -> Verdict:
     }
     if coding in {"", "identity"}:
         return holds(True, "not compressed", "not compressed")
-    if not secrets and not found.answer.complete:
+    if not secrets and not shown.complete:
         raise NotUnderstood("only the beginning of the page was read")
     return holds(
         not secrets, f"{coding}; {', '.join(sorted(secrets)) or 'no secret in the page'}", "not compressed"
@@ -253,30 +258,33 @@ _WELCOMES: Final = _welcomes()
     verify=f"{_SEE} | grep -i '<title>'",
     references=(_DIGID, "OWASP WSTG 4.2, WSTG-CONF-02"),
 )
-def default_page(page: Page) -> Verdict:
+def default_page(landing: Landing) -> Verdict:
     """There is no default page of the web server.
 
-    A default page says that nobody looks after this: the server was forgotten, or runs without a reason.
+    A default page says that nobody looks after this: the server was forgotten, or runs without a reason. Looked at is
+    the page that the front page leads to on the same site, or itself.
     """
-    text = page.answer.text
+    text = landing.answer.text
     found = [product for product, marker in _WELCOMES if marker.search(text)]
-    if not found and not page.answer.complete:
+    if not found and not landing.answer.complete:
         raise NotUnderstood("only the beginning of the page was read")
     return holds(
-        not found, f"the default page of {found[0]}" if found else f"{page.answer.status}, none known", "none"
+        not found,
+        f"the default page of {found[0]}" if found else f"{landing.answer.status}, none known",
+        "none",
     )
 
 
 @fact
 class Folder:
-    """What a site answers to the question for a folder from which its front page loads something."""
+    """What a site answers to the question for a folder from which the page that a visitor sees loads something."""
 
-    page: Page
+    landing: Landing
     file: str
     answer: Response
 
     def __str__(self) -> str:
-        return str(self.page)
+        return str(self.landing)
 
     @property
     def path(self) -> str:
@@ -289,25 +297,34 @@ def folder_of(file: str) -> str:
     return f"{file.rpartition('/')[0]}/"
 
 
-def own_file(page: Page) -> str:
+def own_file(site: Site, shown: Response, path: str = "/") -> str:
     """The path of the first thing that the page loads from a folder of its own site; empty when there is none."""
-    if not page.answer.is_html or page.answer.value("Content-Encoding"):
+    if not shown.is_html or shown.value("Content-Encoding"):
         return ""
-    for one in loads(page.answer.text, page.site.url("/")):
-        path = (page.site.path_of(one.address) or "").partition("?")[0]
+    for one in loads(shown.text, site.url(path)):
+        file = (site.path_of(one.address) or "").partition("?")[0]
         if (
             one.kind in {"script", "style", "media"}
-            and folder_of(path) != "/"
-            and re.fullmatch(r"[!-~]+", path)
+            and folder_of(file) != "/"
+            and re.fullmatch(r"[!-~]+", file)
         ):
-            return path
+            return file
     return ""
 
 
-@probe("outside", listed=Each(Page, lambda page: page.site.ask(folder_of(own_file(page)), read=WHOLE)))
-def folder(listed: Raw, page: Page) -> Folder:
-    """An answer in HTTP."""
-    return Folder(page, own_file(page), answer(listed))
+def _loaded(landing: Landing) -> str:
+    return own_file(landing.page.site, landing.answer, landing.path)
+
+
+@probe(
+    "outside",
+    listed=Each(Landing, lambda landing: landing.page.site.ask(folder_of(_loaded(landing)), read=WHOLE)),
+)
+def folder(listed: Raw, landing: Landing) -> Folder:
+    """An answer in HTTP of the site itself: one that a guard blocks shows no list either."""
+    found = answer(listed)
+    must_be_site(found, blocked_too=False)
+    return Folder(landing, _loaded(landing), found)
 
 
 _LISTING: Final = re.compile(
@@ -318,9 +335,10 @@ _LISTING: Final = re.compile(
 
 def _links_to(folder: Folder) -> bool:
     """Whether the folder's page links to the very file that the front page loads from it: then it is a list."""
-    base = folder.page.site.url(folder.path)
+    site = folder.landing.page.site
+    base = site.url(folder.path)
     links = (one.get("href") for one in elements(folder.answer.text) if one.tag == "a")
-    return any(folder.page.site.path_of(joined(base, link)) == folder.file for link in links if link)
+    return any(site.path_of(joined(base, link)) == folder.file for link in links if link)
 
 
 @check(
@@ -339,14 +357,20 @@ def directory_listing(folder: Folder) -> Verdict:
     """The server gives no list of the files in a folder.
 
     In such a list stands what nobody should find as well: old versions, uploads of others, copies. Asked are the
-    front page and the folder of the first part that it loads from its own site.
+    front page, where that leads to on the same site, and the folder of the first part that is loaded from there.
     """
-    for where, found in (("/", folder.page.answer), (folder.path, folder.answer)):
+    landing = folder.landing
+    for where, found in (
+        ("/", landing.page.answer),
+        (landing.path, landing.answer),
+        (folder.path, folder.answer),
+    ):
         named = where == folder.path and folder.file and found.status < 300 and _links_to(folder)
         if found.status < 300 and (named or _LISTING.search(found.text)):
             return holds(False, f"a list of files at {where}", "none")
-        if found.status >= 500 or not found.complete:
-            raise NotUnderstood(f"{where} answers {found.status}, or more than was read")
+        must_work(found, where)
+        if not found.complete:
+            raise NotUnderstood(f"{where} answers more than was read")
     if not folder.file and folder.answer.status >= 400:
         raise NotUnderstood(f"the front page answers {folder.answer.status}, and names no folder")
     return holds(True, f"{folder.path} answers {folder.answer.status}", "no list of files")
@@ -382,6 +406,20 @@ _INSIDES: Final = {
 }
 
 
+def _must_show(missing: NoSuchPage) -> None:
+    """Raises Absent or NotUnderstood when this need not be the site's error page, or not all of it."""
+    told = missing.answer
+    location = told.value("Location") if told.is_redirect else ""
+    if not missing.page.site.tls and location.lower().startswith("https://"):
+        raise Absent("HTTP sends on to HTTPS; what that answers is judged there")
+    if location:
+        raise NotUnderstood(f"the error page is behind a redirect: {location[:200]}")
+    if told.status != 500:
+        must_work(told, "a path that does not exist")
+    if not told.complete:
+        raise NotUnderstood("only the beginning of the page was read")
+
+
 @check(
     "web.error-page-version",
     principle=SECURE_DEFAULT,
@@ -400,8 +438,8 @@ def error_page_version(missing: NoSuchPage) -> Verdict:
     With the version an attacker need not try which leak fits. Asked is a page that does not exist.
     """
     found = _PRODUCT.search(missing.answer.text)
-    if not found and not missing.answer.complete:
-        raise NotUnderstood("only the beginning of the page was read")
+    if not found:
+        _must_show(missing)
     return holds(not found, found[0] if found else f"{missing.answer.status}, no version", "no version")
 
 
@@ -432,8 +470,8 @@ def error_page_insides(missing: NoSuchPage) -> Verdict:
     """
     text = missing.answer.text
     found = [what for what, pattern in _INSIDES.items() if pattern.search(text)]
-    if not found and not missing.answer.complete:
-        raise NotUnderstood("only the beginning of the page was read")
+    if not found:
+        _must_show(missing)
     return holds(
         not found, ", ".join(found) or f"{missing.answer.status}, nothing of the insides", "nothing of it"
     )
@@ -465,6 +503,7 @@ examples(
         _body('<LINK\nREL="stylesheet preload"\nHREF="http&#58;//x.example/a.css">'),
         _body("<form method=post action=http://www.example.nl/login>"),
         _body("<link rel=preload as=font href=http://x.example/a.woff2>"),
+        _body("<link rel=manifest href=http://x.example/site.webmanifest>"),
         _body("<iframe title='a > b' src='http://x.example/'>"),
         _body("<base href='http://www.example.nl/'><script src='a.js'></script>"),
         _body("<script src='ht\ntp://x.example/a.js'></script>"),
@@ -489,9 +528,16 @@ examples(
         _body(_SCRIPT.format(_INTEGRITY) + _SCRIPT.format("integrity=''")),
         _body("<link rel=stylesheet href=https://fonts.example.org/css>"),
         _body("<link rel='preload stylesheet' as=font href=https://fonts.example.org/css>"),
+        _body(
+            "<link rel=preload as=style href=https://fonts.example.org/css onload='this.rel=\"stylesheet\"'>"
+        ),
+        _body("<link rel=modulepreload href=https://cdn.example.org/a.js>"),
     ],
     unknown=_LONG,
     notapplicable=[
+        _body("<link rel=manifest href=https://cdn.example.org/site.webmanifest>"),
+        _body("<link rel=prefetch href=https://portaal.example.org/>"),
+        _body("<link rel=preload as=fetch href=https://cdn.example.org/teksten.json crossorigin>"),
         _body("<script src=https://static.example.nl/a.js></script>"),
         _body("<link rel=preload as=Font href=https://fonts.example.org/a.woff2 crossorigin>"),
         _JSON,
@@ -512,6 +558,9 @@ examples(
     unknown=_LONG,
 )
 _FORM: Final = made.page(body="<form><input type=hidden name=csrf_token value=8f14e45f></form>")
+_BLOCKED: Final = (
+    "<title>Request Rejected</title>The requested URL was rejected. Please consult with your administrator."
+)
 _GZIP: Final = (
     "HTTP/1.1 200 OK\nContent-Type: text/html\nContent-Encoding: gzip\nTransfer-Encoding: chunked\n\n"
 )
@@ -523,6 +572,12 @@ examples(
     ],
     fails=made.site(_FORM, squeezed=spoken(_GZIP, end="done")),
     unknown=[
+        made.site(made.page(status="403 Forbidden"), squeezed=made.page(status="403 Forbidden")),
+        made.site(_FORM, squeezed=made.JSON),
+        made.site(_FORM, squeezed=made.page(body=_BLOCKED)),
+        made.site(
+            made.redirect("/nl/"), landed=made.redirect("/nl/home"), squeezed=made.redirect("/nl/home")
+        ),
         made.site(_FORM, squeezed="gzip"),
         made.site(_FORM, squeezed=made.BUSY),
         made.site(_FORM, squeezed=made.page("cf-mitigated: challenge")),
@@ -536,8 +591,12 @@ examples(
         _body("<!DOCTYPE html>\n<html>\n<head>\n<title>Welcome to nginx!</title>\n"),
         _body("<html><body><h1>It works!</h1></body></html>"),
         _body("<title>IIS Windows Server</title>"),
+        _body("<title>IIS7</title>"),
+        _body("<title>Apache HTTP Server Test Page powered by CentOS</title>"),
+        made.site(made.redirect("/dashboard/"), landed=made.page(body="<title>Welcome to XAMPP</title>")),
     ],
     unknown=_LONG,
+    notapplicable=made.plain(made.redirect("https://www.example.nl/")),
 )
 _LISTED: Final = made.page(
     body="<html><head><title>Index of /img/</title></head><body><h1>Index of /img/</h1>"
@@ -554,15 +613,20 @@ examples(
     fails=[
         made.site(_WITH_IMAGE, listed=_LISTED),
         made.site(_LISTED),
+        made.site(made.redirect("/nl/"), landed=_WITH_IMAGE, listed=_LISTED),
+        made.site(made.redirect("/nl/"), landed=_LISTED),
         made.site(_WITH_IMAGE, listed=made.page(body="<pre><A HREF='/'>[To Parent Directory]</A>")),
         made.site(
             _WITH_IMAGE, listed=made.page(body="<title>/img/</title><a href='./logo.png'>logo.png</a>")
         ),
     ],
     unknown=[
+        made.site(_WITH_IMAGE, listed=made.page("cf-mitigated: challenge", status="403 Forbidden")),
+        made.site(_WITH_IMAGE, listed=made.page(status="429 Too Many Requests")),
         made.site(_WITH_IMAGE, listed=made.page(status="503 Service Unavailable")),
         made.site(made.page(status="404 Not Found")),
     ],
+    notapplicable=made.plain(made.redirect("https://www.example.nl/")),
 )
 
 
@@ -580,7 +644,12 @@ examples(
         _missed("<h3>Apache Tomcat/9.0.70</h3>"),
         _missed("<a href='https://eclipse.org/jetty'>Powered by Jetty:// 9.4</a> Jetty(9.4.51)"),
     ],
-    unknown=made.site(made.page(), missed="<h1>nginx/1.22.1</h1>"),
+    unknown=[
+        made.site(made.page(), missed="<h1>nginx/1.22.1</h1>"),
+        made.site(made.page(), missed=made.redirect("/404", "302 Found")),
+        made.site(made.page(), missed=made.BUSY),
+    ],
+    notapplicable=made.plain(made.page(), missed=made.redirect("https://www.example.nl/")),
 )
 examples(
     error_page_insides,

@@ -11,14 +11,14 @@ import html
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 from typing import Final
 from urllib.parse import urlsplit
 
 from checks.network import example_pages as made
-from checks.network._html import elements, title
+from checks.network._html import elements, host_of, joined, title
 from checks.network._http import WHOLE, Response, answer, must_be_site, must_work, spoken
 from checks.network._site import MADE_UP, Site, front_of
 from scanner import (
@@ -79,12 +79,66 @@ def known_paths() -> dict[str, tuple[Known, ...]]:
 
 
 @fact
+class Door:
+    """A site, what its front page answers and what a path that does not exist, or why there is no answer."""
+
+    site: Site
+    front: Response | Gap
+    missing: Response | Gap
+
+    def __str__(self) -> str:
+        return str(self.site)
+
+    @property
+    def elsewhere(self) -> Site | None:
+        """The site that both lead to, when that is this name over HTTPS."""
+        sites = {_over_https(self.site, one) for one in (self.front, self.missing)}
+        return sites.pop() if len(sites) == 1 else None
+
+
+def _over_https(site: Site, told: Response | Gap) -> Site | None:
+    location = told.value("Location") if isinstance(told, Response) and told.is_redirect else ""
+    if site.tls or not location.lower().startswith("https://") or host_of(location) != site.name:
+        return None
+    try:
+        return replace(site, tls=True, port=urlsplit(location).port or 443)
+    except ValueError:
+        return None
+
+
+@probe(
+    "outside",
+    talk=Each(Site, front_of),
+    missed=Each(Site, lambda site: site.ask(MADE_UP, read=WHOLE)),
+)
+def door(talk: Raw | Gap, missed: Raw | Gap, site: Site) -> Door:
+    """Both are asked by other checks as well. What is positively no HTTP on a port that nobody declared is no site."""
+    found = []
+    for raw in (talk, missed):
+        try:
+            found.append(raw if isinstance(raw, Gap) else answer(raw))
+        except Absent as other:
+            if not site.declared:
+                raise
+            found.append(_unknown(f"the inventory says that this is a web site; {other}"))
+        except NotUnderstood as reason:
+            found.append(_unknown(str(reason)))
+    return Door(site, *found)
+
+
+def _unknown(detail: str) -> Gap:
+    return Gap(State.UNKNOWN, Cause.PARSE, detail)
+
+
+@fact
 class Attempt:
-    """One known path on one site."""
+    """One known path on one site; ``front`` and ``missing`` are as those of its door."""
 
     site: Site
     kind: str
     path: str
+    front: Response | Gap
+    missing: Response
 
     def __str__(self) -> str:
         return self.site.url(self.path)
@@ -96,27 +150,33 @@ class Attempt:
 
 
 @probe("outside")
-def attempts(sites: list[Site]) -> list[Attempt]:
-    """Every known path on every site."""
+def attempts(doors: list[Door]) -> list[Attempt]:
+    """Every known path on every site: but none where it cannot be told how a path that is not there answers."""
     return [
-        Attempt(site, kind, known.path)
-        for site in sites
+        Attempt(door.site, kind, known.path, door.front, door.missing)
+        for door in doors
+        if isinstance(door.missing, Response)
         for kind, paths in known_paths().items()
         for known in paths
+        if kind != "leftover" or not _judged_there(door, doors)
     ]
+
+
+def _judged_there(door: Door, doors: list[Door]) -> bool:
+    """Whether this site sends all on to another that is asked for its files.
+
+    That goes for files alone: a status page or one for management is often meant for HTTP, beside a redirect of the
+    rest.
+    """
+    return any(replace(other.site, declared=door.site.declared) == door.elsewhere for other in doors)
 
 
 @dataclass(frozen=True)
 class Attempted:
-    """What a site answers to the question for a known path, or why there is no answer.
-
-    ``front`` is its front page, ``missing`` what it answers for a path that does not exist.
-    """
+    """What a site answers to the question for a known path, or why there is no answer."""
 
     attempt: Attempt
     answer: Response | Gap
-    front: Response | Gap
-    missing: Response | Gap
 
     def __str__(self) -> str:
         return str(self.attempt)
@@ -126,30 +186,14 @@ def _ask(attempt: Attempt) -> Dialogue:
     return attempt.site.ask(attempt.path, read=1 << 16, impact=_KNOCK)
 
 
-def _front(attempt: Attempt) -> Dialogue:
-    return front_of(attempt.site)
-
-
-def _missing(attempt: Attempt) -> Dialogue:
-    return attempt.site.ask(MADE_UP, read=WHOLE)
-
-
-def _attempted(path: Raw | Gap, front: Raw | Gap, missing: Raw | Gap, attempt: Attempt) -> Attempted:
-    return Attempted(attempt, *(_answer(one, attempt.site) for one in (path, front, missing)))
-
-
-def _answer(raw: Raw | Gap, site: Site) -> Response | Gap:
-    """Raises Absent when the site is none."""
+def _attempted(raw: Raw | Gap, attempt: Attempt) -> Attempted:
+    """The front page has shown that HTTP is spoken here: another protocol tells nothing of this path."""
     if isinstance(raw, Gap):
-        return raw
+        return Attempted(attempt, raw)
     try:
-        return answer(raw)
-    except Absent as other:
-        if not site.declared:
-            raise
-        return Gap(State.UNKNOWN, Cause.PARSE, f"the inventory says that this is a web site; {other}")
-    except NotUnderstood as reason:
-        return Gap(State.UNKNOWN, Cause.PARSE, str(reason))
+        return Attempted(attempt, answer(raw))
+    except (Absent, NotUnderstood) as reason:
+        return Attempted(attempt, _unknown(str(reason)))
 
 
 @fact
@@ -173,51 +217,36 @@ class ManagementPage:
     attempted: Attempted
 
 
-@probe(
-    "outside",
-    left=Each(Attempt, _ask, when=lambda attempt: attempt.kind == "leftover"),
-    talk=Each(Attempt, _front),
-    missed=Each(Attempt, _missing),
-)
-def leftover(left: Raw | Gap, talk: Raw | Gap, missed: Raw | Gap, attempt: Attempt) -> Leftover:
-    """Answers in HTTP; the front page and the page that does not exist are asked for once a site."""
-    return Leftover(_attempted(left, talk, missed, attempt))
+@probe("outside", left=Each(Attempt, _ask, when=lambda attempt: attempt.kind == "leftover"))
+def leftover(left: Raw | Gap, attempt: Attempt) -> Leftover:
+    """An answer in HTTP, or why there is none."""
+    return Leftover(_attempted(left, attempt))
 
 
-@probe(
-    "outside",
-    status=Each(Attempt, _ask, when=lambda attempt: attempt.kind == "status"),
-    talk=Each(Attempt, _front),
-    missed=Each(Attempt, _missing),
-)
-def status_page(status: Raw | Gap, talk: Raw | Gap, missed: Raw | Gap, attempt: Attempt) -> StatusPage:
+@probe("outside", status=Each(Attempt, _ask, when=lambda attempt: attempt.kind == "status"))
+def status_page(status: Raw | Gap, attempt: Attempt) -> StatusPage:
     """As `leftover`."""
-    return StatusPage(_attempted(status, talk, missed, attempt))
+    return StatusPage(_attempted(status, attempt))
 
 
-@probe(
-    "outside",
-    manage=Each(Attempt, _ask, when=lambda attempt: attempt.kind == "management"),
-    talk=Each(Attempt, _front),
-    missed=Each(Attempt, _missing),
-)
-def management_page(
-    manage: Raw | Gap, talk: Raw | Gap, missed: Raw | Gap, attempt: Attempt
-) -> ManagementPage:
+@probe("outside", manage=Each(Attempt, _ask, when=lambda attempt: attempt.kind == "management"))
+def management_page(manage: Raw | Gap, attempt: Attempt) -> ManagementPage:
     """As `leftover`."""
-    return ManagementPage(_attempted(manage, talk, missed, attempt))
+    return ManagementPage(_attempted(manage, attempt))
 
 
-def _none_there(site: Site, tried: Iterable[Attempted]) -> Verdict:
+def _none_there(door: Door, tried: Iterable[Attempted]) -> Verdict:
     """Whether none of the known paths shows what it is known for. One that was not seen takes no fail away."""
+    if isinstance(door.missing, Gap):
+        raise _unclear([(MADE_UP, door.missing)])
     shown: list[str] = []
     unclear: list[tuple[str, Gap]] = []
     statuses: Counter[int] = Counter()
-    for one in (one for one in tried if one.attempt.site == site):
+    for one in (one for one in tried if one.attempt.site == door.site):
         try:
             told = _seen(one)
         except NotUnderstood as reason:
-            unclear.append((one.attempt.path, Gap(State.UNKNOWN, Cause.PARSE, str(reason))))
+            unclear.append((one.attempt.path, _unknown(str(reason))))
             continue
         if isinstance(told, Gap):
             unclear.append((one.attempt.path, told))
@@ -231,7 +260,7 @@ def _none_there(site: Site, tried: Iterable[Attempted]) -> Verdict:
     if unclear:
         raise _unclear(unclear)
     if not statuses:
-        raise Absent("another protocol than HTTP is spoken here")
+        raise Absent(f"all leads to {door.elsewhere}, and is judged there")
     counted = ", ".join(f"{status} ({count})" for status, count in sorted(statuses.items()))
     return holds(True, f"{statuses.total()} paths asked for: {counted}", expected)
 
@@ -254,16 +283,14 @@ def _seen(one: Attempted) -> Response | Gap:
     if isinstance(told, Gap):
         return told
     if known.recognises(told):
-        if isinstance(one.missing, Gap):
-            return one.missing
-        if known.recognises(one.missing):
+        if known.recognises(attempt.missing):
             raise NotUnderstood("the same is shown for a path that does not exist")
         return told
-    if isinstance(one.front, Gap) or isinstance(one.missing, Gap):
-        return one.front if isinstance(one.front, Gap) else one.missing
+    if isinstance(attempt.front, Gap):
+        return attempt.front
     must_work(told, attempt.path)
     must_be_site(told, blocked_too=False)
-    if told.status in {401, 403} and told.status == one.front.status:
+    if told.status in {401, 403} and told.status == attempt.front.status:
         raise NotUnderstood(f"the whole site answers {told.status}, this path as well")
     if told.status == 401 and attempt.kind == "management":
         raise NotUnderstood("401: something asks for a password there")
@@ -278,7 +305,7 @@ def _seen(one: Attempted) -> Response | Gap:
 
 def _same_page(site: Site, path: str, location: str) -> bool:
     """Whether a redirect within the site only gives the path another shape: /nl/phpmyadmin for /phpmyadmin/."""
-    moved = urlsplit(site.path_of(location) or "").path.lower()
+    moved = urlsplit(site.path_of(joined(site.url(path), location)) or "").path.lower()
     return urlsplit(path).path.strip("/").lower() in moved
 
 
@@ -294,13 +321,13 @@ def _same_page(site: Site, path: str, location: str) -> bool:
     verify="curl --silent --include https://NAME/.git/HEAD",
     references=("OWASP WSTG 4.2, WSTG-CONF-04", "CWE-538"),
 )
-def nothing_left_behind(site: Site, found: list[Leftover]) -> Verdict:
+def nothing_left_behind(door: Door, found: list[Leftover]) -> Verdict:
     """There are no copies, passwords or source code on the site.
 
     These paths are searched day and night. What is left lying there, another has within a day. Whether it is what
     it seems is told by its first bytes.
     """
-    return _none_there(site, (one.attempted for one in found))
+    return _none_there(door, (one.attempted for one in found))
 
 
 @check(
@@ -315,12 +342,12 @@ def nothing_left_behind(site: Site, found: list[Leftover]) -> Verdict:
     verify="curl --silent --include https://NAME/server-status",
     references=("OWASP WSTG 4.2, WSTG-CONF-05", "CWE-497"),
 )
-def no_status_page(site: Site, found: list[StatusPage]) -> Verdict:
+def no_status_page(door: Door, found: list[StatusPage]) -> Verdict:
     """The software tells visitors nothing about itself.
 
     On a status page there are addresses of visitors, settings and sometimes passwords.
     """
-    return _none_there(site, (one.attempted for one in found))
+    return _none_there(door, (one.attempted for one in found))
 
 
 @check(
@@ -338,13 +365,13 @@ def no_status_page(site: Site, found: list[StatusPage]) -> Verdict:
     verify="curl --silent --include https://NAME/phpmyadmin/",
     references=("BIO2 8.20.02", "OWASP WSTG 4.2, WSTG-CONF-05"),
 )
-def no_management_page(site: Site, found: list[ManagementPage]) -> Verdict:
+def no_management_page(door: Door, found: list[ManagementPage]) -> Verdict:
     """The pages for management cannot be reached from here.
 
     A screen where administrators log in is a door that everyone can try. Show it to the network of administrators
     alone. From where was looked, stands in the report.
     """
-    return _none_there(site, (one.attempted for one in found))
+    return _none_there(door, (one.attempted for one in found))
 
 
 # --- paths behind a login -------------------------------------------------------------------------------------
@@ -420,7 +447,13 @@ _UNSEEN: Final = re.compile(
 )
 
 
-def _asks_login(response: Response) -> bool:
+def _leads_to_login(protected: ProtectedPath, location: str) -> bool:
+    """Whether an address is that of a login by its words, but for those of the site's name and of the asked path."""
+    other = re.sub(re.escape(protected.site.name), "", location, flags=re.IGNORECASE)
+    return _LOGIN.search(other.replace(protected.path.rstrip("/"), "")) is not None
+
+
+def _asks_login(response: Response, protected: ProtectedPath) -> bool:
     """Whether the page has a field for a password, or sends the visitor on to where one logs in."""
     for one in elements(response.text) if response.is_html else ():
         hidden = one.tag == "input" and {one.get("name").lower(), one.get("value").lower()} & _SIGN_IN
@@ -429,7 +462,7 @@ def _asks_login(response: Response) -> bool:
         onward = (
             _REFRESH.fullmatch(one.get("content")) if one.get("http-equiv").lower() == "refresh" else None
         )
-        if onward and _LOGIN.search(onward[1]):
+        if onward and _leads_to_login(protected, onward[1]):
             return True
     return False
 
@@ -476,12 +509,12 @@ def protected_path(found: ProtectedPage) -> Verdict:
         location = told.value("Location")
         if not site.tls and location.lower().startswith("https://"):
             raise Absent("HTTP sends on to HTTPS; what that answers is judged there")
-        if not _LOGIN.search(location):
+        if not _leads_to_login(found.protected, location):
             raise NotUnderstood(f"sends on to what may be no login: {location[:200]}")
         return holds(True, f"{told.status}, to {location}", expected)
     if 200 <= told.status < 300:
-        asks = _asks_login(told)
-        if asks and _asks_login(found.front):
+        asks = _asks_login(told, found.protected)
+        if asks and _asks_login(found.front, found.protected):
             raise NotUnderstood("every page asks to log in: what else this one shows cannot be told")
         if not asks and not told.complete:
             raise NotUnderstood("only the beginning of the page was read")
@@ -530,6 +563,9 @@ _ZIP_BEGINS: Final = spoken(
     "HTTP/1.1 200 OK\nContent-Type: application/zip\nContent-Length: 900000000\n\nPK\x03\x04\x14\0",
     end="done",
 )
+_URL: Final = "https://www.example.nl"
+_NONE_LEFT: Final = {_URL + known.path: made.NOT_FOUND for known in known_paths()["leftover"]}
+_UNDECLARED: Final = {"target": {"services": [], "domains": ["www.example.nl"]}}
 _TARBALL: Final = _file("application/x-gzip\nContent-Encoding: x-gzip", "\x1f\x8b\x08\x00\x00\x00")
 examples(
     nothing_left_behind,
@@ -554,12 +590,21 @@ examples(
         _paths("leftover", "/.env", _403, _403),
         _paths("leftover", "/.env", _file("text/html\nContent-Encoding: gzip", "\x1f\x8b\x08")),
         _paths("leftover", "/.env", spoken("HTTP/1.1 200 OK\nContent-Length: 900000\n\nabc", end="done")),
+        _paths("leftover", "/.env", made.NOT_FOUND, missed="?"),
+        {**_paths("leftover", "/.env", spoken("220 wait\r\n")), **_UNDECLARED},
     ],
     notapplicable={
         **_paths("leftover", "/.env", made.NOT_FOUND),
         **made.undeclared(22, "SSH-2.0-OpenSSH_9.2\r\n"),
     },
-    error=_paths("leftover", "/.env", _NO_CONSENT, missed="\0"),
+    error=[
+        _paths("leftover", "/.env", _NO_CONSENT),
+        made.site(
+            _PAGE,
+            left={**_NONE_LEFT, _URL + "/.env": _NO_CONSENT, _URL + "/id_rsa": "?"},
+            missed=made.NOT_FOUND,
+        ),
+    ],
 )
 examples(
     no_status_page,
@@ -585,6 +630,7 @@ examples(
     ],
     unknown=[
         _paths("management", "/phpmyadmin/", made.redirect("/phpMyAdmin/")),
+        _paths("management", "/phpmyadmin/", made.redirect("index.php?route=/")),
         _paths("management", "/manager/html", _401.format("intranet")),
         _paths("management", "/phpmyadmin/", _PHPMYADMIN, missed=_PHPMYADMIN),
         _paths("management", "/phpmyadmin/", _CHALLENGE),
@@ -601,8 +647,8 @@ examples(
 _PROTECTED: Final = [{**made.HTTPS, "protected": ["/mijn"]}]
 
 
-def _closed(text: str, services: dict[str, object] = made.HTTPS) -> dict[str, object]:
-    listed = [{**services, "protected": ["/mijn"]}]
+def _closed(text: str, services: dict[str, object] = made.HTTPS, path: str = "/mijn") -> dict[str, object]:
+    listed = [{**services, "protected": [path]}]
     return made.site(_PAGE, services=listed, closed=text, missed=made.NOT_FOUND)
 
 
@@ -638,6 +684,12 @@ examples(
         _closed("HTTP/1.1 302 Found\nLocation: /mijn/authors\nContent-Length: 0\n\n"),
         {**_closed(_LOGIN_FORM), **made.site(_LOGIN_FORM, services=_PROTECTED, closed=_LOGIN_FORM)},
         _closed("\x15\x03\x01\0\x02\x02\x28"),
+        _closed(
+            made.redirect("https://sso.example.nl/mijn/overzicht"),
+            {**made.HTTPS, "server_name": "sso.example.nl"},
+        ),
+        _closed(made.redirect("/sso/mijn/"), path="/sso/mijn"),
+        _closed(made.page(body="<meta http-equiv=refresh content='0; url=/sso/mijn/'>"), path="/sso/mijn"),
     ],
     notapplicable=[
         made.site(_PAGE),

@@ -75,10 +75,15 @@ class Methods:
     ),
     front=Each(Page, lambda page: page.site.ask("/", "PROPFIND", headers=_DEPTH, impact=_KNOCK)),
     propfind=Each(
-        Page, lambda page: page.site.ask(own_file(page) or MADE_UP, "PROPFIND", headers=_DEPTH, impact=_KNOCK)
+        Page,
+        lambda page: page.site.ask(
+            own_file(page.site, page.answer) or MADE_UP, "PROPFIND", headers=_DEPTH, impact=_KNOCK
+        ),
     ),
     options=Each(Page, lambda page: page.site.ask(MADE_UP, "OPTIONS", impact=_KNOCK)),
-    own_options=Each(Page, lambda page: page.site.ask(own_file(page) or "/", "OPTIONS", impact=_KNOCK)),
+    own_options=Each(
+        Page, lambda page: page.site.ask(own_file(page.site, page.answer) or "/", "OPTIONS", impact=_KNOCK)
+    ),
     delete=Each(Page, lambda page: page.site.ask(MADE_UP, "DELETE", impact=_KNOCK)),
     nonsense=Each(Page, lambda page: page.site.ask(MADE_UP, "KEURMEESTER", impact=_KNOCK)),
     missed=Each(Page, lambda page: page.site.ask(MADE_UP, read=WHOLE)),
@@ -97,7 +102,7 @@ def methods(
     """Answers in HTTP. What could change something is asked of a path that does not exist; nothing is ever put."""
     return Methods(
         page=page,
-        file=own_file(page),
+        file=own_file(page.site, page.answer),
         trace=answer(trace),
         front=answer(front),
         propfind=answer(propfind),

@@ -20,6 +20,8 @@ from scanner import (
     DEFAULT_DENY,
     SECURE_DEFAULT,
     Absent,
+    Blind,
+    Cause,
     Layer,
     NotUnderstood,
     Row,
@@ -374,12 +376,26 @@ def _answers(row: Group, exposure: Exposure, datagrams: Iterable[Datagram], targ
     return found
 
 
-def _none(row: Group, exposure: Exposure, datagrams: Iterable[Datagram]) -> Verdict:
-    """Nothing of the group answers: for sure, when it was tried on a host that is there."""
-    for one in datagrams:
-        if one.answers and one.asked.service in row.udp:
+def _sure(row: Group, exposure: Exposure, datagrams: Iterable[Datagram]) -> None:
+    """Raises unless nothing else of the group answers: it was tried on a host that is there.
+
+    Where silence tells nothing, the host itself must have been seen not to listen.
+    """
+    of_group = [one for one in datagrams if one.asked.service in row.udp]
+    for one in of_group:
+        if one.answers and not one.understood:
             raise NotUnderstood(f"{one} answers, and not as {one.asked.service} does")
     exposure.sure(row.ports)
+    inside = exposure.inside
+    listens = {one.key for one in inside or () if not one.is_local}
+    for one in of_group:
+        if one.tells_nothing and (inside is None or f"{one.asked.number}/udp" in listens):
+            raise Blind(f"{one} is silent, as {one.asked.service} can be that is there", Cause.TIMEOUT)
+
+
+def _none(row: Group, exposure: Exposure, datagrams: Iterable[Datagram]) -> Verdict:
+    """Nothing of the group answers."""
+    _sure(row, exposure, datagrams)
     names = ", ".join(sorted({*row.tcp, *row.udp}))
     return holds(True, f"{exposure.place} none answers: {names}", "none")
 
@@ -411,7 +427,7 @@ def answers_some(
     others = [one for one in found if not one.agreed(exposure.vantage)]
     wrong = [one.shown for one in others]
     if not wrong:
-        exposure.sure(row.ports)
+        _sure(row, exposure, datagrams)
         return holds(
             True, f"agreed for this zone: {named([one.shown for one in found])}", "only what is agreed"
         )
@@ -429,6 +445,7 @@ def answers_some(
 # --- examples -------------------------------------------------------------------------------------------------
 
 _HERE: Final = {"platform": "other", "credential": None, "zone": "server"}
+_NO_SNMP: Final = said(snmp=None)
 
 
 def _seen(vantage: str = "kantoor", *open_: int) -> str:
@@ -443,7 +460,7 @@ def _one(row: Group) -> int:
 def _answered(row: Group) -> dict[str, str]:
     """What an Avahi says when the group has no TCP service of its own."""
     back = b"\0\0\x84\0\0\1\0\1\0\0\0\0"
-    return said() if row.tcp else said(mdns=back)
+    return _NO_SNMP if row.tcp else said(mdns=back)
 
 
 def _open(row: Group, vantage: str = "kantoor", **target: object) -> dict[str, object]:
@@ -461,7 +478,7 @@ def _behind_nat(row: Group) -> dict[str, object]:
     return {**seen, "swept": translated(str(seen["swept"]))}
 
 
-_CLOSED: Final = {"swept": _seen("kantoor", 443), "said": said(), "target": _HERE}
+_CLOSED: Final = {"swept": _seen("kantoor", 443), "said": _NO_SNMP, "target": _HERE}
 _NOBODY_HOME: Final = {"swept": _seen("kantoor"), "said": said(), "target": _HERE}
 _NOT_TRIED: Final = {"swept": swept(v4={"open": [443]}), "said": said(), "target": _HERE}
 
@@ -483,11 +500,26 @@ for one in SOME:
         error=[_NOBODY_HOME, *([_NOT_TRIED] if one.tcp else [])],
     )
 examples("zones.local-discovery", unknown={**_CLOSED, "said": said(mdns=b"what?")})
+_LISTENS: Final = "tcp LISTEN 0 511 *:443 *:*\nudp UNCONN 0 0 127.0.0.1:161 0.0.0.0:*\n"
+_WITHIN: Final = {
+    "sweep.swept": _seen("kantoor", 443),
+    "said": said(),
+    "sockets": _LISTENS,
+    "target": {**_HERE, "platform": "linux", "credential": "scan", "port": 2222},
+}
+_AGREED: Final = _agreed(next(one for one in SOME if one.id == "zones.management-login"), "kantoor")
 examples(
     "zones.management-login",
+    passes=_WITHIN,
     fails={
         "swept": _seen("kantoor", 2222),
         "said": said(),
         "target": {**_HERE, "port": 2222, "credential": "scan"},
     },
+    error=[
+        {**_CLOSED, "said": said()},
+        {**_AGREED, "said": said()},
+        {**_WITHIN, "sockets": _LISTENS.replace("127.0.0.1", "0.0.0.0")},  # noqa: S104 -- seen, not bound
+    ],
+    unknown={**_AGREED, "said": said(snmp=b"what?")},
 )

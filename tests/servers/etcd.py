@@ -17,15 +17,17 @@ _ROOT: Final = "root"
 
 
 @contextmanager
-def etcd(folder: Path, *, tls: bool = False, certificates_demanded: bool = False) -> Iterator[Target]:
-    """A fresh server on its own; nobody needs to log in yet: see `demand_login`."""
+def etcd(
+    folder: Path, *options: str, tls: bool = False, certificates_demanded: bool = False
+) -> Iterator[Target]:
+    """A fresh server on its own with these options; nobody needs to log in yet: see `demand_login`."""
     folder.mkdir(parents=True, exist_ok=True)
     address = fresh_address()
     port, peers = free_port(address), free_port(address)
     here = f"http{'s' if tls else ''}://{address}:{port}"
     words = [
         "etcd", "--data-dir", f"{folder}/data", "--listen-client-urls", here, "--advertise-client-urls", here,
-        "--listen-peer-urls", f"http://{address}:{peers}",
+        "--listen-peer-urls", f"http://{address}:{peers}", *options,
     ]  # fmt: skip
     if tls:
         chain, key, root = certificate(folder / "tls")

@@ -30,24 +30,29 @@ postlog   unix-dgram n - n - 1 postlogd
 
 
 @contextmanager
-def postfix(name: str) -> Iterator[int]:
-    """A Postfix that calls itself by this name and delivers nothing; its port."""
+def postfix(name: str, port: int = 0, shows: Issued | None = None) -> Iterator[int]:
+    """A Postfix that calls itself by this name and delivers nothing; its port. With a certificate it speaks TLS."""
     with TemporaryDirectory() as folder:  # not pytest's, which only root can enter: its programs give up root
-        yield from _postfix(Path(folder), name)
+        yield from _postfix(Path(folder), name, port, shows)
 
 
-def _postfix(folder: Path, name: str) -> Iterator[int]:
+def _postfix(folder: Path, name: str, port: int, shows: Issued | None) -> Iterator[int]:
     folder.chmod(0o755)
     for part in ("etc", "queue", "data"):
         (folder / part).mkdir()
     shutil.chown(folder / "data", "postfix")
-    with socket.create_server((MAIL_HOST, 0)) as free:
-        port: int = free.getsockname()[1]
+    with socket.create_server((MAIL_HOST, port)) as free:
+        port = free.getsockname()[1]
+    secure = ""
+    if shows is not None:
+        (folder / "pair").write_bytes(shows.key_pem + shows.pem)
+        secure = f"smtpd_tls_security_level = may\nsmtpd_tls_chain_files = {folder}/pair\n"
     (folder / "etc" / "main.cf").write_text(
         f"compatibility_level = 3.6\nqueue_directory = {folder}/queue\ndata_directory = {folder}/data\n"
         f"inet_interfaces = {MAIL_HOST}\ninet_protocols = ipv4\nmyhostname = {name}\nmydestination =\n"
         "mynetworks = 192.0.2.0/24\nalias_maps =\nalias_database =\nlocal_recipient_maps =\n"
         "maillog_file = /dev/stdout\nsmtpd_peername_lookup = no\ndefault_transport = discard\n"
+        f"{secure}"
     )
     (folder / "etc" / "master.cf").write_text(f"{_SERVICES}{MAIL_HOST}:{port} inet n - n - - smtpd\n")
     for part in ("dynamicmaps.cf", "postfix-files"):

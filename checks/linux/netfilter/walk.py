@@ -83,11 +83,16 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What one path lets through; ``doubts`` are the rules that were not understood and had a say."""
+    """What one path lets through; ``doubts`` are the rules that were not understood and had a say.
+
+    ``led`` is what got a new destination on its way in: it may go through to another host or a container, past the
+    rules of input.
+    """
 
     openings: tuple[Opening, ...]
     doubts: tuple[str, ...]
     logs: bool
+    led: tuple[Opening, ...] = ()
 
 
 def reach(
@@ -105,6 +110,7 @@ def reach(
     TooComplexError.
     """
     openings: list[Opening] = []
+    led: list[Opening] = []
     doubts: dict[str, None] = {}
     logs = False
     work = [0]
@@ -117,9 +123,13 @@ def reach(
                 for box in walk.run():
                     by = "; ".join(dict.fromkeys(box.by)) or f"no {path} chain"
                     openings.append(Opening(version, protocol, label, box.ports, box.far, box.sure, by))
+                led += [
+                    Opening(version, protocol, label, box.ports, box.far, sure=False, by="a new destination")
+                    for box in walk.led
+                ]
                 doubts.update(walk.doubts)
                 logs = logs or walk.logged
-    return Reach(tuple(openings), tuple(doubts), logs)
+    return Reach(tuple(openings), tuple(doubts), logs, tuple(led))
 
 
 def _ways(path: str, classes: Sequence[Interfaces]) -> list[tuple[str, str, str]]:
@@ -180,6 +190,7 @@ class _Walk:
     def __init__(self, ruleset: Ruleset, packet: Packet, work: list[int]) -> None:
         self.ruleset, self.packet, self.work = ruleset, packet, work
         self.doubts: dict[str, None] = {}
+        self.led: list[Box] = []
         self.logged = False
         self.telling = False
 
@@ -195,6 +206,8 @@ class _Walk:
                 else:
                     self.refuse(left)
                 live = accepted
+            if hook == "prerouting":
+                self.led = [box for box in live if "dnat" in box.changed]
         return live
 
     def passed(self, boxes: Iterable[Box], by: str) -> list[Box]:
