@@ -1140,6 +1140,18 @@ examples(
     starttls_offered,
     passes={**_before_tls(b""), "walk": _upgraded},
     fails=_before_tls(b"N"),
+    unknown=[
+        _before_tls(words)
+        for words in (
+            b"400 NNTP server unavailable\r\n",
+            b"421 Too many connections\r\n",
+            b"* BYE Maximum number of connections exceeded\r\n",
+            b"-ERR Temporary failure\r\n",
+            b"\x17\0\0\0\xff\x10\x04Too many connections",
+            b"E\0\0\0\x30SFATAL\0C53300\0Msorry, too many clients already\0\0",
+            b"<?xml version='1.0'?><stream:stream><stream:error><policy-violation/></stream:error>",
+        )
+    ],
     notapplicable=[
         _GOOD,
         {**_before_tls(b"N"), "target": {"services": [{"port": 5432, "starttls": "postgresql"}]}},

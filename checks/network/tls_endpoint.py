@@ -7,6 +7,7 @@ error when it could not be established; one that has seen something bad already 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -267,11 +268,21 @@ def _read(out: bytes) -> list[Answer]:
     return [replace(one, hung_up=True) if one.asked in refused else one for one in answers]
 
 
+#: First words that are no welcome: too busy, closed, not for us. Of SMTP, LMTP, FTP and NNTP; IMAP; ManageSieve; POP3;
+#: MySQL (an ERR packet); PostgreSQL (ErrorResponse); XMPP.
+_NO_WELCOME: Final = re.compile(
+    rb"[45]\d\d[ -]|\* BYE\b|BYE\b|-ERR\b|.{3}\x00\xff|E\x00\x00|.{0,2000}?<stream:error\b",
+    re.DOTALL | re.IGNORECASE,
+)
+
+
 def before_tls(walk: Raw) -> NoReturn:
-    """Say why no hello was ever sent: raises Absent when the server does not offer TLS, else Blind."""
+    """Say why no hello was ever sent: raises Absent when the server does not offer TLS, else Blind or NotUnderstood."""
     tried = [one for one in transcript.exchanges(walk) if one.received]
     if not tried:
         raise NotUnderstood("nothing was asked")
+    if _NO_WELCOME.match(tried[-1].received):
+        raise NotUnderstood(f"the server turns everyone away: {_words(tried[-1])}")
     if tried[-1].end == "done":
         raise Absent(f"the server offers no STARTTLS: {_words(tried[-1])}")
     raise Blind(f"before TLS: {_WHY[tried[-1].end][0]}", _WHY[tried[-1].end][1])
