@@ -46,7 +46,8 @@ def inventory(tmp_path: Path, silent: int) -> Path:
 def keurmeester(*words: str | Path, cwd: Path) -> subprocess.Popen[str]:
     root = Path(__file__).parents[1]
     return subprocess.Popen(
-        [sys.executable, "-m", "scanner", *map(str, words)],
+        # Whoever runs tests in the background has Ctrl-C ignored, and so would they.
+        ["env", "--default-signal=INT", sys.executable, "-m", "scanner", *map(str, words)],
         cwd=cwd,
         env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"},
         stdout=subprocess.PIPE,
