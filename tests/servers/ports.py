@@ -46,6 +46,19 @@ def running(
         yield process
     finally:
         end(process)
+        if at is not None:
+            await_closed(*at)
+
+
+def await_closed(where: str, port: int) -> None:
+    """Wait until nobody listens there any more: what a program started may outlive it by a moment."""
+    for _ in range(500):
+        try:
+            socket.create_connection((where, port), 1).close()
+        except OSError:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"somebody still listens at {where} port {port}")
 
 
 def await_port(where: str, port: int, process: subprocess.Popen[bytes], log: Path) -> None:
