@@ -22,7 +22,7 @@ from scanner.evaluate import Collected, Facts, scan_time
 from scanner.evidence import Manifest, Store
 from scanner.model import Cause, Gap, State, Target, Timed
 from scanner.plan import ROUNDS, Plan
-from scanner.sources import Dialogue, EapTls, Ports, Shell, Source, SshHello, SshLogin, TlsWalk
+from scanner.sources import CONVERSATIONS, Dialogue, Ports, Shell, Source
 from scanner.transcript import exchanges
 from scanner.worker import Unreachable, Worker
 
@@ -149,7 +149,7 @@ def _nothing_seen(manifest: Manifest) -> Gap | None:
     asked = [
         _silence(source, raw)
         for source, (raw, _) in manifest.answers.items()
-        if isinstance(source, Shell | Dialogue | Ports | SshHello | SshLogin | TlsWalk | EapTls)
+        if isinstance(source, (Shell, Ports, *CONVERSATIONS))
     ]
     gaps = [
         gap for gap in asked if gap is not None and gap.state is State.ERROR and gap.cause in _NOT_REACHED

@@ -7,6 +7,7 @@ dropped and the old directives remembered until the action they are for.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Final
@@ -15,6 +16,7 @@ from scanner import NotUnderstood
 
 # The slash and asterisk of a pattern such as /etc/rsyslog.d/*.conf begin no remark.
 _STRING_OR_REMARK: Final = re.compile(r"\"(?:\\.|[^\"\\\n])*\"|#[^\n]*|(?<![^\s(){};,])/\*.*?\*/", re.DOTALL)
+_STRING: Final = re.compile(r"\"(?:\\.|[^\"\\\n])*\"")
 _INCLUDE: Final = re.compile(
     r"^\s*(?:\$IncludeConfig\s+(\S+)|include\s*\(([^)]*)\))",
     re.IGNORECASE | re.MULTILINE,
@@ -69,6 +71,7 @@ def forwards(files: dict[str, list[str]]) -> list[Forward]:
     found: list[Forward] = []
     old: dict[str, str] = {}
     text = _text(files)
+    filters = _Filters(text)
     for match in _STATEMENT.finditer(text):
         if match["name"]:
             old[match["name"].lower()] = match["value"].strip().strip('"')
@@ -86,25 +89,53 @@ def forwards(files: dict[str, list[str]]) -> list[Forward]:
         else:
             made = _old_action(match["at"], match["host"], old)
         if made:
-            chosen = _filter(text[: match.start("at" if match["at"] else 0)])
+            chosen = filters.before(match.start("at" if match["at"] else 0))
             found.append(made if _takes_logins(chosen) else replace(made, only=chosen))
         # The queue of an old-style action is for that action alone.
         old = {name: value for name, value in old.items() if not name.startswith("actionqueue")}
     return found
 
 
-def _filter(before: str) -> str:
-    """What stands before an action on its line; for ``&`` on the last line that has a filter of its own."""
-    *above, line = (one.strip() for one in before.split("\n"))
-    if not line.startswith("&"):
-        return line
-    return next((one for one in reversed(above) if one and not one.startswith("&")), "")
+class _Filters:
+    """What stands before each action: read once, line by line, for a file may be long."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._starts: list[int] = []
+        self._above: list[str] = []
+        self._depths: list[int] = []
+        start = depth = 0
+        above = ""
+        for line in text.split("\n"):
+            self._starts.append(start)
+            self._above.append(above)
+            self._depths.append(depth)
+            start += len(line) + 1
+            depth = max(0, depth + _deeper(line))
+            if (told := line.strip()) and not told.startswith("&"):
+                above = told
+
+    def before(self, action: int) -> str:
+        """What stands before it on its line; for ``&`` the last line that has a filter of its own; ``{`` within a
+        block, for whatever that belongs to.
+        """
+        at = bisect_right(self._starts, action) - 1
+        line = self._text[self._starts[at] : action].strip()
+        if self._depths[at] + _deeper(line) > 0:
+            return "{"
+        return self._above[at] if line.startswith("&") else line
+
+
+def _deeper(line: str) -> int:
+    """How many blocks more are open behind it than before it."""
+    bare = _STRING.sub("", line)
+    return bare.count("{") - bare.count("}")
 
 
 def _takes_logins(chosen: str) -> bool:
     """Whether what stands before an action lets records of logins (auth, authpriv, from info up) through."""
-    if chosen.startswith(":") or re.match(r"if\b", chosen, re.IGNORECASE):
-        return False  # a filter on properties, whose meaning is not read
+    if chosen.startswith((":", "{")) or re.match(r"if\b", chosen, re.IGNORECASE):
+        return False  # a filter on properties, or whatever goes for a block: their meaning is not read
     takes: dict[str, bool] = {}
     for part in "".join(chosen.split()[:1]).split(";"):
         selector = re.fullmatch(r"([\w*,]+)\.([!=]*)([\w*]+)", part)

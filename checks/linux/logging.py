@@ -214,6 +214,8 @@ examples(
                 "*.crit @@log.example.nl",
                 ':programname, isequal, "haproxy" @@log.example.nl',
                 "if $programname == 'haproxy' then @@log.example.nl",
+                'if $programname == "haproxy" then {\n  action(type="omfwd" target="log.example.nl")\n}\n',
+                'ruleset(name="net") {\n  if ($msg contains "}") then {\n    stop }\n  *.* @@log.example.nl\n}\n',
                 'mail.* action(type="omfwd" target="log.example.nl")',
             )
         ),
